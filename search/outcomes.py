@@ -1,0 +1,40 @@
+"""How a trial can end, and what each end means to Optuna.
+
+A configuration that cannot work ends PRUNED with a named constraint, never FAIL: samplers ignore FAIL and propose the
+same again (docs/decisions/0003). FAIL is for what no hyperparameter caused.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    """One word for the end of a trial, as it stands in SQL, in `status` and in the dashboard."""
+
+    COMPLETE = "complete"  # trained its whole budget
+    SLOW = "slow"  # healthy, but worse than its peers at a rung
+    DIVERGED = "diverged"  # a loss became non-finite or exploded
+    NOT_LEARNING = "not learning"  # finite, but nothing moves
+    OUT_OF_MEMORY = "out of memory"
+    BAD_DATA = "bad data"  # an image or annotation failed during training
+    CRASHED = "crashed"  # the trainer process died or raised
+    INTERRUPTED = "interrupted"  # stopped from outside; the trial goes on later
+
+
+#: A configuration at fault: PRUNED with a constraint named after the outcome, so that samplers keep away.
+INFEASIBLE = frozenset({Outcome.DIVERGED, Outcome.NOT_LEARNING, Outcome.OUT_OF_MEMORY})
+
+#: Not the configuration's fault: FAIL.
+FAULTS = frozenset({Outcome.BAD_DATA, Outcome.CRASHED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Why a trial ended: the outcome, the term or rule behind it, where, and the figures that show it."""
+
+    outcome: Outcome
+    cause: str = ""  # the first loss term that went wrong, the rule that fired, the signal that killed
+    message: str = ""  # one sentence for a person
+    step: int = 0  # optimizer step
+    images: int = 0  # images seen
+    evidence: dict[str, float | str] = field(default_factory=dict)

@@ -1,0 +1,151 @@
+"""The line protocol between a worker and its trainer: one JSON object a line, `type` names the message.
+
+    worker                                    trainer
+      Setup   ────────────────────────────▶   loads data, builds, (compiles)
+              ◀────────────────────────────   Ready
+      Start   ────────────────────────────▶   resets weights, or restores the trial's checkpoint
+              ◀────────────────────────────   Started(images already trained)
+      Advance(to_images) ─────────────────▶   trains
+              ◀────────────────────────────   Progress (every logging interval)
+              ◀────────────────────────────   Rung     (trained that far, checkpointed, evaluated)
+                                     or       Ended    (a verdict: diverged, not learning, out of memory, …)
+      Pause   ────────────────────────────▶   (at any time while training) checkpoints between two steps
+              ◀────────────────────────────   Paused(images)
+      Advance again, Start the next trial, or close the pipe: the trainer leaves.
+
+The trainer owns its standard output; whatever libraries print goes to standard error, which the worker keeps
+in a file. A trainer that dies without `Ended` is classified by its exit status and the end of that file.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from detector.config import DataSource, Detector, Hyperparameters
+from search.outcomes import Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """What stays the same for every trial of a study; the trainer derives its compile key from it."""
+
+    train: DataSource
+    validation: DataSource | None  # None: split off the training data
+    validation_share: float
+    detector: Detector
+    anchors_per_cell: int  # slots: the most that any point of the space asks for
+    micro_batch: int
+    validation_images: int | None  # evaluate on at most so many; None: all
+    cache: Path  # decoded images and calibrated weights, shared by all workers of a host
+    seed: int  # of the initial backbone weights
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """Begin a trial; with a valid checkpoint in `directory`, go on from there."""
+
+    trial: int
+    hyperparameters: Hyperparameters
+    seed: int
+    budget_images: int  # the whole schedule; rungs lie on the way
+    directory: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advance:
+    """Train until this many images were seen (rounded up to a whole optimizer step), then checkpoint and evaluate."""
+
+    to_images: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """Checkpoint between two steps and wait."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """The trainer can take trials."""
+
+    backend: str
+    device: str
+    versions: dict[str, str]
+    setup_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """The trial begins, or goes on, after this many images."""
+
+    images: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """Losses and health figures at one step (detector/health.py names them)."""
+
+    step: int
+    images: int
+    figures: dict[str, float]
+    images_per_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rung:
+    """Validation metrics after `images` images; `ap` is what the study maximises."""
+
+    step: int
+    images: int
+    ap: float  # COCO AP at IoU .50:.95, in [0, 1]
+    metrics: dict[str, float]
+    training_s: float  # since the last rung
+    evaluation_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paused:
+    """A valid checkpoint of the trial lies in its directory."""
+
+    images: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """The trial is over before its budget; the trainer itself is ready for another unless it exits."""
+
+    verdict: Verdict
+
+
+Command = Setup | Start | Advance | Pause
+Event = Ready | Started | Progress | Rung | Paused | Ended
+Message = Command | Event
+
+
+_MESSAGES = (Setup, Start, Advance, Pause, Ready, Started, Progress, Rung, Paused, Ended)
+_ADAPTERS: dict[str, TypeAdapter[Any]] = {kind.__name__: TypeAdapter(kind) for kind in _MESSAGES}
+
+
+class ProtocolError(Exception):
+    """A line that is not a message."""
+
+
+def encode(message: Message) -> str:
+    """One line, without its newline."""
+    name = type(message).__name__
+    return json.dumps({"type": name, **_ADAPTERS[name].dump_python(message, mode="json")})
+
+
+def decode(line: str) -> Message:
+    """The message on one line.
+
+    Raises:
+        ProtocolError: it is not JSON, or not one of the messages above.
+    """
+    try:
+        fields = json.loads(line)
+        return _ADAPTERS[fields.pop("type")].validate_python(fields)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ProtocolError(f"not a message of this protocol: {line[:200]!r}") from error

@@ -1,0 +1,65 @@
+"""Values that storage keeps and gives back. A record leaves storage as one of these, never as a row."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutcomeRecord:
+    """How a trial ended."""
+
+    trial: int  # Optuna's trial number
+    outcome: str
+    cause: str
+    message: str
+    step: int
+    images: int
+    evidence: dict[str, float | str] = field(default_factory=dict)
+    recorded_at: datetime | None = None  # the database's clock, UTC; None before it is written
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TelemetryPoint:
+    """Losses and health figures of one trial at one step."""
+
+    step: int
+    images: int
+    figures: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RungRecord:
+    """One evaluation of one trial."""
+
+    trial: int
+    images: int
+    step: int
+    ap: float
+    metrics: dict[str, float]
+    training_s: float
+    evaluation_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """Who owns a RUNNING trial, until when. The token grows with every change of hands."""
+
+    trial: int
+    worker: str
+    token: int
+    expires_at: datetime  # the database's clock, UTC
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerRecord:
+    """What runs where."""
+
+    worker: str
+    host: str
+    pid: int
+    device: str
+    started_at: datetime
+    seen_at: datetime
+    trial: int | None
+    images: int
+    images_per_s: float
