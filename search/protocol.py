@@ -2,6 +2,7 @@
 
     worker                                    trainer
       Setup   ────────────────────────────▶   loads data, builds, (compiles)
+              ◀────────────────────────────   Preparing (while data is decoded, weights calibrated, …)
               ◀────────────────────────────   Ready
       Start   ────────────────────────────▶   resets weights, or restores the trial's checkpoint
               ◀────────────────────────────   Started(images already trained)
@@ -52,6 +53,7 @@ class Start:
     seed: int
     budget_images: int  # the whole schedule; rungs lie on the way
     directory: Path
+    keep_weights: bool = False  # leave weights.safetensors in the directory at the end of the budget
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +66,15 @@ class Advance:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pause:
     """Checkpoint between two steps and wait."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preparing:
+    """The setup goes on: so many of `total` units of a stage are done. A sign of life, and something to show."""
+
+    stage: str
+    done: int
+    total: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,11 +131,11 @@ class Ended:
 
 
 Command = Setup | Start | Advance | Pause
-Event = Ready | Started | Progress | Rung | Paused | Ended
+Event = Preparing | Ready | Started | Progress | Rung | Paused | Ended
 Message = Command | Event
 
 
-_MESSAGES = (Setup, Start, Advance, Pause, Ready, Started, Progress, Rung, Paused, Ended)
+_MESSAGES = (Setup, Start, Advance, Pause, Preparing, Ready, Started, Progress, Rung, Paused, Ended)
 _ADAPTERS: dict[str, TypeAdapter[Any]] = {kind.__name__: TypeAdapter(kind) for kind in _MESSAGES}
 
 

@@ -51,6 +51,15 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """Who may look at the study as a whole, claim and ask, until when. The token grows with every turn."""
+
+    worker: str
+    token: int
+    expires_at: datetime  # the database's clock, UTC
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerRecord:
     """What runs where."""
 
@@ -59,7 +68,8 @@ class WorkerRecord:
     pid: int
     device: str
     started_at: datetime
-    seen_at: datetime
+    seen_at: datetime  # the database's clock, UTC, as `started_at`
+    age_s: float  # since `seen_at`, by the database's clock
     trial: int | None
     images: int
     images_per_s: float

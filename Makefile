@@ -1,0 +1,66 @@
+# `make` alone lists what there is. Everything runs in .venv, which is made when it is first needed.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+ROOMS := detector search spaces storage
+
+# The sample study of `make study`; on a faster machine: make study STUDY_TRIALS=30 STUDY_IMAGES=2000
+STUDY_TRIALS ?= 12
+STUDY_IMAGES ?= 480
+STUDY_CANVAS ?= 96x128
+
+.DEFAULT_GOAL := help
+.PHONY: help setup study test test-slow check lint types imports duplicates format bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(INSTALLED) ## make .venv with the pinned dependencies (again only when they change)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, but $(PYTHON) is " + sys.version.split()[0] + "; name another with: make PYTHON=python3.12")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+study: setup ## make a sample dataset in ./study, search on it, print the ranking and export the best (CPU is enough)
+	@mkdir -p study
+	@test -e study/data || $(BIN)/frcnn-search sample-data study/data --seed 0
+	@if test -e study/study.yaml; then cd study && ../$(BIN)/frcnn-search launch study.yaml; \
+	else cd study && ../$(BIN)/frcnn-search launch --data data --name sample --canvas $(STUDY_CANVAS) \
+	  --trials $(STUDY_TRIALS) --images $(STUDY_IMAGES); fi
+	@cd study && ../$(BIN)/frcnn-search status && ../$(BIN)/frcnn-search export --output best.yaml --overwrite
+
+test: setup ## the tests that take minutes, not more
+	$(BIN)/python -m pytest -q -m "not slow"
+
+test-slow: setup ## the tests that train for minutes
+	$(BIN)/python -m pytest -q -m slow
+
+check: lint types imports duplicates ## format, lint, types, import rules, duplicated code
+
+lint: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: setup
+	$(BIN)/mypy
+
+imports: setup
+	$(BIN)/lint-imports
+
+duplicates: setup
+	$(BIN)/pylint --disable=all --enable=duplicate-code --score=n $(ROOMS)
+
+format: setup ## rewrite the code in the one format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: setup ## measure what the README claims, on this machine
+	$(BIN)/python -m benchmarks.step_cost
+
+clean: ## remove .venv, caches and the sample study
+	rm -rf $(VENV) study build dist *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

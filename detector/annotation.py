@@ -1,0 +1,49 @@
+"""Annotations as a file states them, not yet checked against the images: what the readers hand to `dataset`."""
+
+from dataclasses import dataclass
+
+from detector.config import ConfigError
+
+
+class DataError(ConfigError):
+    """A file of the dataset that the user must change. The message holds the file, the reason and what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnnotatedBox:
+    """One object. The corners are unchecked: they may be NaN, swapped or outside the image."""
+
+    category_id: int
+    corners: tuple[float, float, float, float]  # x1, y1, x2, y2 in pixels; 0 is the left or upper image border
+    crowd: bool
+    area_px: float | None  # of the object, as COCO states it; None: the area of the box
+    name: str  # for messages: `annotations[17]`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnnotatedImage:
+    """One image as the annotations describe it."""
+
+    file_name: str  # relative to the folder of images; unchecked
+    image_id: int
+    width_px: int | None  # as stated; None: not stated
+    height_px: int | None
+    boxes: tuple[AnnotatedBox, ...]
+    place: str  # for messages: the file, and where in it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Annotations:
+    """One annotated split, consistent in itself: ids are unique, and every category that a box names exists."""
+
+    images: tuple[AnnotatedImage, ...]
+    categories: dict[int, str]  # id to name, in increasing order of id
+    digest: str  # sha256 of the bytes that were read
+
+
+def problems_message(problems: list[str], *, listed: int = 10) -> str:
+    """The first problems, one a line, and how many more there are."""
+    lines = [f"  {problem}" for problem in problems[:listed]]
+    if len(problems) > listed:
+        lines.append(f"  … and {len(problems) - listed} more")
+    return "\n".join(lines)

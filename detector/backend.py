@@ -1,0 +1,108 @@
+"""The one place where TensorFlow and JAX differ: differentiating, compiling, and moving arrays.
+
+Everything else in this room is written in `keras.ops`. The backend is Keras's own choice (`KERAS_BACKEND`).
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from detector.boxes import Tensor
+
+BACKEND: str = keras.backend.backend()
+
+
+Tree = Any  # nested dicts and lists of tensors
+
+
+class Compiled:
+    """A function compiled once; `traces` counts how often Python ran it, which is how often it was compiled."""
+
+    def __init__(self, function: Callable[..., Tree], *, donate_first: bool = False) -> None:
+        self.traces = 0
+
+        def counted(*arguments: Tree) -> Tree:
+            self.traces += 1
+            return function(*arguments)
+
+        self._call = _jit(counted, donate_first)
+
+    def __call__(self, *arguments: Tree) -> Tree:
+        return self._call(*arguments)
+
+
+if BACKEND == "tensorflow":
+    import tensorflow as tf
+
+    def _jit(function: Callable[..., Tree], donate_first: bool) -> Callable[..., Tree]:
+        # A graph without XLA was the fastest on CPU (docs/decisions/0004).
+        return tf.function(function, autograph=False, reduce_retracing=False)
+
+    def value_and_gradients(
+        function: Callable[[Sequence[Tensor]], tuple[Tensor, Tree]], values: Sequence[Tensor]
+    ) -> tuple[Tensor, Tree, list[Tensor]]:
+        """Loss, auxiliary results and gradients of `function(values) -> (loss, auxiliary)`."""
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(values)
+            loss, auxiliary = function(values)
+        gradients = tape.gradient(loss, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        return loss, auxiliary, gradients
+
+    def fused(function: Callable[..., Tree]) -> Callable[..., Tree]:
+        """`function` as one kernel: worth it where memory traffic dominates, as in the optimizer's update."""
+        return tf.function(function, autograph=False, jit_compile=True)
+
+    def to_device(array: Any) -> Tensor:
+        """The array as a tensor, its dtype kept."""
+        return tf.convert_to_tensor(np.asarray(array))
+
+    def device_name() -> str:
+        """The accelerator's name, or `CPU`."""
+        devices = tf.config.list_physical_devices("GPU")
+        if not devices:
+            return "CPU"
+        return str(tf.config.experimental.get_device_details(devices[0]).get("device_name", "GPU"))
+
+    def prepare_device() -> None:
+        """Take GPU memory as it is needed, so that several workers can share a device."""
+        for device in tf.config.list_physical_devices("GPU"):
+            tf.config.experimental.set_memory_growth(device, True)
+
+elif BACKEND == "jax":
+    import jax
+
+    def _jit(function: Callable[..., Tree], donate_first: bool) -> Callable[..., Tree]:
+        return jax.jit(function, donate_argnums=(0,) if donate_first else ())
+
+    def value_and_gradients(
+        function: Callable[[Sequence[Tensor]], tuple[Tensor, Tree]], values: Sequence[Tensor]
+    ) -> tuple[Tensor, Tree, list[Tensor]]:
+        """Loss, auxiliary results and gradients of `function(values) -> (loss, auxiliary)`."""
+        (loss, auxiliary), gradients = jax.value_and_grad(function, has_aux=True)(values)
+        return loss, auxiliary, gradients
+
+    def fused(function: Callable[..., Tree]) -> Callable[..., Tree]:
+        """Unchanged: the surrounding step is already one executable."""
+        return function
+
+    def to_device(array: Any) -> Tensor:
+        """The array as a tensor of its own, its dtype kept and never weakly typed (a weak type compiles again)."""
+        return jax.numpy.array(np.asarray(array))
+
+    def device_name() -> str:
+        """The accelerator's name, or `CPU`."""
+        device = jax.devices()[0]
+        return "CPU" if device.platform == "cpu" else str(device.device_kind)
+
+    def prepare_device() -> None:
+        """Nothing to do: XLA_PYTHON_CLIENT_PREALLOCATE is set by the process that starts us."""
+
+else:
+    raise ImportError(f"KERAS_BACKEND must be tensorflow or jax, but is {BACKEND}")
+
+
+def to_host(tensor: Tensor) -> np.ndarray:
+    """The tensor's values; waits for the device."""
+    return np.asarray(tensor)

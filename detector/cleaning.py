@@ -1,0 +1,111 @@
+"""Decides which annotated boxes are usable: kept, clipped to the image, or dropped with a reason.
+
+Corners are float64 [n, 4] as x1, y1, x2, y2 in pixels of the original image. Nothing degenerate leaves this module.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.config import DataFormat
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+SMALLEST_PX = 1.0  # a box of one pixel or less is a slip of the mouse (F15); BCCD has two
+SLACK_PX = 1.0  # rounding and 0- against 1-based counting put boxes outside by that much
+SUSPICIOUS_SHARE = 0.1  # of boxes beyond the image: look whether another order of the numbers would explain it
+HOPELESS_SHARE = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cleaned:
+    """Boxes of one image, checked. `reasons` has an empty text where the box stays."""
+
+    corners: Floats  # [n, 4], clipped; rows with a reason are meaningless
+    reasons: tuple[str, ...]
+    clipped: Mask  # [n] kept, but cut at the image border
+
+    @property
+    def kept(self) -> Mask:
+        return np.array([not reason for reason in self.reasons], dtype=bool)
+
+
+def clean_boxes(corners: Floats, *, width_px: int, height_px: int) -> Cleaned:
+    """Clip boxes to the image, and say of each unusable one why."""
+    size = np.array([width_px, height_px, width_px, height_px], dtype=np.float64)
+    finite = np.isfinite(corners).all(axis=1)
+    safe = np.where(finite[:, None], corners, 0.0)
+    inside = np.clip(safe, 0.0, size)
+    without_area = _shortest_px(safe) <= 0
+    outside = (safe[:, 2:] <= 0).any(axis=1) | (safe[:, :2] >= size[:2]).any(axis=1)
+    tiny = _shortest_px(inside) <= SMALLEST_PX
+    reasons: NDArray[np.str_] = np.select(
+        [~finite, without_area, outside, tiny],
+        [
+            "has a coordinate that is not finite",
+            "has no area: its right or lower edge doesn't lie beyond its left or upper one",
+            f"lies outside the image of {width_px} × {height_px} px",
+            f"is not more than {SMALLEST_PX:g} px wide or high",
+        ],
+        default="",
+    )
+    stays = reasons == ""
+    return Cleaned(
+        corners=inside,
+        reasons=tuple(str(reason) for reason in reasons),
+        clipped=stays & (safe != inside).any(axis=1),
+    )
+
+
+def _shortest_px(corners: Floats) -> Floats:
+    """The shorter side of each box, [n]; negative where corners are swapped."""
+    return np.minimum(corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 1])
+
+
+def confusion(corners: Floats, sizes_px: Floats, file_format: DataFormat) -> str | None:
+    """Why most boxes are wrong as they stand, with the likely cause, or None where they are plausible.
+
+    `corners` [n, 4] are all boxes of the dataset as read, `sizes_px` [n, 2] width and height of each one's image.
+    """
+    good = _plausible(corners, sizes_px)
+    share = 1.0 - float(np.mean(good)) if len(good) else 0.0
+    if share <= SUSPICIOUS_SHARE:
+        return None
+    likely = [
+        name for name, other in _readings(corners, file_format).items() if _plausible(other, sizes_px).mean() >= 0.99
+    ]
+    if share <= HOPELESS_SHARE and not likely:
+        return None
+    cause = f"; all would fit if the numbers were {likely[0]}" if likely else _normalised(corners)
+    expected = "[x, y, width, height]" if file_format is DataFormat.COCO else "xmin, ymin, xmax, ymax"
+    return (
+        f"{share:.0%} of the {len(corners)} boxes have no area or reach beyond their image, read as {expected} "
+        f"in pixels{cause}; check the order and unit of the coordinates (xywh or xyxy, x and y swapped)"
+    )
+
+
+def _readings(corners: Floats, file_format: DataFormat) -> dict[str, Floats]:
+    """Other orders that the numbers in the file may have been meant in, as corners."""
+    x1, y1, x2, y2 = corners.T
+    swapped = corners[:, [1, 0, 3, 2]]
+    if file_format is DataFormat.COCO:
+        as_corners = np.stack([x1, y1, x2 - x1, y2 - y1], axis=1)
+        return {"[x1, y1, x2, y2]": as_corners, "[y, x, height, width]": swapped}
+    as_sizes = np.stack([x1, y1, x1 + x2, y1 + y2], axis=1)
+    return {"x, y, width, height": as_sizes, "ymin, xmin, ymax, xmax": swapped}
+
+
+def _plausible(corners: Floats, sizes_px: Floats) -> Mask:
+    """Which boxes have an area and lie within their image, but for the slack; [n]."""
+    limits = np.concatenate([sizes_px, sizes_px], axis=1) + SLACK_PX
+    within = (corners >= -SLACK_PX).all(axis=1) & (corners <= limits).all(axis=1)
+    return (_shortest_px(corners) > SMALLEST_PX) & within
+
+
+def _normalised(corners: Floats) -> str:
+    finite = corners[np.isfinite(corners)]
+    if finite.size and finite.max() <= 1.5:
+        return "; they look normalised to 0…1, as YOLO writes them"
+    return ""

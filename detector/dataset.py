@@ -1,0 +1,286 @@
+"""A dataset in memory: checked images with their boxes, ready for training and evaluation.
+
+Boxes are float32 [n, 4] as y1, x1, y2, x2 in pixels of the upright original image, clipped to it, each side longer
+than one pixel. Labels are int32 [n] in 0 … K-1. An image without boxes has arrays of length 0.
+"""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.annotation import AnnotatedImage, Annotations, problems_message
+from detector.annotation import DataError as DataError
+from detector.cleaning import clean_boxes, confusion
+from detector.coco_format import read_coco
+from detector.config import DataFormat, DataSource, require
+from detector.image_file import Header, path_inside, read_header
+from detector.voc_format import read_voc
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Image:
+    """One image and its objects. Crowd boxes count in evaluation only, as COCO does."""
+
+    path: Path  # resolved
+    name: str  # relative to the folder of images
+    image_id: int  # the file's own; for VOC the position, from 1
+    width_px: int  # upright
+    height_px: int
+    boxes: NDArray[np.float32]  # [n, 4]
+    labels: NDArray[np.int32]  # [n]
+    crowd: NDArray[np.bool_]  # [n]
+    area: NDArray[np.float32]  # [n] square pixels: of the object where the file states it, else of the box
+    digest: str  # sha256 of the file
+    clipped: int = 0  # boxes that reached beyond the image and were cut
+
+    @property
+    def training_boxes(self) -> NDArray[np.float32]:
+        """Boxes that are no crowd, [m, 4]."""
+        return self.boxes[~self.crowd]
+
+    @property
+    def training_labels(self) -> NDArray[np.int32]:
+        """Labels of `training_boxes`, [m]."""
+        return self.labels[~self.crowd]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dropped:
+    """A box that was left out."""
+
+    file: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Dataset:
+    """One split. Immutable; its arrays must not be written to."""
+
+    images: tuple[Image, ...]
+    classes: tuple[str, ...]  # by label
+    category_ids: tuple[int, ...]  # by label, as in the file; -1 for a class that the file doesn't have
+    fingerprint: str  # sha256 of the annotations and of every image's name and content
+    dropped: tuple[Dropped, ...] = ()
+
+    @property
+    def clipped(self) -> int:
+        """Boxes that reached beyond their image and were cut."""
+        return sum(image.clipped for image in self.images)
+
+    @property
+    def trainable(self) -> tuple[int, ...]:
+        """Positions of the images with something to learn; the others count in evaluation only."""
+        return tuple(index for index, image in enumerate(self.images) if not image.crowd.all())
+
+    def select(self, indices: Sequence[int]) -> "Dataset":
+        """The same dataset with only the images at these positions, in this order; it has its own fingerprint."""
+        images = tuple(self.images[index] for index in indices)
+        names = {image.name for image in images}
+        lines = [self.fingerprint, *(f"{image.name}\0{image.digest}" for image in images)]
+        return Dataset(
+            images=images,
+            classes=self.classes,
+            category_ids=self.category_ids,
+            fingerprint=hashlib.sha256("\n".join(lines).encode(errors="surrogatepass")).hexdigest(),
+            dropped=tuple(box for box in self.dropped if box.file in names),
+        )
+
+
+def load_dataset(source: DataSource, *, classes: tuple[str, ...] | None = None) -> Dataset:
+    """Read one split, check it against its images, drop unusable boxes and count them.
+
+    With `classes` (those of the training data) labels follow them by name.
+
+    Raises:
+        DataError: something that the user must change, before any image is decoded.
+    """
+    annotations = read_coco(source) if source.format is DataFormat.COCO else read_voc(source)
+    own = tuple(annotations.categories.values())
+    labels = _labels(annotations, classes or own, source)
+    headers = _checked_headers(annotations.images, source)
+    _refuse_confusion(annotations, headers, source)
+    built = [_image(entry, *header, labels) for entry, header in zip(annotations.images, headers, strict=True)]
+    images = tuple(image for image, _ in built)
+    if not any(len(image.training_boxes) for image in images):
+        raise DataError(f"{source.annotations}: no usable box in {len(images)} images; a detector needs objects")
+    ids_by_label = {label: category_id for category_id, label in labels.items()}
+    return Dataset(
+        images=images,
+        classes=classes or own,
+        category_ids=tuple(ids_by_label.get(label, -1) for label in range(len(classes or own))),
+        fingerprint=_fingerprint(annotations, images, classes or own),
+        dropped=tuple(box for _, dropped in built for box in dropped),
+    )
+
+
+def load_pair(train: DataSource, validation: DataSource | None, *, share: float, seed: int) -> tuple[Dataset, Dataset]:
+    """Training and validation data with the same classes and no image in common.
+
+    Without validation data, `share` of the training images is held out: those whose file names hash lowest with the
+    seed, so the split depends on neither order nor machine.
+
+    Raises:
+        DataError: as `load_dataset`; or an image is in both; or a split would be left without boxes.
+    """
+    whole = load_dataset(train)
+    if validation is None:
+        return _split(whole, share=share, seed=seed)
+    held_out = load_dataset(validation, classes=whole.classes)
+    _refuse_leakage(whole, held_out)
+    return whole, held_out
+
+
+def most_boxes(dataset: Dataset) -> int:
+    """The largest number of training boxes in one image."""
+    return max(len(image.training_boxes) for image in dataset.images)
+
+
+def ground_truth_slots(dataset: Dataset, *, multiple: int = 8) -> int:
+    """Slots for ground truth that hold every image's training boxes, so that none is ever cut off.
+
+    Rounded up, so that a few boxes more in another version of the data don't mean a new compilation.
+    """
+    return -(-most_boxes(dataset) // multiple) * multiple
+
+
+def _labels(annotations: Annotations, classes: tuple[str, ...], source: DataSource) -> dict[int, int]:
+    """Category id to label."""
+    unknown = [name for name in annotations.categories.values() if name not in classes]
+    if unknown:
+        raise DataError(
+            f"{source.annotations}: the classes {', '.join(map(repr, unknown[:10]))} are not among the training "
+            f"classes ({', '.join(map(repr, classes[:20]))}); use the same classes in training and validation data"
+        )
+    return {number: classes.index(name) for number, name in annotations.categories.items()}
+
+
+def _checked_headers(entries: tuple[AnnotatedImage, ...], source: DataSource) -> list[tuple[Path, Header]]:
+    """Path and header of every image, or one error that lists what is wrong with the first few."""
+
+    def check(entry: AnnotatedImage) -> tuple[Path, Header] | str:
+        try:
+            path = path_inside(folder, entry.file_name)
+            header = read_header(path)
+            _check_size(entry, header, path)
+        except DataError as error:
+            return f"{entry.place}: {error}"
+        return path, header
+
+    if not source.images.is_dir():
+        raise DataError(f"{source.images}: the folder of images is missing; check the path")
+    folder = source.images.resolve()
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        results = list(pool.map(check, entries))
+    problems = [result for result in results if isinstance(result, str)]
+    checked = [result for result in results if not isinstance(result, str)]
+    seen: dict[Path, AnnotatedImage] = {}
+    for entry, result in zip(entries, results, strict=True):
+        if not isinstance(result, str) and (first := seen.setdefault(result[0], entry)) is not entry:
+            problems.append(f"{entry.place}: {entry.file_name} is also image {first.image_id}; list every file once")
+    if problems:
+        total = f"{len(problems)} of {len(entries)} images can't be used"
+        raise DataError(f"{source.annotations}: {total}:\n{problems_message(problems)}")
+    return checked
+
+
+def _check_size(entry: AnnotatedImage, header: Header, path: Path) -> None:
+    stated = (entry.width_px or header.width_px, entry.height_px or header.height_px)
+    if stated == (header.width_px, header.height_px):
+        return
+    hint = "correct the annotations, their boxes would be misplaced"
+    if header.rotated and stated == (header.height_px, header.width_px):
+        hint = (
+            "its EXIF data rotates it, but the boxes were drawn unrotated: annotate anew, or remove the EXIF rotation"
+        )
+    raise DataError(
+        f"{path}: the annotations state {stated[0]} × {stated[1]} px, "
+        f"but the image has {header.width_px} × {header.height_px}; {hint}"
+    )
+
+
+def _refuse_confusion(annotations: Annotations, headers: list[tuple[Path, Header]], source: DataSource) -> None:
+    pairs = [
+        (box.corners, (header.width_px, header.height_px))
+        for entry, (_, header) in zip(annotations.images, headers, strict=True)
+        for box in entry.boxes
+    ]
+    corners = np.array([corners for corners, _ in pairs], dtype=np.float64).reshape(-1, 4)
+    sizes = np.array([size for _, size in pairs], dtype=np.float64).reshape(-1, 2)
+    if cause := confusion(corners, sizes, source.format):
+        raise DataError(f"{source.annotations}: {cause}")
+
+
+def _image(entry: AnnotatedImage, path: Path, header: Header, labels: dict[int, int]) -> tuple[Image, list[Dropped]]:
+    """The checked image, and what was dropped from it."""
+    corners = np.array([box.corners for box in entry.boxes], dtype=np.float64).reshape(-1, 4)
+    cleaned = clean_boxes(corners, width_px=header.width_px, height_px=header.height_px)
+    dropped = [
+        Dropped(
+            file=entry.file_name, reason=f"{box.name} {reason} (corners {', '.join(f'{v:g}' for v in box.corners)})"
+        )
+        for box, reason in zip(entry.boxes, cleaned.reasons, strict=True)
+        if reason
+    ]
+    kept = [box for box, reason in zip(entry.boxes, cleaned.reasons, strict=True) if not reason]
+    boxes = cleaned.corners[cleaned.kept][:, [1, 0, 3, 2]].astype(np.float32)
+    of_box = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    stated = np.array([np.nan if box.area_px is None else box.area_px for box in kept], dtype=np.float32)
+    image = Image(
+        path=path,
+        name=entry.file_name,
+        image_id=entry.image_id,
+        width_px=header.width_px,
+        height_px=header.height_px,
+        boxes=boxes,
+        labels=np.array([labels[box.category_id] for box in kept], dtype=np.int32),
+        crowd=np.array([box.crowd for box in kept], dtype=bool),
+        area=np.where(np.isfinite(stated) & (stated > 0), stated, of_box).astype(np.float32),
+        digest=header.digest,
+        clipped=int(cleaned.clipped.sum()),
+    )
+    return image, dropped
+
+
+def _fingerprint(annotations: Annotations, images: tuple[Image, ...], classes: tuple[str, ...]) -> str:
+    """Content only, so that it is the same on every machine that has the same files."""
+    lines = [annotations.digest, *classes, *(f"{image.name}\0{image.digest}" for image in images)]
+    return hashlib.sha256("\n".join(lines).encode(errors="surrogatepass")).hexdigest()
+
+
+def _split(whole: Dataset, *, share: float, seed: int) -> tuple[Dataset, Dataset]:
+    require(0 < share < 1, f"the validation share must lie between 0 and 1, but is {share}")
+    count = len(whole.images)
+    if count < 2:
+        raise DataError("one image can't be split into training and validation data; name validation data")
+    names = [f"{seed}/{image.name}".encode(errors="surrogatepass") for image in whole.images]
+    ranked = sorted(range(count), key=lambda index: hashlib.sha256(names[index]).digest())
+    held_out = min(count - 1, max(1, round(share * count)))
+    parts = {"validation": whole.select(sorted(ranked[:held_out])), "training": whole.select(sorted(ranked[held_out:]))}
+    for name, part in parts.items():
+        if not part.trainable:
+            raise DataError(
+                f"the split by share {share} and seed {seed} leaves no box for {name} "
+                f"({len(part.images)} of {count} images); choose another share or seed, or name validation data"
+            )
+    return parts["training"], parts["validation"]
+
+
+def _refuse_leakage(train: Dataset, validation: Dataset) -> None:
+    paths = {image.path for image in train.images}
+    contents = {(Path(image.name).name, image.digest) for image in train.images}
+    shared = [
+        image.name
+        for image in validation.images
+        if image.path in paths or (Path(image.name).name, image.digest) in contents
+    ]
+    if shared:
+        raise DataError(
+            f"{len(shared)} images are in both training and validation data, so that results would be too good; "
+            f"remove them from one:\n{problems_message(shared)}"
+        )

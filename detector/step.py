@@ -1,0 +1,249 @@
+"""The one train step: everything that the study varies is an input, so it is compiled once.
+
+    uint8 images ─ augment ─ backbone ─ pyramid ─┬─ RPN ─ match, sample ─ RPN losses
+                                                 └─ proposals + truth ─ match, sample ─ RoIAlign ─ box head ─ RoI losses
+    gradients are accumulated over the micro-batches of a batch; the last one clips and applies them.
+
+Shapes: B micro-batch, N anchors, G ground-truth slots, S sampled anchors or RoIs, P proposals, K classes.
+Boxes: yxyx, float32, canvas pixels; a slot without a box is zero and not alive.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from keras import ops
+
+from detector import boxes as box_math
+from detector import losses, optimizer
+from detector.anchors import grid_anchors, grid_mask
+from detector.augmentation import augment
+from detector.backend import value_and_gradients
+from detector.boxes import Tensor
+from detector.config import StepShape
+from detector.health import FORWARD_FIGURES, GRADIENT_BIT, LOSSES
+from detector.matching import match
+from detector.network import COMPONENTS, Network, preprocess
+from detector.proposals import Proposals, flatten_levels, propose
+from detector.randomness import Stream, uniform
+from detector.roi_align import separable_align
+from detector.sampling import sample
+
+State = dict[str, Any]  # weights, velocity, second, accumulated: lists; figures [F], first_bad [2]
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A micro-batch on its way through the step."""
+
+    images: Tensor  # [B, H, W, 3] preprocessed
+    extents: Tensor  # [B, 2]
+    truth: Tensor  # [B, G, 4]
+    truth_alive: Tensor  # [B, G]
+    truth_classes: Tensor  # [B, G]
+    index: Tensor  # [B] number of the sample in the trial; randomness hangs on it, not on the position
+
+
+def initial_state(weights: list[Tensor]) -> State:
+    """A state at step 0 that owns nothing of `weights` but the tensors themselves."""
+    return {
+        "weights": list(weights),
+        "velocity": [ops.zeros_like(weight) for weight in weights],
+        "second": [ops.zeros_like(weight) for weight in weights],
+        "accumulated": [ops.zeros_like(weight) for weight in weights],
+        "figures": ops.zeros((len(FORWARD_FIGURES),), "float32"),
+        "first_bad": ops.convert_to_tensor([-1.0, 0.0], "float32"),
+    }
+
+
+class TrainStep:
+    """`(state, frozen, batch, inputs) -> (state, figures)` for one network and shape; see `health` for the figures."""
+
+    def __init__(self, network: Network, shape: StepShape) -> None:
+        self._network = network
+        self._shape = shape
+
+    def __call__(
+        self, state: State, frozen: list[Tensor], batch: dict[str, Tensor], inputs: dict[str, Tensor]
+    ) -> tuple[State, Tensor]:
+        scene = self._scene(batch, inputs)
+        _, figures, gradients = value_and_gradients(
+            lambda weights: self.loss(weights, frozen, scene, inputs), state["weights"]
+        )
+        accumulated, figures = ops.cond(
+            inputs["first"],
+            lambda: (list(gradients), inputs["share"] * figures),
+            lambda: (
+                [total + gradient for total, gradient in zip(state["accumulated"], gradients, strict=True)],
+                state["figures"] + inputs["share"] * figures,
+            ),
+        )
+        state = {**state, "accumulated": accumulated, "figures": figures}
+        return self._update(state, inputs)
+
+    def _scene(self, batch: dict[str, Tensor], inputs: dict[str, Tensor]) -> Scene:
+        images, truth, alive, extents = augment(
+            batch["images"], batch["boxes"], batch["alive"], batch["extents"],
+            ranges=inputs["augmentation"], seed=inputs["seed"], index=batch["index"],
+        )  # fmt: skip
+        truth = ops.where(alive[..., None], truth, 0.0)
+        return Scene(preprocess(images), extents, truth, alive, batch["classes"], batch["index"])
+
+    def loss(
+        self, weights: list[Tensor], frozen: list[Tensor], scene: Scene, inputs: dict[str, Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """Total loss and FORWARD_FIGURES of a micro-batch."""
+        network, shape = self._network, self._shape
+        with network.bound(weights, frozen):
+            levels = network.pyramid(network.backbone(scene.images, training=False))
+            outputs = [network.rpn(level) for level in levels]
+            logits = flatten_levels([output[0] for output in outputs], 1)[..., 0]  # [B, N]
+            deltas = flatten_levels([output[1] for output in outputs], 4)  # [B, N, 4]
+            anchors = grid_anchors(inputs["cells"], shape.canvas)
+            alive = grid_mask(inputs["cell_alive"], shape.canvas)
+            rpn_losses, rpn_figures = self._rpn(logits, deltas, anchors, alive, scene, inputs)
+            proposals = propose(
+                logits, deltas, anchors, alive, scene.extents, inputs["proposal_nms_iou"], shape=shape,
+                before_nms=shape.pre_nms_train, after_nms=shape.proposals_train,
+            )  # fmt: skip
+            roi_losses, roi_figures = self._box_head(levels[:4], proposals, scene, inputs)
+        figures = {
+            **dict(zip(LOSSES, (*rpn_losses, *roi_losses), strict=True)),
+            **rpn_figures,
+            **roi_figures,
+            "boxes": _per_image(scene.truth_alive),
+            "feature_rms": ops.sqrt(ops.mean(ops.square(ops.cast(levels[0], "float32")))),
+            "pixel_mean": ops.mean(scene.images),
+            "pixel_deviation": ops.std(scene.images),
+        }
+        packed = ops.stack([ops.stop_gradient(ops.cast(figures[name], "float32")) for name in FORWARD_FIGURES])
+        return sum((*rpn_losses, *roi_losses)), packed
+
+    def _rpn(
+        self, logits: Tensor, deltas: Tensor, anchors: Tensor, alive: Tensor, scene: Scene, inputs: dict[str, Tensor]
+    ) -> tuple[tuple[Tensor, Tensor], dict[str, Tensor]]:
+        shape = self._shape
+        labels, matched = match(
+            box_math.pairwise_iou(anchors[None], scene.truth), alive, scene.truth_alive,
+            positive_iou=inputs["rpn_positive_iou"], negative_iou=inputs["rpn_negative_iou"],
+            low_quality=inputs["low_quality_matches"],
+        )  # fmt: skip
+        chosen, kinds = sample(
+            labels, uniform(inputs["seed"], Stream.ANCHOR_SAMPLING, scene.index, labels.shape[1]),
+            slots=shape.anchor_samples, count=shape.anchor_samples,
+            positive_fraction=inputs["rpn_positive_fraction"],
+        )  # fmt: skip
+        pair = losses.rpn_losses(
+            ops.take_along_axis(logits, chosen, axis=1),
+            ops.take_along_axis(deltas, chosen[..., None], axis=1),
+            kinds,
+            ops.take(anchors, chosen, axis=0),
+            _pick(scene.truth, ops.take_along_axis(matched, chosen, axis=1)),
+            normaliser=shape.anchor_samples * shape.micro_batch,
+        )
+        return pair, {
+            "positive_anchors": _per_image(labels == 1),
+            "max_objectness": ops.max(ops.abs(ops.where(alive[None], logits, 0.0))),
+            "clamped_deltas": ops.mean(ops.cast(deltas[..., 2:] > box_math.LARGEST_LOG_SCALE, "float32")),
+        }
+
+    def _box_head(
+        self, levels: list[Tensor], proposals: Proposals, scene: Scene, inputs: dict[str, Tensor]
+    ) -> tuple[tuple[Tensor, Tensor], dict[str, Tensor]]:
+        shape, truth = self._shape, scene.truth
+        # Ground truth joins the proposals, so that the head sees positives before the RPN finds any (Detectron2).
+        candidates = ops.concatenate([proposals.boxes, truth], axis=1)  # [B, P + G, 4]
+        candidate_alive = ops.concatenate([proposals.alive, scene.truth_alive], axis=1)
+        iou = box_math.pairwise_iou(candidates, truth)  # [B, P + G, G]
+        labels, matched = match(
+            iou, candidate_alive, scene.truth_alive,
+            positive_iou=inputs["roi_positive_iou"], negative_iou=inputs["roi_positive_iou"], low_quality=0.0,
+        )  # fmt: skip
+        chosen, kinds = sample(
+            labels, uniform(inputs["seed"], Stream.ROI_SAMPLING, scene.index, labels.shape[1]),
+            slots=shape.roi_samples, count=shape.roi_samples, positive_fraction=inputs["roi_positive_fraction"],
+        )  # fmt: skip
+        rois = _pick(candidates, chosen)
+        partner = ops.take_along_axis(matched, chosen, axis=1)  # [B, S]
+        foreground = kinds == 1
+        classes = ops.where(foreground, ops.take_along_axis(scene.truth_classes, partner, axis=1), shape.classes)
+        logits, deltas = self.classify(levels, rois)
+        pair = losses.roi_losses(
+            logits, deltas, kinds, classes, rois, _pick(truth, partner),
+            normaliser=shape.roi_samples * shape.micro_batch,
+        )
+        given = proposals.boxes.shape[1]
+        covered = ops.max(ops.where(proposals.alive[..., None], iou[:, :given], 0.0), axis=1) >= 0.5  # [B, G]
+        predicted = ops.argmax(logits, axis=-1)
+        return pair, {
+            "foreground_rois": _per_image(foreground),
+            "foreground_proposals": _per_image(foreground & (chosen < given)),
+            "valid_proposals": _per_image(proposals.alive),
+            "proposal_recall": _share(covered, scene.truth_alive),
+            "max_class_logit": ops.max(ops.abs(logits)),
+            "foreground_accuracy": _share(predicted == classes, foreground),
+            "false_negatives": _share(predicted == shape.classes, foreground),
+        }
+
+    def classify(self, levels: list[Tensor], rois: Tensor) -> tuple[Tensor, Tensor]:
+        """Class logits [B, S, K + 1] and box deltas [B, S, K, 4] of RoIs [B, S, 4], float32."""
+        batch, count = rois.shape[:2]
+        pooled = separable_align(levels, rois)  # [B, S, 7, 7, C]
+        logits, deltas = self._network.box_head(ops.reshape(pooled, (batch * count, -1)))
+        logits = ops.reshape(ops.cast(logits, "float32"), (batch, count, -1))
+        return logits, ops.reshape(ops.cast(deltas, "float32"), (batch, count, -1, 4))
+
+    def _update(self, state: State, inputs: dict[str, Tensor]) -> tuple[State, Tensor]:
+        groups, share = self._network.component_of, inputs["share"]
+        norms = share * ops.sqrt(optimizer.square_norms(state["accumulated"], groups, COMPONENTS))  # [4]
+        norm = ops.sqrt(ops.sum(ops.square(norms)))
+        finite = ops.append(ops.isfinite(state["figures"][: len(LOSSES)]), ops.isfinite(norm))
+        healthy = ops.all(finite)
+        first_bad = _latch(state["first_bad"], healthy, finite, inputs)
+        applies = ops.logical_and(inputs["last"], healthy)  # a non-finite update is never applied
+        clip = ops.minimum(1.0, inputs["clip_norm"] / (norm + 1e-6))
+        rates = [
+            inputs["learning_rate"] * (inputs["rpn_lr_factor"] if group == "rpn" else 1.0) for group in groups
+        ]
+        slots = {name: state[name] for name in ("weights", "velocity", "second")}
+        moved = ops.cond(
+            applies,
+            lambda: optimizer.update(slots, state["accumulated"], rates, share * clip, inputs),
+            lambda: slots,
+        )
+        ratios = self._update_ratios(slots["weights"], moved["weights"], applies)
+        figures = ops.concatenate(
+            [state["figures"], ops.stack([inputs["learning_rate"], norm]), norms, ratios, first_bad]
+        )
+        return {**state, **moved, "first_bad": first_bad}, figures
+
+    def _update_ratios(self, before: list[Tensor], after: list[Tensor], applies: Tensor) -> Tensor:
+        def ratios() -> Tensor:
+            groups = self._network.component_of
+            changes = [new - old for new, old in zip(after, before, strict=True)]
+            changed = optimizer.square_norms(changes, groups, COMPONENTS)
+            return ops.sqrt(changed / (optimizer.square_norms(before, groups, COMPONENTS) + 1e-12))
+
+        return ops.cond(applies, ratios, lambda: ops.zeros((len(COMPONENTS),), "float32"))
+
+
+def _latch(first_bad: Tensor, healthy: Tensor, finite: Tensor, inputs: dict[str, Tensor]) -> Tensor:
+    """Step and terms of the first optimizer step that was not finite; unchanged from then on."""
+    bits = ops.convert_to_tensor([float(1 << bit) for bit in range(len(LOSSES))] + [float(GRADIENT_BIT)], "float32")
+    here = ops.stack([inputs["update"] - 1, ops.sum(ops.where(finite, 0.0, bits))])
+    is_first = ops.logical_and(inputs["last"], ops.logical_and(ops.logical_not(healthy), first_bad[0] < 0))
+    return ops.where(is_first, here, first_bad)
+
+
+def _pick(rows: Tensor, chosen: Tensor) -> Tensor:
+    """rows [B, M, 4] at chosen [B, S]: [B, S, 4]."""
+    return ops.take_along_axis(rows, chosen[..., None], axis=1)
+
+
+def _per_image(flags: Tensor) -> Tensor:
+    return ops.sum(ops.cast(flags, "float32")) / flags.shape[0]
+
+
+def _share(flags: Tensor, among: Tensor) -> Tensor:
+    """Share of `among` that are flagged; 0 where there is none."""
+    among = ops.cast(among, "float32")
+    return ops.sum(ops.cast(flags, "float32") * among) / ops.maximum(ops.sum(among), 1.0)

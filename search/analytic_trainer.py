@@ -1,0 +1,227 @@
+"""A trainer without a network: closed-form learning curves, so that scheduling and faults can be tested in seconds.
+
+The curves have the shape of the real thing. AP rises towards a ceiling that depends on learning rate, anchors and
+augmentation; above a stable learning rate the losses explode after some steps; far below it nothing moves. Equal
+hyperparameters and seeds give equal curves. Nothing here says how a real detector does: whoever shows figures made
+with it says so.
+
+Environment variables, for tests of faults:
+    FRCNN_ANALYTIC_STEP_S    seconds to sleep in each step
+    FRCNN_ANALYTIC_FAULTS    `trial:fault[:times]`, comma-separated; fault is kill, segfault, exit, hang, memory, error.
+                             It strikes in the middle of the way to a rung, at most so many times (default: always).
+"""
+
+import json
+import math
+import os
+import random
+import signal
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NoReturn
+
+from detector.config import Hyperparameters
+from search.outcomes import Outcome, Verdict
+from search.protocol import Ended, Paused, Preparing, Progress, Ready, Rung, Setup, Start, Started, encode
+
+STABLE_RATE = 0.1  # above it the losses explode
+DEAD_RATE = 2e-5  # below it nothing moves
+BEST_RATE = 0.02
+BEST_SIZE_PX = 24.0
+LOG_INTERVAL_STEPS = 5
+
+
+def effective_rate(hyperparameters: Hyperparameters) -> float:
+    """Learning rate that a step feels: per 16 images, scaled by momentum (1 at 0.9) and the worse of the two heads."""
+    momentum = 0.1 / (1.0 - hyperparameters.momentum)
+    return hyperparameters.lr_per_16 * momentum * max(1.0, hyperparameters.rpn_lr_factor)
+
+
+def ceiling(hyperparameters: Hyperparameters) -> float:
+    """AP after endless training, in (0, 0.6]: falls off with the distance from the best rate, anchors, augmentation."""
+    rate = math.log10(effective_rate(hyperparameters) / BEST_RATE)
+    size = math.log2(hyperparameters.anchors.sizes_px[0][0] / BEST_SIZE_PX)
+    scale = hyperparameters.augmentation.scale - 0.3
+    return 0.6 * math.exp(-0.8 * rate**2 - 0.3 * size**2 - 1.0 * scale**2)
+
+
+def curve(hyperparameters: Hyperparameters, images: int, budget_images: int) -> float:
+    """AP after so many images: nine tenths of the way to the ceiling at the end of a budget."""
+    return ceiling(hyperparameters) * (1.0 - 0.1 ** (images / budget_images))
+
+
+def explosion_step(hyperparameters: Hyperparameters) -> int | None:
+    """The optimizer step at which the losses explode, or None where they never do."""
+    rate = effective_rate(hyperparameters)
+    return max(2, math.ceil(20 * STABLE_RATE / rate)) if rate > STABLE_RATE else None
+
+
+@dataclass(slots=True, kw_only=True)
+class _Trial:
+    start: Start
+    images: int
+
+    @property
+    def step(self) -> int:
+        return self.images // self.start.hyperparameters.batch_size
+
+
+class AnalyticRunner:
+    """A `TrialRunner` whose steps cost nothing but what the environment asks for."""
+
+    def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
+        self._step_s = float(environment.get("FRCNN_ANALYTIC_STEP_S", "0"))
+        self._faults = Faults.parse(environment.get("FRCNN_ANALYTIC_FAULTS", ""))
+        self._trial: _Trial | None = None
+
+    def setup(self, setup: Setup, on_preparing: Callable[[Preparing], None]) -> Ready:
+        on_preparing(Preparing(stage="curves", done=1, total=1))
+        return Ready(backend="analytic", device="none", versions={}, setup_s=0.0)
+
+    def start(self, start: Start) -> Started:
+        start.directory.mkdir(parents=True, exist_ok=True)
+        self._trial = _Trial(start=start, images=_read_checkpoint(start))
+        return Started(images=self._trial.images)
+
+    def advance(
+        self, to_images: int, on_progress: Callable[[Progress], None], should_pause: Callable[[], bool]
+    ) -> Rung | Paused | Ended:
+        trial = self._require_trial()
+        began_s, from_images = time.monotonic(), trial.images
+        while trial.images < to_images:
+            if should_pause():
+                _write_checkpoint(trial)
+                return Paused(images=trial.images)
+            if trial.images >= (from_images + to_images) // 2:
+                self._faults.strike(trial.start)
+            time.sleep(self._step_s)
+            trial.images += trial.start.hyperparameters.batch_size
+            if verdict := _watch(trial):
+                on_progress(_progress(trial, time.monotonic() - began_s))
+                return Ended(verdict=verdict)
+            if trial.step % LOG_INTERVAL_STEPS == 0:
+                on_progress(_progress(trial, time.monotonic() - began_s))
+        _write_checkpoint(trial)
+        return _rung(trial, time.monotonic() - began_s)
+
+    def _require_trial(self) -> _Trial:
+        if self._trial is None:
+            raise RuntimeError("a trial must be started before it can advance")
+        return self._trial
+
+
+def _total_loss(trial: _Trial) -> float:
+    hyperparameters = trial.start.hyperparameters
+    explodes = explosion_step(hyperparameters)
+    if explodes is not None and trial.step >= explodes:
+        return math.inf
+    if effective_rate(hyperparameters) < DEAD_RATE:
+        return 2.0
+    return 2.0 - 1.5 * curve(hyperparameters, trial.images, trial.start.budget_images)
+
+
+def _watch(trial: _Trial) -> Verdict | None:
+    loss = _total_loss(trial)
+    place = {"step": trial.step, "images": trial.images}
+    if not math.isfinite(loss):
+        rate = effective_rate(trial.start.hyperparameters)
+        message = f"the RPN class loss became non-finite; the effective rate {rate:.3g} exceeds {STABLE_RATE:g}"
+        evidence: dict[str, float | str] = {"loss_rpn_class": loss, "effective_rate": rate}
+        return Verdict(outcome=Outcome.DIVERGED, cause="loss_rpn_class", message=message, evidence=evidence, **place)
+    if effective_rate(trial.start.hyperparameters) < DEAD_RATE and trial.step >= 20:
+        message = "the total loss has not moved in 20 steps"
+        return Verdict(outcome=Outcome.NOT_LEARNING, cause="loss", message=message, evidence={"loss": loss}, **place)
+    return None
+
+
+def _progress(trial: _Trial, elapsed_s: float) -> Progress:
+    rate = trial.images / elapsed_s if elapsed_s > 0 else 0.0
+    figures = {"loss": _total_loss(trial), "learning_rate": trial.start.hyperparameters.learning_rate}
+    return Progress(step=trial.step, images=trial.images, figures=figures, images_per_s=rate)
+
+
+def _rung(trial: _Trial, training_s: float) -> Rung:
+    noise = random.Random(f"{trial.start.seed}/{trial.images}").gauss(0.0, 0.003)
+    value = curve(trial.start.hyperparameters, trial.images, trial.start.budget_images) + noise
+    ap = min(1.0, max(0.0, value))
+    return Rung(
+        step=trial.step,
+        images=trial.images,
+        ap=ap,
+        metrics={"ap": ap, "ap50": min(1.0, 1.5 * ap)},
+        training_s=training_s,
+        evaluation_s=0.0,
+    )
+
+
+def _identity(start: Start) -> str:
+    """What a checkpoint must agree with to be this trial's; where it lies and how far it ran may differ."""
+    whole = json.loads(encode(start))
+    return json.dumps([whole["hyperparameters"], whole["seed"]], sort_keys=True)
+
+
+def _write_checkpoint(trial: _Trial) -> None:
+    path = trial.start.directory / "checkpoint.json"
+    unfinished = path.with_suffix(".tmp")
+    unfinished.write_text(json.dumps({"identity": _identity(trial.start), "images": trial.images}))
+    os.replace(unfinished, path)
+
+
+def _read_checkpoint(start: Start) -> int:
+    path = start.directory / "checkpoint.json"
+    if not path.exists():
+        return 0
+    kept = json.loads(path.read_text())
+    return int(kept["images"]) if kept["identity"] == _identity(start) else 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """What goes wrong in one trial, and how often."""
+
+    name: str
+    times: int | None  # None: always
+
+
+class Faults:
+    """Accidents on purpose, by trial number."""
+
+    def __init__(self, by_trial: Mapping[int, Fault]) -> None:
+        self._by_trial = by_trial
+
+    @classmethod
+    def parse(cls, text: str) -> "Faults":
+        """From `3:kill,5:hang:1`."""
+        by_trial = {}
+        for item in filter(None, text.split(",")):
+            trial, name, *times = item.split(":")
+            by_trial[int(trial)] = Fault(name=name, times=int(times[0]) if times else None)
+        return cls(by_trial)
+
+    def strike(self, start: Start) -> None:
+        """Do what is due in this trial, if anything is; struck ones are counted in its directory."""
+        fault = self._by_trial.get(start.trial)
+        if fault is None:
+            return
+        counter = start.directory / "faults"
+        struck = int(counter.read_text()) if counter.exists() else 0
+        if fault.times is None or struck < fault.times:
+            counter.write_text(str(struck + 1))
+            _strike(fault.name)
+
+
+def _strike(name: str) -> NoReturn:
+    match name:
+        case "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "segfault":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        case "exit":
+            os._exit(3)
+        case "memory":
+            raise MemoryError("cannot allocate 12 GiB for the gradients")
+        case "error":
+            raise RuntimeError("an error on purpose")
+    while True:  # hang
+        time.sleep(3600)

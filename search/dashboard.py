@@ -1,0 +1,164 @@
+"""The Optuna dashboard on one study, with notes that say why trials ended, behind rules on who may ask.
+
+It listens on loopback unless told otherwise, and refuses another address without a password. Over a network, prefer
+`ssh -L 8080:127.0.0.1:8080 HOST`: basic authentication over plain HTTP can be read on the way.
+"""
+
+import errno
+import ipaddress
+import logging
+import os
+import socket
+import stat
+import threading
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import optuna_dashboard
+import waitress
+
+from detector.config import ConfigError, require
+from search.dashboard_guard import Rules, guarded
+from search.dashboard_notes import publish_notes
+from storage.database import Database
+from storage.errors import StorageUnavailable
+
+PASSWORD_VARIABLE = "FRCNN_DASHBOARD_PASSWORD"
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+SHORTEST_PASSWORD = 8
+REFRESH_S = 30.0  # how often the notes of a running study are brought up to date
+
+_log = logging.getLogger(__name__)
+
+
+def serve(
+    database: Database,
+    study_name: str,
+    *,
+    host: str,
+    port: int,
+    password: str | None = None,
+    writable: bool = False,
+    allowed_hosts: Collection[str] = (),
+    announce: Callable[[str], None],
+) -> None:
+    """Serve until interrupted; `announce` gets the address once it listens. Port 0 takes a free one.
+
+    Raises:
+        ConfigError: the address is not loopback and there is no password, or cannot be listened on.
+        StorageError: there is no such study.
+    """
+    rules = rules_for(host, password=password, writable=writable, allowed_hosts=allowed_hosts)
+    publish_notes(database, study_name)
+    server = _listen(guarded(optuna_dashboard.wsgi(database.optuna), rules), host, port)
+    shown = f"[{host}]" if ":" in host else host
+    with _notes_kept_fresh(database, study_name):
+        announce(f"http://{shown}:{server.effective_port}/dashboard/studies/{study_id(database, study_name)}")
+        server.run()  # returns after ctrl-c
+
+
+def rules_for(host: str, *, password: str | None, writable: bool, allowed_hosts: Collection[str]) -> Rules:
+    """Whom a dashboard on this address may answer.
+
+    Raises:
+        ConfigError: the address is not loopback and there is no password.
+    """
+    loopback = _is_loopback(host)
+    require(
+        loopback or password is not None,
+        f"a dashboard on {host} can be reached by others and needs a password, but none is set; "
+        f"set {PASSWORD_VARIABLE} or --password-file, or leave --host at 127.0.0.1 and use ssh -L",
+    )
+    names = {host, *LOOPBACK_NAMES} if loopback else {host, socket.gethostname(), socket.getfqdn(), *LOOPBACK_NAMES}
+    return Rules(
+        hosts=frozenset(name.lower() for name in (*names, *allowed_hosts)),
+        addresses=not loopback,
+        password=password,
+        writable=writable,
+    )
+
+
+def read_password(file: Path | None) -> str | None:
+    """The password from the file, else from the environment, else None. Never from the command line: `ps` shows it.
+
+    Raises:
+        ConfigError: the file is missing, empty or readable by others, or the password is too short.
+    """
+    source = str(file) if file is not None else PASSWORD_VARIABLE
+    password = os.environ.get(PASSWORD_VARIABLE) if file is None else _read_private(file)
+    if password is None:
+        return None
+    require(
+        len(password) >= SHORTEST_PASSWORD,
+        f"the dashboard's password must have at least {SHORTEST_PASSWORD} characters, "
+        f"but the one in {source} has {len(password)}",
+    )
+    return password
+
+
+def study_id(database: Database, study_name: str) -> int:
+    """The number of the study in the dashboard's addresses."""
+    return database.optuna.get_study_id_from_name(study_name)
+
+
+def _read_private(file: Path) -> str:
+    try:
+        mode = file.stat().st_mode
+        text = file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the password file {file} cannot be read: {error}") from error
+    require(
+        not mode & (stat.S_IRWXG | stat.S_IRWXO),
+        f"the password file {file} must be readable by you alone, but its mode is {stat.S_IMODE(mode):03o}; "
+        f"run: chmod 600 {file}",
+    )
+    return text
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _listen(application: Any, host: str, port: int) -> Any:
+    address = "127.0.0.1" if host == "localhost" else host
+    try:
+        return waitress.create_server(application, host=address, port=port, threads=4, ident=None)
+    except (OSError, ValueError) as error:
+        raise ConfigError(_why_not(error, host, port)) from error
+
+
+def _why_not(error: OSError | ValueError, host: str, port: int) -> str:
+    number = error.errno if isinstance(error, OSError) else None
+    if number == errno.EADDRINUSE:
+        return f"port {port} on {host} is in use; choose another with --port, or --port 0 for a free one"
+    if number == errno.EACCES:
+        return f"port {port} needs more rights than you have; choose one from 1024 up with --port"
+    return f"--host {host} is not an address of this machine ({error}); use 127.0.0.1, or one that `hostname -I` lists"
+
+
+@contextmanager
+def _notes_kept_fresh(database: Database, study_name: str) -> Iterator[None]:
+    """Publishes the notes again and again in a thread: trials of a running study go on ending."""
+    stop = threading.Event()
+
+    def refresh() -> None:
+        while not stop.wait(REFRESH_S):
+            try:
+                publish_notes(database, study_name)
+            except StorageUnavailable as error:
+                _log.warning("notes not refreshed: %s", error)
+
+    thread = threading.Thread(target=refresh, name="dashboard notes", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()

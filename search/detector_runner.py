@@ -1,0 +1,97 @@
+"""The real trainer behind the protocol: adapts `detector.training`, which knows of no trial and no study."""
+
+import time
+from collections.abc import Callable
+from typing import assert_never
+
+from detector.training import PausedReport, ProgressReport, RungReport, Stopped, Trainer
+from search.outcomes import Outcome, Verdict
+from search.protocol import Ended, Paused, Preparing, Progress, Ready, Rung, Setup, Start, Started
+
+
+class DetectorRunner:
+    """A `TrialRunner` that trains Faster R-CNN; importing this module loads Keras."""
+
+    def __init__(self) -> None:
+        self._trainer: Trainer | None = None
+
+    def setup(self, setup: Setup, on_preparing: Callable[[Preparing], None]) -> Ready:
+        began_s = time.monotonic()
+
+        def prepared(stage: str, done: int, total: int) -> None:
+            on_preparing(Preparing(stage=stage, done=done, total=total))
+
+        trainer = Trainer(
+            train=setup.train,
+            validation=setup.validation,
+            validation_share=setup.validation_share,
+            detector=setup.detector,
+            anchors_per_cell=setup.anchors_per_cell,
+            micro_batch=setup.micro_batch,
+            validation_images=setup.validation_images,
+            cache=setup.cache,
+            seed=setup.seed,
+            on_progress=prepared,
+        )
+        self._trainer = trainer
+        return Ready(
+            backend=trainer.backend,
+            device=trainer.device,
+            versions=dict(trainer.versions),
+            setup_s=time.monotonic() - began_s,
+        )
+
+    def start(self, start: Start) -> Started:
+        images = self._require_trainer().begin(
+            start.hyperparameters, seed=start.seed, budget_images=start.budget_images, directory=start.directory
+        )
+        return Started(images=images)
+
+    def advance(
+        self, to_images: int, on_progress: Callable[[Progress], None], should_pause: Callable[[], bool]
+    ) -> Rung | Paused | Ended:
+        report = self._require_trainer().advance(
+            to_images, on_progress=lambda report: on_progress(_progress(report)), should_pause=should_pause
+        )
+        match report:
+            case RungReport():
+                return _rung(report)
+            case PausedReport():
+                return Paused(images=report.images)
+            case Stopped():
+                return Ended(verdict=_verdict(report))
+            case _:
+                assert_never(report)
+
+    def _require_trainer(self) -> Trainer:
+        if self._trainer is None:
+            raise RuntimeError("a trial needs a setup first")
+        return self._trainer
+
+
+def _progress(report: ProgressReport) -> Progress:
+    return Progress(
+        step=report.step, images=report.images, figures=dict(report.figures), images_per_s=report.images_per_s
+    )
+
+
+def _rung(report: RungReport) -> Rung:
+    return Rung(
+        step=report.step,
+        images=report.images,
+        ap=report.ap,
+        metrics=dict(report.metrics),
+        training_s=report.training_s,
+        evaluation_s=report.evaluation_s,
+    )
+
+
+def _verdict(report: Stopped) -> Verdict:
+    return Verdict(
+        outcome=Outcome(report.kind),
+        cause=report.cause,
+        message=report.message,
+        step=report.step,
+        images=report.images,
+        evidence=dict(report.evidence),
+    )

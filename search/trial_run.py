@@ -1,0 +1,177 @@
+"""One trial on one trainer: begin or go on, then from rung to rung, until it has a verdict."""
+
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from search.deaths import Position
+from search.outcomes import Outcome, Verdict
+from search.protocol import Advance, Ended, Event, Pause, Paused, Progress, ProtocolError, Rung, Start, Started
+from search.trainer_link import TrainerLink
+
+POLL_S = 0.2
+PAUSE_LIMIT_S = 10.0  # a third of the shortest notice that schedulers give
+IDLE_LIMIT_S = 1800.0  # the first step compiles, and an evaluation of a large set says nothing meanwhile
+
+logger = logging.getLogger(__name__)
+
+
+class Journal(Protocol):
+    """Where a trial's figures go. Each method may raise `LeaseLost`: then nobody wants this run any more."""
+
+    def reported(self) -> dict[int, float]:
+        """AP by rung, from an earlier life of this trial."""
+        ...
+
+    def progress(self, progress: Progress) -> None: ...
+
+    def rung(self, rung: Rung, budget_images: int) -> None:
+        """Store an evaluation; `budget_images` is the rung's nominal count, equal for all trials."""
+        ...
+
+    def should_prune(self) -> bool:
+        """Whether the last rung reported is the last of this trial."""
+        ...
+
+    def check(self) -> None: ...
+
+
+class Interrupted(Exception):
+    """The run was asked to stop; a trainer that did not pause in time is to be killed."""
+
+    def __init__(self, *, paused: bool) -> None:
+        self.paused = paused
+        super().__init__("paused" if paused else "the trainer did not pause in time")
+
+
+class Ending(Exception):
+    """The trainer ended the trial itself."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        self.verdict = verdict
+        super().__init__(verdict.message)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How long a trainer may take, in seconds."""
+
+    idle_s: float = IDLE_LIMIT_S
+    pause_s: float = PAUSE_LIMIT_S
+
+
+class TrialRun:
+    """Drives a trainer through one trial. `position` says how far it came, also after an exception."""
+
+    def __init__(
+        self,
+        link: TrainerLink,
+        journal: Journal,
+        stop: threading.Event,
+        *,
+        limits: Limits = Limits(),  # noqa: B008 - frozen
+    ) -> None:
+        self._link = link
+        self._journal = journal
+        self._stop = stop
+        self._limits = limits
+        self._pause_asked_at: float | None = None
+        self.position = Position()
+
+    def run(self, start: Start, rungs: tuple[int, ...]) -> Verdict:
+        """Train to the last of the rungs (nominal image counts), or to whatever ends the trial before.
+
+        Raises:
+            Interrupted: `stop` was set.
+            TrainerDied, TrainerHung, ProtocolError: the trainer is lost.
+            LeaseLost: the trial is somebody else's.
+        """
+        try:
+            return self._climb(start, rungs)
+        except Ending as ending:
+            return ending.verdict
+
+    def _climb(self, start: Start, rungs: tuple[int, ...]) -> Verdict:
+        done = self._journal.reported()
+        passed = max((rung for rung in rungs if rung in done), default=0)
+        if passed and (verdict := self._judge(passed, done[passed], last=rungs[-1])):
+            return verdict  # it was reported, but the worker died before the decision
+        self._begin(start)
+        for rung in (rung for rung in rungs if rung > passed):
+            self._link.send(Advance(to_images=rung))
+            result = self._await(Rung)
+            self.position = Position(step=result.step, images=result.images)
+            if not math.isfinite(result.ap):
+                return self._non_finite(result)
+            self._journal.rung(result, rung)
+            if verdict := self._judge(rung, result.ap, last=rungs[-1]):
+                return verdict
+        raise ValueError(f"the last rung must end a trial, but {rungs} did not")
+
+    def _begin(self, start: Start) -> None:
+        self._link.send(start)
+        started = self._await(Started)
+        self.position = Position(images=started.images)
+        if started.images:
+            logger.info("trial %d goes on after %d images", start.trial, started.images)
+
+    def _judge(self, rung: int, ap: float, *, last: int) -> Verdict | None:
+        if rung == last:
+            return self._verdict(Outcome.COMPLETE, "", f"trained its budget of {rung} images; AP {ap:.4f}", ap)
+        if self._journal.should_prune():
+            return self._verdict(Outcome.SLOW, "rung", f"AP {ap:.4f} is behind its peers at {rung} images", ap)
+        return None
+
+    def _non_finite(self, rung: Rung) -> Verdict:
+        return self._verdict(Outcome.DIVERGED, "ap", f"the validation AP is {rung.ap}", rung.ap)
+
+    def _verdict(self, outcome: Outcome, cause: str, message: str, ap: float) -> Verdict:
+        return Verdict(
+            outcome=outcome,
+            cause=cause,
+            message=message,
+            step=self.position.step,
+            images=self.position.images,
+            evidence={"ap": ap},
+        )
+
+    def _await[E: Event](self, kind: type[E]) -> E:
+        """The next event of that kind; figures on the way go to the journal."""
+        while True:
+            self._journal.check()
+            event = self._link.poll(POLL_S)
+            if isinstance(event, kind):
+                return event
+            self._take(event)
+            self._mind_the_clock()
+
+    def _take(self, event: Event | None) -> None:
+        match event:
+            case Progress():
+                self.position = Position(step=event.step, images=event.images)
+                self._journal.progress(event)
+            case Ended():
+                raise Ending(event.verdict)
+            case Paused() if self._pause_asked_at is not None:
+                self.position = Position(step=self.position.step, images=event.images)
+                raise Interrupted(paused=True)
+            case None:
+                pass
+            case _:
+                raise ProtocolError(f"the trainer said {type(event).__name__} out of turn")
+
+    def _mind_the_clock(self) -> None:
+        now = time.monotonic()
+        if self._stop.is_set() and self._pause_asked_at is None:
+            self._pause_asked_at = now
+            self._link.send(Pause())
+        if self._pause_asked_at is not None and now - self._pause_asked_at > self._limits.pause_s:
+            raise Interrupted(paused=False)
+        if self._link.idle_s > self._limits.idle_s:
+            raise self._link.hung()
+
+

@@ -1,0 +1,76 @@
+"""One database with everything that a study leaves behind: Optuna's tables and ours, on one engine."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from types import TracebackType
+
+from optuna.storages import RDBStorage
+from sqlalchemy import Connection, Engine
+
+from storage.address import Address
+from storage.errors import translated
+from storage.postgresql import open_postgresql
+from storage.sqlite import SNAPSHOT, open_sqlite
+
+
+class Database:
+    """An open database; a context manager that closes it.
+
+    Promises: safe to use from several threads; every function of this package that takes one is one transaction;
+    no message, repr or label of it holds a credential; it can't be pickled.
+    """
+
+    __slots__ = ("_reader", "engine", "label", "optuna")
+
+    def __init__(self, *, optuna: RDBStorage, label: str) -> None:
+        self.optuna = optuna  # give it to optuna functions as `storage`
+        self.engine: Engine = optuna.engine
+        self.label = label  # host and database, or the path of the file
+        self._reader = self.engine.execution_options(**{SNAPSHOT: True})
+
+    @classmethod
+    def open(cls, url: str) -> "Database":
+        """The database at a storage URL (forms: storage/address.py), created if it is an SQLite file that isn't there.
+
+        Any number of processes may open a new database at once.
+
+        Raises:
+            StorageError: the URL, the file, the login or the schema is wrong.
+            StorageUnavailable: the server doesn't answer, or others keep the database busy.
+        """
+        address = Address.parse(url)
+        with translated(address.label):
+            optuna = open_postgresql(address) if address.path is None else open_sqlite(address, address.path)
+        return cls(optuna=optuna, label=address.label)
+
+    def close(self) -> None:
+        """Give back every connection. The database must not be used afterwards."""
+        self.optuna.remove_session()
+        self.engine.dispose()
+
+    def __enter__(self) -> "Database":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Database({self.label!r})"
+
+    def guarded(self) -> AbstractContextManager[None]:
+        """A block whose calls to Optuna (ask, report, tell) raise `StorageError` and `StorageUnavailable` as ours do."""
+        return translated(self.label)
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """One transaction: committed at the end of the block, undone when the block raises."""
+        with translated(self.label), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """One transaction that only reads, and on SQLite waits for no writer."""
+        with translated(self.label), self._reader.begin() as connection:
+            yield connection

@@ -1,0 +1,100 @@
+"""What storage raises, and the one place that reads a database's own errors.
+
+    Exception
+     ├── StorageError        the user must change something: a URL, a permission, a name (exit code 2)
+     ├── StorageUnavailable  nothing is wrong with the request: try again later (exit code 75)
+     ├── LeaseHeld           this trial isn't to be had now; go on with another
+     └── LeaseLost           this trial (or turn) has passed to somebody else; drop what was not written yet
+
+Whatever else comes out of a database (a broken constraint, a wrong statement) is a bug of ours and stays as it is.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from optuna.exceptions import StorageInternalError
+from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+#: Words of SQLite and PostgreSQL that only the user can help with, and what to tell. First match wins.
+_USER_MUST_ACT = (
+    ("readonly database", "it can't be written; make the file and its folder writable, or choose another storage URL"),
+    ("unable to open database", "it can't be opened; check that the path is a file that this user may read and write"),
+    ("not a database", "the file isn't an SQLite database; choose another path, or move the file away"),
+    ("malformed", "the file is damaged; move it away, or bring back a copy"),
+    ("password authentication failed", "the server refuses the user or the password; check the storage URL"),
+    ("no password supplied", "the server wants a password; put it into the storage URL (env:NAME or file:PATH)"),
+    ("no pg_hba.conf entry", "the server admits no such user from this machine; ask its administrator"),
+    ("does not exist", "the server has no such database, user or table; create it, or check the storage URL"),
+    ("permission denied", "this user lacks a right on it; ask its administrator"),
+)
+
+#: Words that pass by themselves, or once somebody made room.
+_TRY_LATER = (
+    ("is locked", "another process has been writing for too long; try again"),
+    ("disk is full", "its disk is full; make room, then launch again"),
+    ("disk i/o error", "its disk fails to read or write; check it, then launch again"),
+    ("lock timeout", "another process holds its tables for too long; try again"),
+)
+
+
+class StorageError(Exception):
+    """The user must change something. The message holds the rule, the value and what to do, never a credential."""
+
+
+class StorageUnavailable(Exception):
+    """The database is away or busy; the same request may succeed later."""
+
+
+class LeaseHeld(Exception):
+    """The trial can't be claimed now: somebody's lease on it is alive, or it isn't running any more."""
+
+
+class LeaseLost(Exception):
+    """The lease or turn isn't the caller's any more: released, or taken over after it had expired."""
+
+
+@contextmanager
+def translated(label: str) -> Iterator[None]:
+    """Turn the errors of SQLAlchemy and of Optuna's storage into ours inside this block.
+
+    Raises:
+        StorageError: the database refuses for a reason that the user can remove.
+        StorageUnavailable: the database is away, busy or full.
+    """
+    try:
+        yield
+    except (StorageInternalError, DBAPIError, PoolTimeoutError) as error:
+        explained = _explained(error.__cause__ if isinstance(error, StorageInternalError) else error, label)
+        if explained is None:
+            raise
+        raise explained from error
+
+
+def _explained(error: BaseException | None, label: str) -> Exception | None:
+    """Ours for a database's error, or None where it is a bug of the caller."""
+    if isinstance(error, PoolTimeoutError):
+        return StorageUnavailable(f"database {label}: every connection of this process is in use; try again")
+    if not _concerns_the_user(error):
+        return None
+    text = str(error.orig).lower() if isinstance(error, DBAPIError) else ""
+    for words, advice in _USER_MUST_ACT:
+        if words in text:
+            return StorageError(f"database {label}: {advice}")
+    for words, advice in _TRY_LATER:
+        if words in text:
+            return StorageUnavailable(f"database {label}: {advice}")
+    return StorageUnavailable(
+        f"database {label} doesn't answer; check that it runs and can be reached, then launch again"
+    )
+
+
+def _concerns_the_user(error: BaseException | None) -> bool:
+    if isinstance(error, OperationalError | InterfaceError):
+        return True
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    insufficient_privilege = "42501"
+    return (
+        type(error) is DatabaseError or getattr(getattr(error, "orig", None), "sqlstate", "") == insufficient_privilege
+    )

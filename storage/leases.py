@@ -1,0 +1,224 @@
+"""Who owns which trial. The promises that a worker builds on:
+
+1. At any moment at most one worker holds a live lease on a trial. Claims may race from any number of processes and
+   machines; exactly one succeeds, the others get `LeaseHeld`.
+2. A lease lives `duration_s` from its claim or last renewal by the *database's* clock. No other clock counts, so
+   machines whose clocks disagree do no harm.
+3. A holder that dies blocks its trial for at most `duration_s`: then `claimable` lists it and anybody may claim it.
+   So does a RUNNING trial that nobody ever leased (its worker died between asking and claiming).
+4. Each change of hands raises the token by one. An older token never renews, checks or releases anything again:
+   its holder gets `LeaseLost`, even if it was only asleep. What it did not write yet it must drop.
+5. A lease that expired but that nobody took is still its holder's: `renew` brings it back to life.
+6. Only RUNNING trials can be claimed. A trial that was told meanwhile is not claimable, however late the claim.
+7. Every method is one transaction: it happened or it did not, and after a lost connection it may be repeated.
+
+The **turn** is a lease on looking at the study as a whole: whoever has it may count trials, claim one or ask for a new
+one, and knows that nobody else does so meanwhile. It expires like a lease, so a holder that outlives `turn_s` may find
+company: `check_turn` says so, and promises 1 to 7 hold without it.
+"""
+
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, Table, and_, or_, select, update
+
+from storage import tables
+from storage.database import Database
+from storage.errors import LeaseHeld, LeaseLost, StorageUnavailable
+from storage.records import Lease, Turn
+from storage.studies import find_study
+
+_SHORTEST_WAIT_S = 0.01
+_LONGEST_WAIT_S = 0.5
+
+
+class Leases:
+    """The leases of one study. Values that leave are records; keep the newest one that `renew` gave."""
+
+    __slots__ = ("_database", "_duration_s", "_study_name", "_turn_s")
+
+    def __init__(self, database: Database, study_name: str, *, duration_s: float = 60.0, turn_s: float = 30.0) -> None:
+        self._database = database
+        self._study_name = study_name
+        self._duration_s = duration_s
+        self._turn_s = turn_s
+
+    def claim(self, trial: int, worker: str) -> Lease:
+        """A new lease on a RUNNING trial, with the token one above its predecessor's.
+
+        Raises:
+            LeaseHeld: another lease on it is alive, or the trial isn't RUNNING.
+            StorageError: no such study or trial.
+        """
+        with self._database.writing() as connection:
+            study_id = self._study_id(connection)
+            row = _take(connection, tables.leases, {"study_id": study_id, "trial": trial}, worker, self._duration_s)
+            # After taking, not before: on PostgreSQL the take may have waited for the holder who was telling the trial.
+            state = tables.require_trial(connection, study_id, trial, self._study_name)
+            if state != "RUNNING":
+                raise LeaseHeld(f"trial {trial} is {state.lower()}, and only a running trial can be claimed")
+            if row is None:
+                raise LeaseHeld(f"trial {trial} is held by another worker; go on with another trial")
+        return _lease(row)
+
+    def renew(self, lease: Lease) -> Lease:
+        """The lease with `duration_s` ahead of it again, also if it had expired and nobody took it.
+
+        Raises:
+            LeaseLost: somebody took it, or it was released.
+        """
+        with self._database.writing() as connection:
+            statement = (
+                update(tables.leases)
+                .where(self._still(connection, lease))
+                .values(expires_at=tables.clock() + self._duration_s)
+                .returning(*tables.leases.c)
+            )
+            row = connection.execute(statement).first()
+        if row is None:
+            raise _lost(lease)
+        return _lease(row)
+
+    def check(self, lease: Lease) -> None:
+        """Return if the lease is still its holder's: not taken, not released. It may have expired.
+
+        Raises:
+            LeaseLost: it isn't.
+        """
+        with self._database.reading() as connection:
+            found = connection.execute(select(tables.leases.c.token).where(self._still(connection, lease))).first()
+        if found is None:
+            raise _lost(lease)
+
+    def release(self, lease: Lease) -> None:
+        """Give the trial up: if it is still RUNNING, it is claimable at once.
+
+        Raises:
+            LeaseLost: it was taken or released before.
+        """
+        with self._database.writing() as connection:
+            statement = update(tables.leases).where(self._still(connection, lease)).values(expires_at=None)
+            released = connection.execute(statement).rowcount
+        if not released:
+            raise _lost(lease)
+
+    def claimable(self) -> list[int]:
+        """The numbers of the RUNNING trials without a live lease, ascending. Another may be faster to claim them."""
+        trials, leases = tables.optuna_trials, tables.leases
+        with self._database.reading() as connection:
+            study_id = self._study_id(connection)
+            same = and_(leases.c.study_id == trials.c.study_id, leases.c.trial == trials.c.number)
+            statement = (
+                select(trials.c.number)
+                .join(leases, same, isouter=True)
+                .where(trials.c.study_id == study_id, tables.state_of(trials) == "RUNNING", _free(leases))
+                .order_by(trials.c.number)
+            )
+            return list(connection.execute(statement).scalars())
+
+    def held(self) -> list[Lease]:
+        """The live leases of the study by trial number."""
+        leases = tables.leases
+        with self._database.reading() as connection:
+            statement = (
+                select(leases)
+                .where(leases.c.study_id == self._study_id(connection), leases.c.expires_at > tables.clock())
+                .order_by(leases.c.trial)
+            )
+            return [_lease(row) for row in connection.execute(statement)]
+
+    @contextmanager
+    def turn(self, worker: str, *, wait_s: float = 120.0) -> Iterator[Turn]:
+        """The right to look at the study as a whole, for the length of the block or `turn_s`, whichever ends first.
+
+        Raises:
+            StorageUnavailable: others had it for all of `wait_s`.
+        """
+        turn = self._await_turn(worker, wait_s)
+        try:
+            yield turn
+        finally:
+            with self._database.writing() as connection:
+                connection.execute(
+                    update(tables.turns).where(self._same_turn(connection, turn)).values(expires_at=None)
+                )
+
+    def check_turn(self, turn: Turn) -> None:
+        """Return if nobody else has had a turn since this one began.
+
+        Raises:
+            LeaseLost: somebody has; what the block saw of the study may be old.
+        """
+        with self._database.reading() as connection:
+            found = connection.execute(select(tables.turns.c.token).where(self._same_turn(connection, turn))).first()
+        if found is None:
+            raise LeaseLost(f"the turn of {turn.worker} (token {turn.token}) is over; look at the study again")
+
+    def _await_turn(self, worker: str, wait_s: float) -> Turn:
+        deadline = time.monotonic() + wait_s
+        pause_s = _SHORTEST_WAIT_S
+        while True:
+            with self._database.writing() as connection:
+                key = {"study_id": self._study_id(connection)}
+                row = _take(connection, tables.turns, key, worker, self._turn_s)
+            if row is not None:
+                return Turn(worker=row.worker, token=row.token, expires_at=tables.instant(row.expires_at))
+            if time.monotonic() >= deadline:
+                raise StorageUnavailable(
+                    f"study {self._study_name!r}: other workers had the turn for {wait_s:g} s; try again"
+                )
+            time.sleep(pause_s * random.uniform(0.5, 1.5))  # uneven, so that waiting workers don't march in step
+            pause_s = min(_LONGEST_WAIT_S, 1.5 * pause_s)
+
+    def _study_id(self, connection: Connection) -> int:
+        return find_study(connection, self._study_name, self._database.label)
+
+    def _still(self, connection: Connection, lease: Lease) -> ColumnElement[bool]:
+        """The row of the lease, if it hasn't passed into other hands."""
+        leases = tables.leases
+        return and_(
+            leases.c.study_id == self._study_id(connection),
+            leases.c.trial == lease.trial,
+            leases.c.token == lease.token,
+            leases.c.worker == lease.worker,
+            leases.c.expires_at.is_not(None),
+        )
+
+    def _same_turn(self, connection: Connection, turn: Turn) -> ColumnElement[bool]:
+        turns = tables.turns
+        return and_(turns.c.study_id == self._study_id(connection), turns.c.token == turn.token)
+
+
+def _take(connection: Connection, table: Table, key: dict[str, int], worker: str, for_s: float) -> Row[Any] | None:
+    """The row after the worker took it, in one statement; None if somebody holds it."""
+    until = tables.clock() + for_s
+    statement = (
+        tables.insert(connection, table)
+        .values(**key, worker=worker, token=1, expires_at=until)
+        .on_conflict_do_update(
+            index_elements=list(key),
+            set_={"worker": worker, "token": table.c.token + 1, "expires_at": until},
+            where=_free(table),
+        )
+        .returning(*table.c)
+    )
+    return connection.execute(statement).first()
+
+
+def _free(table: Table) -> ColumnElement[bool]:
+    """Nobody holds it: released or never leased (both NULL), or expired."""
+    return or_(table.c.expires_at.is_(None), table.c.expires_at <= tables.clock())
+
+
+def _lease(row: Row[Any]) -> Lease:
+    return Lease(trial=row.trial, worker=row.worker, token=row.token, expires_at=tables.instant(row.expires_at))
+
+
+def _lost(lease: Lease) -> LeaseLost:
+    return LeaseLost(
+        f"trial {lease.trial} isn't {lease.worker}'s any more (token {lease.token}): it was released or taken over; "
+        "drop what was not written yet and go on with another trial"
+    )

@@ -1,0 +1,81 @@
+"""Which workers a study has and what they do, by their last sign of life."""
+
+from typing import Any
+
+from sqlalchemy import Row, delete, select
+
+from storage import tables
+from storage.database import Database
+from storage.records import WorkerRecord
+from storage.studies import find_study
+
+
+def seen(
+    database: Database,
+    study_name: str,
+    worker: str,
+    *,
+    host: str,
+    pid: int,
+    device: str,
+    trial: int | None,
+    images: int,
+    images_per_s: float,
+) -> None:
+    """Say that this worker is alive and what it does. The first sign is its start.
+
+    Raises:
+        StorageError: no such study.
+    """
+    table = tables.workers
+    with database.writing() as connection:
+        now = tables.clock()
+        values = {"host": host, "pid": pid, "device": device, "trial": trial, "images": images}
+        values |= {"images_per_s": images_per_s, "seen_at": now}
+        key = {"study_id": find_study(connection, study_name, database.label), "worker": worker}
+        statement = tables.insert(connection, table).values(**key, **values, started_at=now)
+        connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=values))
+
+
+def gone(database: Database, study_name: str, worker: str) -> None:
+    """Forget a worker that leaves; nothing happens if it isn't known.
+
+    Raises:
+        StorageError: no such study.
+    """
+    table = tables.workers
+    with database.writing() as connection:
+        study_id = find_study(connection, study_name, database.label)
+        connection.execute(delete(table).where(table.c.study_id == study_id, table.c.worker == worker))
+
+
+def read_workers(database: Database, study_name: str) -> list[WorkerRecord]:
+    """Every worker that has not left, by start. One that died is among them: its `age_s` grows.
+
+    Raises:
+        StorageError: no such study.
+    """
+    table = tables.workers
+    with database.reading() as connection:
+        study_id = find_study(connection, study_name, database.label)
+        rows = connection.execute(
+            select(table, (tables.clock() - table.c.seen_at).label("age_s"))
+            .where(table.c.study_id == study_id)
+            .order_by(table.c.started_at, table.c.worker)
+        ).all()
+    return [_record(row) for row in rows]
+
+
+def _record(row: Row[Any]) -> WorkerRecord:
+    return WorkerRecord(
+        worker=row.worker,
+        host=row.host,
+        pid=row.pid,
+        device=row.device,
+        started_at=tables.instant(row.started_at),
+        seen_at=tables.instant(row.seen_at),
+        age_s=max(0.0, row.age_s),
+        trial=row.trial,
+        images=row.images,
+        images_per_s=row.images_per_s,
+    )
