@@ -13,9 +13,8 @@ from keras import ops
 from detector import boxes as box_math
 from detector.boxes import Tensor
 from detector.config import Augmentation
+from detector.image_file import PADDING_RGB
 from detector.randomness import Stream, uniform
-
-PADDING_RGB = (124.0, 116.0, 104.0)  # ImageNet's mean: zero after normalisation
 
 FIELDS = tuple(Augmentation.__dataclass_fields__)  # order of the packed ranges
 DRAWS = 9  # flip, zoom, shift y, shift x, angle, brightness, contrast, hue, saturation
@@ -38,10 +37,10 @@ def augment(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Images float32 [B, H, W, 3] in 0..255, boxes [B, G, 4], alive bool [B, G] and extents float32 [B, 2], changed.
 
-    Takes uint8 `images`, `boxes`, `alive`, `extents` (height, width) [B, 2], `ranges` [9] from `pack_ranges`, an integer
-    `seed` and the integer `index` [B] of each image; what happens to an image depends on these two only, not on its
-    place in the batch. All-zero ranges return the picture exactly; outside the picture is `PADDING_RGB`. A new extent
-    reaches as far right and down as the moved picture does.
+    Takes uint8 `images`, `boxes`, `alive`, `extents` (height, width) [B, 2], `ranges` [9] from `pack_ranges`, an
+    integer `seed` and the integer `index` [B] of each image; what happens to an image depends on these two only, not on
+    its place in the batch. All-zero ranges return the picture exactly; outside the picture is `PADDING_RGB`. A new
+    extent reaches as far right and down as the moved picture does.
     """
     ranges = dict(zip(FIELDS, ops.unstack(ops.cast(ranges, "float32"), num=len(FIELDS)), strict=True))
     draws = ops.unstack(uniform(seed, Stream.AUGMENTATION, index, DRAWS), num=DRAWS, axis=1)  # each [B]
@@ -96,13 +95,15 @@ def _move(y: Tensor, x: Tensor, centre: Tensor, matrix: Tensor, shift: Tensor) -
 
 
 def _sample(images: Tensor, extents: Tensor, matrix: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
-    """Pictures float32 [B, H, W, 3] read bilinearly through the inverse map, and which pixels show picture [B, H, W]."""
+    """Pictures float32 [B, H, W, 3] read bilinearly through the inverse map; which pixels show picture, [B, H, W]."""
     count, height, width, _ = images.shape
     y, x = np.meshgrid(np.arange(height, dtype=np.float32), np.arange(width, dtype=np.float32), indexing="ij")
-    y, x = (np.broadcast_to(axis, (count, height, width)) - 0.0 for axis in (y, x))
     centre = extents / 2 - 0.5  # of pixel indices
-    y, x = _move(y - shift[:, 0, None, None], x - shift[:, 1, None, None], centre, _inverse(matrix), 0.0 * shift)
-    last_y, last_x = extents[:, 0, None, None] - 1.0, extents[:, 1, None, None] - 1.0
+    # Slice, then reshape: TensorFlow's graph optimizer loses new axes when it folds a slice of a stack.
+    y, x = (axis - ops.reshape(shift[:, place], (-1, 1, 1)) for place, axis in enumerate((y, x)))  # [B, H, W]
+    y, x = _move(y, x, centre, _inverse(matrix), ops.zeros_like(shift))
+    drawn = ops.maximum(ops.round(extents), 1.0)[:, None, None]  # whole pixels, as the image cache rounds them
+    last_y, last_x = drawn[..., 0] - 1.0, drawn[..., 1] - 1.0
     inside = (y >= -0.5) & (y <= last_y + 0.5) & (x >= -0.5) & (x <= last_x + 0.5)
 
     flat = ops.reshape(ops.cast(images, "float32"), (-1, 3))  # float before reading: not every device gathers uint8

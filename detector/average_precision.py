@@ -17,12 +17,13 @@ from pycocotools.cocoeval import COCOeval
 
 from detector.dataset import Dataset
 
+MOST_DETECTIONS = 100  # for each class and image
 AREAS = ("all", "small", "medium", "large")  # COCO's: below 32² px, up to 96² px, above; of the original image
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Detections:
-    """What a detector found in one image. Of one class, the 100 with the highest scores count."""
+    """What a detector found in one image. Of each class the 100 with the highest scores count."""
 
     boxes: NDArray[np.float32]  # [n, 4]
     scores: NDArray[np.float32]  # [n]
@@ -32,26 +33,32 @@ class Detections:
 def coco_metrics(dataset: Dataset, detections: Sequence[Detections]) -> dict[str, float]:
     """COCO's figures, each in [0, 1]: ap, ap50, ap75, ar100, ap_small, ap_medium, ap_large and ap/<class>.
 
-    `detections` has one entry for each image of the dataset, in its order. A size or class without ground truth has
+    `detections` has one entry for each image of the dataset, in its order; if it ends early, only the images so far
+    are evaluated. A size or class without ground truth has
     no figure: its key is absent, and means leave it out. The first four are always there; nan if nothing is annotated.
     Detections with a coordinate or score that isn't finite are ignored.
 
     Raises:
-        ValueError: the number of entries differs from that of the images, or a label is out of range.
+        ValueError: there are more entries than images, or none, or a label is out of range.
     """
-    if len(detections) != len(dataset.images):
-        raise ValueError(f"one entry for each image is needed: {len(dataset.images)}, but got {len(detections)}")
+    if not 0 < len(detections) <= len(dataset.images):
+        raise ValueError(
+            f"1 to {len(dataset.images)} entries are needed, one for each image, but got {len(detections)}"
+        )
+    if len(detections) < len(dataset.images):
+        dataset = dataset.select(range(len(detections)))
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools reports by printing
         truth = _indexed(dataset, list(_truth(dataset)))
         found = _indexed(dataset, list(_found(detections, classes=len(dataset.classes))))
         evaluation = COCOeval(truth, found, iouType="bbox")
+        evaluation.params.maxDets = [MOST_DETECTIONS]
         evaluation.evaluate()
         evaluation.accumulate()
     return _figures(evaluation, dataset.classes)
 
 
 def _figures(evaluation: Any, classes: tuple[str, ...]) -> dict[str, float]:
-    precision = evaluation.eval["precision"][..., -1]  # [IoU, recall, class, area] at 100 detections
+    precision = evaluation.eval["precision"][..., -1]  # [IoU, recall, class, area]
     recall = evaluation.eval["recall"][..., -1]  # [IoU, class, area]
     thresholds = list(np.round(evaluation.params.iouThrs, 2))
     figures = {
@@ -95,8 +102,9 @@ def _truth(dataset: Dataset) -> Iterator[dict[str, Any]]:
 
 def _found(detections: Sequence[Detections], *, classes: int) -> Iterator[dict[str, Any]]:
     for number, entry in enumerate(detections, start=1):
-        if len(entry.labels) and not (0 <= entry.labels.min() and entry.labels.max() < classes):
-            raise ValueError(f"labels must lie in 0 … {classes - 1}, but image {number - 1} has {set(entry.labels)}")
+        unknown = sorted({*entry.labels.tolist()} - {*range(classes)})
+        if unknown:
+            raise ValueError(f"labels must lie in 0 … {classes - 1}, but image {number - 1} has {unknown}")
         finite = np.isfinite(entry.boxes).all(axis=1) & np.isfinite(entry.scores)
         sides = _as_coco(entry.boxes[finite])
         rows = zip(sides, entry.labels[finite].tolist(), entry.scores[finite].tolist(), strict=True)

@@ -15,6 +15,7 @@ Mask = NDArray[np.bool_]
 
 SMALLEST_PX = 1.0  # a box of one pixel or less is a slip of the mouse (F15); BCCD has two
 SLACK_PX = 1.0  # rounding and 0- against 1-based counting put boxes outside by that much
+FARTHEST_PX = 1e9  # keeps sums and differences of absurd numbers finite
 SUSPICIOUS_SHARE = 0.1  # of boxes beyond the image: look whether another order of the numbers would explain it
 HOPELESS_SHARE = 0.5
 
@@ -35,8 +36,8 @@ class Cleaned:
 def clean_boxes(corners: Floats, *, width_px: int, height_px: int) -> Cleaned:
     """Clip boxes to the image, and say of each unusable one why."""
     size = np.array([width_px, height_px, width_px, height_px], dtype=np.float64)
-    finite = np.isfinite(corners).all(axis=1)
-    safe = np.where(finite[:, None], corners, 0.0)
+    finite: Mask = np.all(np.isfinite(corners), axis=1)
+    safe = np.where(finite[:, None], np.clip(corners, -FARTHEST_PX, FARTHEST_PX), 0.0)
     inside = np.clip(safe, 0.0, size)
     without_area = _shortest_px(safe) <= 0
     outside = (safe[:, 2:] <= 0).any(axis=1) | (safe[:, :2] >= size[:2]).any(axis=1)
@@ -69,6 +70,7 @@ def confusion(corners: Floats, sizes_px: Floats, file_format: DataFormat) -> str
 
     `corners` [n, 4] are all boxes of the dataset as read, `sizes_px` [n, 2] width and height of each one's image.
     """
+    corners = np.where(np.isfinite(corners), np.clip(corners, -FARTHEST_PX, FARTHEST_PX), np.nan)
     good = _plausible(corners, sizes_px)
     share = 1.0 - float(np.mean(good)) if len(good) else 0.0
     if share <= SUSPICIOUS_SHARE:

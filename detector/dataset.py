@@ -230,7 +230,8 @@ def _image(entry: AnnotatedImage, path: Path, header: Header, labels: dict[int, 
     kept = [box for box, reason in zip(entry.boxes, cleaned.reasons, strict=True) if not reason]
     boxes = cleaned.corners[cleaned.kept][:, [1, 0, 3, 2]].astype(np.float32)
     of_box = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-    stated = np.array([np.nan if box.area_px is None else box.area_px for box in kept], dtype=np.float32)
+    stated = np.array([np.nan if box.area_px is None else box.area_px for box in kept], dtype=np.float64)
+    believable = (stated > 0) & (stated <= header.width_px * header.height_px)
     image = Image(
         path=path,
         name=entry.file_name,
@@ -240,7 +241,7 @@ def _image(entry: AnnotatedImage, path: Path, header: Header, labels: dict[int, 
         boxes=boxes,
         labels=np.array([labels[box.category_id] for box in kept], dtype=np.int32),
         crowd=np.array([box.crowd for box in kept], dtype=bool),
-        area=np.where(np.isfinite(stated) & (stated > 0), stated, of_box).astype(np.float32),
+        area=np.where(believable, stated, of_box).astype(np.float32),
         digest=header.digest,
         clipped=int(cleaned.clipped.sum()),
     )

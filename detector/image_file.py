@@ -15,7 +15,7 @@ from PIL import UnidentifiedImageError
 
 from detector.annotation import DataError
 
-FORMATS = ("JPEG", "MPO", "PNG", "BMP", "TIFF", "WEBP", "GIF", "PPM")  # nothing that runs a program, as EPS does
+FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF", "PPM")  # nothing that runs a program, as EPS does
 MOST_PIXELS = 64_000_000
 PADDING_RGB = (124, 116, 104)  # the ImageNet mean: neutral after normalisation
 FULL_SCALES = (255, 1023, 4095, 16383, 65535)  # of 8, 10, 12, 14 and 16 bits
@@ -38,7 +38,7 @@ class Header:
 
     width_px: int  # upright
     height_px: int
-    rotated: bool  # by EXIF, so that width and height change places
+    rotated: bool  # by EXIF, so that width and height change places (not told for TIFF)
     digest: str  # sha256 of the whole file
 
 
@@ -138,7 +138,9 @@ def _too_large(path: Path, found: str) -> DataError:
 
 
 def _orientation(picture: Pillow.Image) -> int:
-    """The EXIF orientation, 1 to 8; 1 is upright and stands for anything else."""
+    """The EXIF orientation that is still to be applied, 1 to 8; 1 is upright and stands for anything else."""
+    if picture.format == "TIFF":
+        return 1  # Pillow turns these itself, size and pixels
     try:
         # The base class's method: PNG's own would decode the whole image in search of a late chunk.
         value = Pillow.Image.getexif(picture).get(_ORIENTATION_TAG, 1)

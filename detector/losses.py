@@ -1,8 +1,8 @@
 """Losses of the region proposals and of the box head, as Detectron2 defines them.
 
 Shapes: B images, S sampled slots (anchors or RoIs), K classes; boxes `yxyx` float32 canvas pixels. `kinds` is 1
-positive, 0 negative, -1 unused slot. Sums are divided by a fixed number (samples per image × images), never by how many were
-found, so that k micro-batches add up to exactly one batch of k times the size.
+positive, 0 negative, -1 unused slot. Sums are divided by a fixed number (samples per image × images), never by how
+many were found, so that k micro-batches add up to exactly one batch of k times the size.
 """
 
 from keras import ops

@@ -1,8 +1,8 @@
 """Random numbers that depend on (seed, stream, image) and on nothing else.
 
-Shapes: B images. `keras.random` keeps state or takes seeds fixed at compilation, and its numbers depend on the position in
-the batch. Here a number is a hash of a counter: the same image gets the same numbers in any micro-batch, which is what
-makes k micro-batches equal one batch of k times the size. Both backends give the same bits.
+Shapes: B images. `keras.random` keeps state or takes seeds fixed at compilation, and its numbers depend on the
+position in the batch. Here a number is a hash of a counter: the same image gets the same numbers in any micro-batch,
+which is what makes k micro-batches equal one batch of k times the size. Both backends give the same bits.
 """
 
 from enum import IntEnum

@@ -38,8 +38,8 @@ def gather_align(levels: Sequence[Tensor], boxes: Tensor, *, size: int = 7) -> T
     shapes = np.array([level.shape[1:3] for level in levels], np.int32)  # [levels, (h, w)]
     starts = np.concatenate([[0], np.cumsum(shapes.prod(axis=1))]).astype(np.int32)
     channels = levels[0].shape[-1]
-    flat = [ops.reshape(ops.cast(level, "float32"), (-1, h * w, channels)) for level, (h, w) in zip(levels, shapes)]
-    flat = ops.reshape(ops.concatenate(flat, axis=1), (-1, channels))  # [B · Σ h·w, C]
+    maps = [ops.reshape(ops.cast(one, "float32"), (one.shape[0], -1, channels)) for one in levels]  # each [B, h·w, C]
+    flat = ops.reshape(ops.concatenate(maps, axis=1), (-1, channels))  # [B · Σ h·w, C]
 
     level = assign_levels(boxes)  # [B, R]
     scale = 1.0 / ops.take(np.array(ROI_STRIDES_PX, np.float32), level)

@@ -61,7 +61,7 @@ def publish_notes(database: Database, study_name: str) -> int:
     ended = [record for record in read_outcomes(database, study_name) if record.outcome != Outcome.COMPLETE]
     with database.guarded():
         trial_ids = {trial.number: trial._trial_id for trial in study.get_trials(deepcopy=False)}
-        written = _write(study, legend())
+        written = int(_write(study, legend()))
         for outcome in ended:
             rate = _last_learning_rate(database, study_name, outcome.trial)
             handle = _TrialHandle(study, study._storage, trial_ids[outcome.trial])

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from types import TracebackType
 
-from storage.leases import LeaseLost
+from storage.errors import LeaseLost
 
 logger = logging.getLogger(__name__)
 

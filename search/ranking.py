@@ -23,7 +23,7 @@ from storage.telemetry import read_rungs
 REFERENCE_TRIAL = 0  # always Detectron2's defaults
 
 #: Columns of the table, in order of interest: a heading and the parameters that it may stand for.
-COLUMNS = (
+COLUMNS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("lr/16", ("lr_per_16", "adam_lr_per_16")),
     ("batch", ("batch_size",)),
     ("anchor base", ("anchor_base",)),
@@ -44,7 +44,7 @@ class RankedTrial:
     ap: float | None  # at the last rung, in [0, 1]
     rung: int  # evaluations passed
     images: int  # seen at the last rung; where none was reached, at the end
-    state: TrialState
+    state: str  # Optuna's, in lower case
     outcome: str  # empty while the trial runs
     cause: str
     feasible: bool
@@ -57,7 +57,7 @@ class RankedTrial:
     @property
     def ending(self) -> str:
         """How it stands, in a few words: its outcome with the cause, or its state while it has none."""
-        return ": ".join(filter(None, (self.outcome, self.cause))) or self.state.name.lower()
+        return ": ".join(filter(None, (self.outcome, self.cause))) or self.state
 
 
 def ranking(database: Database, study_name: str) -> list[RankedTrial]:
@@ -86,11 +86,16 @@ def ranked(
     unplaced = [
         _unplaced(trial, outcome_of.get(trial.number), rungs_of.get(trial.number, []), differing) for trial in begun
     ]
-    contenders = (t for t in unplaced if t.feasible and t.ap is not None and t.state is not TrialState.FAIL)
+    contenders = (t for t in unplaced if t.feasible and t.ap is not None and t.state != "fail")
     best_first = sorted(contenders, key=lambda trial: (-trial.rung, -(trial.ap or 0.0), trial.number))
     rank_of = {trial.number: rank for rank, trial in enumerate(best_first, start=1)}
     placed = (replace(trial, rank=rank_of.get(trial.number)) for trial in unplaced)
     return sorted(placed, key=lambda trial: (trial.rank or math.inf, trial.number))
+
+
+def best(trials: Iterable[RankedTrial]) -> RankedTrial | None:
+    """The trial with rank 1, or None while none has a value."""
+    return next((trial for trial in trials if trial.rank == 1), None)
 
 
 def ranking_table(trials: Sequence[RankedTrial]) -> Table:
@@ -125,7 +130,7 @@ def _unplaced(
         ap=last.ap if last else None,
         rung=len(rungs),
         images=last.images if last else (outcome.images if outcome else 0),
-        state=trial.state,
+        state=trial.state.name.lower(),
         outcome=outcome.outcome if outcome else "",
         cause=outcome.cause if outcome else "",
         feasible=(outcome is None or outcome.outcome not in INFEASIBLE)

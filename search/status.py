@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from optuna.trial import FrozenTrial, TrialState
 from rich.console import Group, RenderableType
@@ -109,7 +109,7 @@ def trials_per_hour(trials: Iterable[FrozenTrial]) -> float | None:
 
 
 def status_json(status: Status) -> str:
-    """The same for a program: one JSON object; times in ISO 8601, trial states as Optuna's names in lower case."""
+    """The same for a program: one JSON object, times in ISO 8601."""
     return json.dumps(asdict(status), indent=2, default=_plain)
 
 
@@ -178,13 +178,8 @@ def _workers_table(workers: Sequence[WorkerRecord]) -> Table:
     for worker in workers:
         trial = "–" if worker.trial is None else str(worker.trial)
         cells = (worker.worker, worker.host, worker.device, trial, str(worker.images), f"{worker.images_per_s:.1f}")
-        table.add_row(*map(Text, (*cells, f"{_age_s(worker):.0f}")))
+        table.add_row(*map(Text, (*cells, f"{worker.age_s:.0f}")))
     return table
-
-
-def _age_s(worker: WorkerRecord) -> float:
-    seen_at = worker.seen_at if worker.seen_at.tzinfo else worker.seen_at.replace(tzinfo=UTC)
-    return max(0.0, (datetime.now(UTC) - seen_at).total_seconds())
 
 
 def _numbers(trials: Iterable[int]) -> str:
@@ -198,6 +193,4 @@ def _counts(words: Iterable[str]) -> dict[str, int]:
 def _plain(value: object) -> object:
     if isinstance(value, datetime):
         return value.isoformat()
-    if isinstance(value, TrialState):
-        return value.name.lower()
     raise TypeError(f"cannot write {type(value).__name__} as JSON")

@@ -132,9 +132,13 @@ class TrainerLink:
     def kill(self) -> None:
         """End the trainer and whatever it started, at once."""
         if self.alive:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+            self.abandon()
         self._finish()
+
+    def abandon(self) -> None:
+        """End the trainer without looking back; the one call that is safe in a signal handler."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
 
     def __enter__(self) -> "TrainerLink":
         return self

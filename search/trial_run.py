@@ -6,16 +6,30 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from search.deaths import Position
 from search.outcomes import Outcome, Verdict
-from search.protocol import Advance, Ended, Event, Pause, Paused, Progress, ProtocolError, Rung, Start, Started
+from search.protocol import (
+    Advance,
+    Ended,
+    Event,
+    Pause,
+    Paused,
+    Preparing,
+    Progress,
+    ProtocolError,
+    Rung,
+    Start,
+    Started,
+)
 from search.trainer_link import TrainerLink
 
 POLL_S = 0.2
-PAUSE_LIMIT_S = 10.0  # a third of the shortest notice that schedulers give
+PAUSE_LIMIT_S = 8.0  # with what follows it is 10 s, a third of the shortest notice that schedulers give
 IDLE_LIMIT_S = 1800.0  # the first step compiles, and an evaluation of a large set says nothing meanwhile
+
+AnyEvent = TypeVar("AnyEvent", Started, Rung)
 
 logger = logging.getLogger(__name__)
 
@@ -36,8 +50,6 @@ class Journal(Protocol):
     def should_prune(self) -> bool:
         """Whether the last rung reported is the last of this trial."""
         ...
-
-    def check(self) -> None: ...
 
 
 class Interrupted(Exception):
@@ -65,7 +77,10 @@ class Limits:
 
 
 class TrialRun:
-    """Drives a trainer through one trial. `position` says how far it came, also after an exception."""
+    """Drives a trainer through one trial. `position` says how far it came, also after an exception.
+
+    `check` is called often and raises `LeaseLost` as soon as a heartbeat has met it.
+    """
 
     def __init__(
         self,
@@ -73,11 +88,13 @@ class TrialRun:
         journal: Journal,
         stop: threading.Event,
         *,
-        limits: Limits = Limits(),  # noqa: B008 - frozen
+        check: Callable[[], None],
+        limits: Limits = Limits(),
     ) -> None:
         self._link = link
         self._journal = journal
         self._stop = stop
+        self._check = check
         self._limits = limits
         self._pause_asked_at: float | None = None
         self.position = Position()
@@ -98,6 +115,7 @@ class TrialRun:
     def _climb(self, start: Start, rungs: tuple[int, ...]) -> Verdict:
         done = self._journal.reported()
         passed = max((rung for rung in rungs if rung in done), default=0)
+        self.position = Position(images=passed)
         if passed and (verdict := self._judge(passed, done[passed], last=rungs[-1])):
             return verdict  # it was reported, but the worker died before the decision
         self._begin(start)
@@ -139,10 +157,10 @@ class TrialRun:
             evidence={"ap": ap},
         )
 
-    def _await[E: Event](self, kind: type[E]) -> E:
+    def _await(self, kind: type[AnyEvent]) -> AnyEvent:
         """The next event of that kind; figures on the way go to the journal."""
         while True:
-            self._journal.check()
+            self._check()
             event = self._link.poll(POLL_S)
             if isinstance(event, kind):
                 return event
@@ -159,7 +177,7 @@ class TrialRun:
             case Paused() if self._pause_asked_at is not None:
                 self.position = Position(step=self.position.step, images=event.images)
                 raise Interrupted(paused=True)
-            case None:
+            case None | Preparing():
                 pass
             case _:
                 raise ProtocolError(f"the trainer said {type(event).__name__} out of turn")
@@ -173,5 +191,3 @@ class TrialRun:
             raise Interrupted(paused=False)
         if self._link.idle_s > self._limits.idle_s:
             raise self._link.hung()
-
-

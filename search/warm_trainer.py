@@ -80,6 +80,11 @@ class WarmTrainer:
             self._link.kill()
         self._link = None
 
+    def abandon(self) -> None:
+        """End the trainer, in a signal handler of a process that is about to end too."""
+        if self._link is not None:
+            self._link.abandon()
+
 
 def verdict_of(death: TrainerDied | TrainerHung | ProtocolError, position: Position) -> Verdict:
     """The verdict on what the loss of a trainer interrupted."""

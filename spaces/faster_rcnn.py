@@ -1,9 +1,9 @@
 """The space of Faster R-CNN configurations: every point of it is a valid `Hyperparameters`.
 
-Anchors are a few ordered numbers, never lists (docs/decisions): `n` sizes base · 2^(span · i / n) strides and `m` ratios
+Anchors are a few ordered numbers, never lists: `n` sizes base · 2^(span · i / n), in strides, and `m` ratios
 centre · spread^(2j / (m - 1) - 1). Decay boundaries are shares of what remains, so that they are ordered by
-construction. Parameters that would have no effect (the span of a single scale, SGD's learning rate under Adam) are not
-suggested.
+construction. Parameters that would have no effect (the span of a single scale, SGD's learning rate under Adam) are
+not suggested.
 """
 
 import math
@@ -176,7 +176,7 @@ def decay_boundaries(warmup_fraction: float, decays: int, first: float, gap: flo
 
 
 def _hyperparameters(point: Mapping[str, Value], anchors: Anchors | None) -> Hyperparameters:
-    optimizer = Optimizer(point["optimizer"])
+    optimizer = Optimizer(str(point["optimizer"]))
     lr_name = "adam_lr_per_16" if optimizer is Optimizer.ADAM else "lr_per_16"
     same = ("rpn_lr_factor", "momentum", "weight_decay", "warmup_fraction", "clip_norm")
     numbers = {name: float(point[name]) for name in (*same, *_THRESHOLDS) if name in point}

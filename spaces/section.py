@@ -122,7 +122,7 @@ def _value(name: str, value: object) -> Value:
         return str(value)
     require(is_number(value), f"must be a finite number, a list of choices or {{low, high}}, but is {value!r}")
     number: Any = value
-    require(lowest <= number <= highest, f"{name} must lie in [{lowest:g}, {highest:g}], but is {number}")
+    require(lowest <= number <= highest, f"must lie in [{lowest:g}, {highest:g}], but is {number}")
     if isinstance(definition.reference, int):
         require(isinstance(number, int), f"must be a whole number, but is {number}")
         return int(number)

@@ -60,7 +60,7 @@ class Database:
         return f"Database({self.label!r})"
 
     def guarded(self) -> AbstractContextManager[None]:
-        """A block whose calls to Optuna (ask, report, tell) raise `StorageError` and `StorageUnavailable` as ours do."""
+        """A block whose calls to Optuna (ask, report, tell) raise `StorageError` and `StorageUnavailable` too."""
         return translated(self.label)
 
     @contextmanager

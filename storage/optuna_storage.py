@@ -22,9 +22,13 @@ def connect_optuna(address: Address, **engine_options: Any) -> RDBStorage:
         StorageError: Optuna's tables are there, but from a version that doesn't fit.
     """
     options = {"connect_args": address.connect_args, "hide_parameters": True, **engine_options}
-    try:
-        storage = UnpickledStorage(address.template, engine_kwargs=options)
-    except RuntimeError as error:  # Optuna's way to say that the schema doesn't fit
-        raise StorageError(f"database {address.label}: {error}") from error
+    storage = UnpickledStorage(address.template, engine_kwargs=options, skip_compatibility_check=True)
     storage.engine_kwargs = {}  # the engine has them; the password needn't lie about
+    found, needed = storage.get_current_version(), storage.get_head_version()
+    if found != needed:
+        storage.engine.dispose()
+        cure = "run `optuna storage upgrade` on it" if found in storage.get_all_versions() else "update optuna"
+        raise StorageError(
+            f"database {address.label}: Optuna's tables have version {found}, but this Optuna needs {needed}; {cure}"
+        )
     return storage

@@ -35,8 +35,8 @@ def record_outcome(database: Database, study_name: str, outcome: OutcomeRecord) 
             study_id=study_id,
             trial=outcome.trial,
             outcome=outcome.outcome,
-            cause=outcome.cause,
-            message=outcome.message,
+            cause=_storable(outcome.cause),
+            message=_storable(outcome.message),
             step=outcome.step,
             images=outcome.images,
             evidence=encode_figures(outcome.evidence),
@@ -107,6 +107,11 @@ def _show_in_dashboard(database: Database, study_id: int, outcome: OutcomeRecord
                 database.optuna.set_trial_user_attr(trial_id, name, value)
         except UpdateFinishedTrialError:
             return  # told already, and Optuna keeps told trials as they are; our row has it
+
+
+def _storable(text: str) -> str:
+    """What a process left on standard error may hold bytes that no database takes as text."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode("utf-8")
 
 
 def _record(row: Row[Any]) -> OutcomeRecord:

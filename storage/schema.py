@@ -12,14 +12,18 @@ def create_schema(engine: Engine, label: str) -> None:
     Raises:
         StorageError: the database has a newer schema than this program knows.
     """
-    with engine.begin() as connection:
-        known = inspect(connection).has_table(tables.schema.name)
-        version = connection.execute(select(tables.schema.c.version)).scalar() if known else None
-        if version is not None and version > tables.SCHEMA_VERSION:
-            raise StorageError(
-                f"database {label} has schema {version} of frcnn-search, but this program knows up to "
-                f"{tables.SCHEMA_VERSION}; update frcnn-search, or choose another storage URL"
-            )
-        if version is None:
-            tables.OURS.create_all(connection)
-            connection.execute(tables.schema.insert().values(version=tables.SCHEMA_VERSION))
+    try:
+        with engine.begin() as connection:
+            known = inspect(connection).has_table(tables.schema.name)
+            version = connection.execute(select(tables.schema.c.version)).scalar() if known else None
+            if version is not None and version > tables.SCHEMA_VERSION:
+                raise StorageError(
+                    f"database {label} has schema {version} of frcnn-search, but this program knows up to "
+                    f"{tables.SCHEMA_VERSION}; update frcnn-search, or choose another storage URL"
+                )
+            if version is None:
+                tables.OURS.create_all(connection)
+                connection.execute(tables.schema.insert().values(version=tables.SCHEMA_VERSION))
+    except BaseException:
+        engine.dispose()  # nobody else will: its owner isn't made yet
+        raise

@@ -63,7 +63,10 @@ def _make_file(path: Path) -> None:
     try:
         with closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)) as connection:
             connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("BEGIN IMMEDIATE")  # fails now, not in the middle of a study, on a read-only file
+            # A write, undone, so that a read-only file fails now and not in the middle of a study: SQLite begins even
+            # an immediate transaction on it without complaint.
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("PRAGMA user_version = 0")
             connection.execute("ROLLBACK")
     except sqlite3.Error as error:
         raise _unusable(path, error) from error

@@ -2,7 +2,7 @@
 
 import difflib
 import json
-from typing import Any
+from typing import Any, Literal
 
 import optuna
 from optuna.exceptions import DuplicatedStudyError
@@ -21,7 +21,7 @@ def create_or_load_study(
     *,
     sampler: BaseSampler | None = None,
     pruner: BasePruner | None = None,
-    direction: str = "maximize",
+    direction: Literal["minimize", "maximize"] = "maximize",
 ) -> optuna.Study:
     """The study of that name, new or as it stands; any number of processes may create it at once.
 
@@ -81,6 +81,20 @@ def save_specification(database: Database, study_name: str, specification: dict[
         connection.execute(statement.on_conflict_do_nothing())
 
 
+def replace_specification(database: Database, study_name: str, specification: dict[str, Any]) -> None:
+    """Keep this specification instead of the one that is there. Which changes a study survives is the caller's to say.
+
+    Raises:
+        StorageError: no such study.
+    """
+    text = json.dumps(specification, allow_nan=False)
+    with database.writing() as connection:
+        study_id = find_study(connection, study_name, database.label)
+        connection.execute(
+            tables.studies.update().where(tables.studies.c.study_id == study_id).values(specification=text)
+        )
+
+
 def read_specification(database: Database, study_name: str) -> dict[str, Any] | None:
     """What the study was created from, or None when nobody has saved it yet.
 
@@ -116,9 +130,9 @@ def _unknown(name: str, names: list[str], label: str) -> StorageError:
     if not names:
         return StorageError(f"no study {name!r} in database {label}; it holds none yet, so launch one first")
     near = difflib.get_close_matches(name, names, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ";"
+    hint = f"; did you mean {near[0]!r}" if near else ""
     shown = ", ".join(map(repr, names[:20])) + (" …" if len(names) > 20 else "")
-    return StorageError(f"no study {name!r} in database {label}{hint} It holds {shown}")
+    return StorageError(f"no study {name!r} in database {label}{hint}; it holds {shown}")
 
 
 def _drop_orphans(database: Database) -> None:

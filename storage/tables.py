@@ -138,7 +138,7 @@ workers = Table(
 )
 
 
-class clock(FunctionElement[float]):  # noqa: N801 - reads as the SQL function that it is
+class clock(FunctionElement[float]):
     """The database's time in seconds since 1970, at the moment in which the row is looked at."""
 
     type = Double()

@@ -1,0 +1,82 @@
+"""The `budget` section: how many trials, how long each, and where they are compared. Everything in images seen."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Annotated, Any
+
+from pydantic import PlainSerializer, PlainValidator
+
+from detector.config import ConfigError, require
+from search.fields import All, Auto, Positive, write_auto
+
+FIRST_RUNG_SHARE = 0.08  # of the budget: ranks of trials are noise before (docs/decisions)
+_EPOCHS = 12  # Detectron2's 1x schedule on COCO
+_FEWEST_IMAGES, _MOST_IMAGES = 960, 24_000  # 60 and 1,500 updates at batch size 16
+
+
+def _parse_rungs(value: object) -> tuple[int, ...] | int | None:
+    if value in (None, "auto"):
+        return None
+    rungs: list[Any] = list(value) if isinstance(value, list | tuple) else [value]
+    whole = all(isinstance(rung, int) and not isinstance(rung, bool) and rung >= 1 for rung in rungs)
+    if not whole or not rungs:
+        raise ConfigError(f"must be auto, a number of rungs, or a list of image counts, but is {value!r}")
+    increasing = all(a < b for a, b in pairwise(rungs))
+    require(increasing, f"image counts must increase from rung to rung, but are {rungs}")
+    return int(rungs[0]) if isinstance(value, int) else tuple(rungs)
+
+
+Rungs = Annotated[tuple[int, ...] | int | None, PlainValidator(_parse_rungs), PlainSerializer(write_auto)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """How many trials, and how long the longest of them."""
+
+    trials: Positive = 30
+    images: Auto[Positive] = None
+    rungs: Rungs = None
+    validation_images: All[Positive] = None
+
+    def rung_images(self, reduction_factor: int) -> tuple[int, ...]:
+        """Images at which a trial is evaluated, ascending; the last is the whole budget.
+
+        By default each is the next one's share 1 / reduction factor, as far as 8 % of the budget.
+
+        Raises:
+            ConfigError: `images` is still `auto`, a rung lies beyond the budget, or the first too early.
+        """
+        if self.images is None:
+            raise ConfigError("budget.images is auto, and the data has not been looked at yet")
+        if isinstance(self.rungs, tuple):
+            return self._listed_rungs(self.rungs, self.images)
+        most = 1
+        while reduction_factor**-most >= FIRST_RUNG_SHARE:
+            most += 1
+        count = most if self.rungs is None else self.rungs
+        require(
+            count <= most,
+            f"budget.rungs must be at most {most} with pruner.reduction_factor {reduction_factor}, but is {count}: "
+            f"the first rung would lie before {FIRST_RUNG_SHARE:.0%} of the budget",
+        )
+        return tuple(sorted({max(1, round(self.images * reduction_factor**-k)) for k in range(count)}))
+
+    @staticmethod
+    def _listed_rungs(rungs: tuple[int, ...], images: int) -> tuple[int, ...]:
+        require(rungs[-1] <= images, f"budget.rungs must not exceed budget.images ({images}), but reach {rungs[-1]}")
+        require(
+            rungs[0] >= FIRST_RUNG_SHARE * images,
+            f"the first of budget.rungs must be at least {FIRST_RUNG_SHARE:.0%} of budget.images ({images}), but is "
+            f"{rungs[0]}: earlier ranks are noise",
+        )
+        return rungs if rungs[-1] == images else (*rungs, images)
+
+
+def automatic_images(training_images: int) -> int:
+    """The default budget of a full trial: 12 epochs (Detectron2's 1x schedule), but 960 to 24,000 images.
+
+    Below, hardly any configuration gets going; above, a trial is no longer a short one. A multiple of 48, which
+    makes whole batches of 16 at a third of it.
+    """
+    images = min(max(_EPOCHS * training_images, _FEWEST_IMAGES), _MOST_IMAGES)
+    return -(-images // 48) * 48

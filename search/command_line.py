@@ -1,0 +1,242 @@
+"""The command `frcnn-search`. Everything heavy is imported by the command that needs it, so that help is instant.
+
+Exit codes: 0 done; 2 the user must change something (one message on standard error); 75 interrupted, or the database is
+away: the same command goes on later; 1 a bug of ours, with its traceback.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from detector.config import ConfigError
+
+if TYPE_CHECKING:
+    from search.specification import Specification
+    from storage.database import Database
+
+EXIT_USER_ERROR = 2
+EXIT_TRY_AGAIN = 75  # EX_TEMPFAIL
+
+app = typer.Typer(
+    name="frcnn-search",
+    help="Hyperparameter search for Faster R-CNN: finds the configuration that trains on your data.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+StudyFile = Annotated[Path, typer.Argument(metavar="STUDY_FILE", help="The study file.")]
+DEFAULT_STUDY_FILE = Path("study.yaml")
+
+
+def main() -> None:
+    """The entry point of the installed command."""
+    app()
+
+
+@app.command()
+def launch(
+    study_file: StudyFile = DEFAULT_STUDY_FILE,
+    data: Annotated[
+        Path | None, typer.Option(help="A COCO or Pascal VOC folder: writes the study file for it, then launches.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the study; with --data only.")] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(help="Database URL, or env:NAME to keep a password out of the study file; with --data only."),
+    ] = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="Number of trials of the whole study.")] = None,
+    images: Annotated[
+        int | None, typer.Option(min=1, help="Budget of one full trial, in training images seen.")
+    ] = None,
+    canvas: Annotated[
+        str | None, typer.Option(metavar="HxW", help="Size of the images in training, in pixels: multiples of 32.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Number of workers, each with its own trainer.")] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="Backbone weights to start from: imagenet, none, or the path of a file.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of proposals, weights and data order.")] = None,
+) -> None:
+    """Create or resume a study and run it: progress, then the ranking. Ctrl-c stops it; a second launch goes on."""
+    with _exit_codes():
+        from search.launching import launch as run
+
+        first = {"name": name, "storage": storage}
+        options = {
+            "trials": trials,
+            "images": images,
+            "canvas": canvas,
+            "workers": workers,
+            "weights": weights,
+            "seed": seed,
+        }
+        specification = _specification(study_file, data, first, options)
+        raise typer.Exit(run(specification, folder=study_file.resolve().parent))
+
+
+@app.command()
+def status(
+    study_file: StudyFile = DEFAULT_STUDY_FILE,
+    ranking: Annotated[bool, typer.Option("--ranking", help="Also list every trial, best first.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
+) -> None:
+    """How the study stands: states, best so far, causes of death, trials per hour, what runs where."""
+    with _exit_codes(), _opened(study_file) as (specification, database):
+        from rich.console import Console
+
+        from search.ranking import ranking as rank
+        from search.ranking import ranking_table
+        from search.status import read_status, report, status_json
+
+        now = read_status(database, specification.name)
+        if as_json:
+            typer.echo(status_json(now))
+            return
+        console = Console()
+        console.print(report(now))
+        if ranking:
+            console.print(ranking_table(rank(database, specification.name)))
+
+
+@app.command()
+def export(
+    study_file: StudyFile = DEFAULT_STUDY_FILE,
+    output: Annotated[Path, typer.Option(help="The file to write.")] = Path("best.yaml"),
+    trial: Annotated[int | None, typer.Option(min=0, help="Number of another trial than the best.")] = None,
+) -> None:
+    """Write the best configuration, complete, with where it comes from. `train` runs it in full."""
+    with _exit_codes(), _opened(study_file) as (specification, database):
+        from search.export import export as write
+
+        typer.echo(write(database, specification, output=output, trial=trial))
+
+
+@app.command()
+def train(
+    configuration: Annotated[Path, typer.Argument(help="A file that `export` wrote.")],
+    images: Annotated[
+        int | None, typer.Option(min=1, help="Training images to see [default: the budget of the trial].")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Another COCO or Pascal VOC folder than the study's.")] = None,
+    output: Annotated[Path, typer.Option(help="Folder for the weights and the checkpoint.")] = Path("trained"),
+    seed: Annotated[int | None, typer.Option(help="Seed of weights and batches [default: the trial's].")] = None,
+) -> None:
+    """Train one configuration in full, print its COCO AP and keep the weights. Run it again to go on after ctrl-c."""
+    with _exit_codes():
+        from search.training import train as run
+
+        raise typer.Exit(run(configuration, images=images, data=data, output=output, seed=seed))
+
+
+@app.command()
+def dashboard(
+    study_file: StudyFile = DEFAULT_STUDY_FILE,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; others than loopback need a password.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8080,
+    writable: Annotated[bool, typer.Option("--writable", help="Allow editing notes and deleting studies.")] = False,
+    allow_host: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Another host name to answer to; repeatable.")
+    ] = None,
+    password_file: Annotated[
+        Path | None,
+        typer.Option(help="File with the password, mode 600 [default: the variable FRCNN_DASHBOARD_PASSWORD, if set]."),
+    ] = None,
+) -> None:
+    """Serve the Optuna dashboard on this study, read-only, with the reason why each trial ended. Ctrl-c stops it."""
+    with _exit_codes(), _opened(study_file) as (specification, database):
+        from search.dashboard import read_password, serve
+
+        serve(
+            database,
+            specification.name,
+            host=host,
+            port=port,
+            password=read_password(password_file),
+            writable=writable,
+            allowed_hosts=allow_host or (),
+            announce=typer.echo,
+        )
+
+
+@app.command()
+def sample_data(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new or empty folder.")],
+    seed: Annotated[int, typer.Option(help="The same seed writes the same bytes.")] = 0,
+) -> None:
+    """Write a small synthetic dataset: COCO JSON and images of discs, squares and triangles."""
+    with _exit_codes():
+        from detector.sample_data import write_sample
+
+        write_sample(folder, seed=seed)
+        typer.echo(f"wrote {folder}; next: frcnn-search launch --data {folder}")
+
+
+def _specification(
+    study_file: Path, data: Path | None, first: dict[str, Any], options: dict[str, Any]
+) -> "Specification":
+    """What to launch; with a dataset folder, from a study file that is written first."""
+    from search.first_launch import write_study_file
+    from search.study_file import load_study_file, with_overrides
+
+    if data is not None:
+        chosen = {name: value for name, value in {**first, **options}.items() if value is not None}
+        if write_study_file(study_file, data, **chosen):
+            typer.echo(f"wrote {study_file}: every setting of the study, to look at and to change")
+        return load_study_file(study_file)
+    useless = [f"--{name}" for name, value in first.items() if value is not None]
+    if useless:
+        raise ConfigError(
+            f"{' and '.join(useless)} must come with --data; for a study that is there, edit {study_file}"
+        )
+    return with_overrides(load_study_file(study_file), **options)
+
+
+@contextmanager
+def _opened(study_file: Path) -> Iterator[tuple["Specification", "Database"]]:
+    """The study that the file describes, and its database, which must exist."""
+    from search.study_file import load_study_file
+    from storage.address import Address
+    from storage.database import Database
+
+    specification = load_study_file(study_file)
+    path = Address.parse(specification.storage).path
+    if path is not None and not path.exists():
+        raise ConfigError(f"{path}: there is no such study yet; begin with `frcnn-search launch {study_file}`")
+    with Database.open(specification.storage) as database:
+        yield specification, database
+
+
+@contextmanager
+def _exit_codes() -> Iterator[None]:
+    """Turns what the user must change, and what passes, into a message and an exit code; a bug keeps its traceback."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        _leave("interrupted; run the same command again to go on", EXIT_TRY_AGAIN)
+    except _user_errors() as error:  # evaluated only when something was raised
+        _leave(str(error), EXIT_USER_ERROR)
+    except _passing_errors() as error:
+        _leave(str(error), EXIT_TRY_AGAIN)
+
+
+def _leave(message: str, code: int) -> None:
+    typer.echo(f"frcnn-search: {message}", err=True)
+    raise typer.Exit(code)
+
+
+def _user_errors() -> tuple[type[Exception], ...]:
+    from storage.errors import StorageError
+
+    return ConfigError, StorageError
+
+
+def _passing_errors() -> tuple[type[Exception], ...]:
+    from storage.errors import StorageUnavailable
+
+    return (StorageUnavailable,)

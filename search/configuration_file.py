@@ -1,0 +1,103 @@
+"""The exported configuration: everything that a full training of one trial needs, and where it came from.
+
+YAML with the sections `hyperparameters`, `detector`, `classes`, `data` and `provenance`. The database's URL is in none
+of them.
+"""
+
+import os
+import tempfile
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import ClassVar
+
+import yaml
+from pydantic import ConfigDict, TypeAdapter
+
+from detector.config import Detector, Hyperparameters, require
+from search.data_section import Data
+from search.document import StudyFileError, read_document
+from search.fields import STRICT
+from search.problems import validate
+
+_HEAD = "# Written by `frcnn-search export`; train it with `frcnn-search train THIS_FILE --images N`.\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """Which trial of which study this was, what it reached, and what it ran on."""
+
+    study: str
+    trial: int
+    ap: float  # COCO AP at IoU .50:.95 on the validation data, in [0, 1]
+    images: int  # seen when it was evaluated: the rung of that AP
+    budget_images: int  # the schedule's whole length, of which decay boundaries are fractions
+    seed: int  # of this trial's training
+    code_version: str
+    dataset_fingerprint: str
+    exported_at: str  # ISO 8601, UTC
+    study_seed: int = 0  # of the split of the data and of the initial backbone
+    packages: dict[str, str] = field(default_factory=dict)  # name: version
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configuration:
+    """One configuration, complete. Boxes and canvas are in pixels, ratios are height / width."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    hyperparameters: Hyperparameters
+    detector: Detector
+    classes: tuple[str, ...]
+    data: Data
+    provenance: Provenance
+
+    def __post_init__(self) -> None:
+        require(bool(self.classes), "classes must name at least one class")
+        require(len(set(self.classes)) == len(self.classes), f"classes must differ, but are {list(self.classes)}")
+        micro_batch, batch_size = self.detector.micro_batch, self.hyperparameters.batch_size
+        require(
+            micro_batch is None or batch_size % micro_batch == 0,
+            f"detector.micro_batch ({micro_batch}) must divide hyperparameters.batch_size ({batch_size})",
+        )
+
+
+ADAPTER: TypeAdapter[Configuration] = TypeAdapter(Configuration)
+
+
+def write_configuration(path: Path, configuration: Configuration) -> None:
+    """Write the file; who reads it meanwhile sees the old one or the new one, whole.
+
+    Raises:
+        StudyFileError: the folder cannot be written.
+    """
+    document = ADAPTER.dump_python(configuration, mode="json")
+    text = _HEAD + yaml.safe_dump(document, sort_keys=False, default_flow_style=None, allow_unicode=True, width=100)
+    try:
+        _replace(path, text)
+    except OSError as error:
+        raise StudyFileError(f"{path}: cannot be written ({error.strerror or error})") from None
+
+
+def read_configuration(path: Path) -> Configuration:
+    """The configuration in the file; paths of its data are relative to its folder, and absolute in the result.
+
+    Raises:
+        StudyFileError: one line for each problem, with where it is, the rule and the value.
+    """
+    configuration = validate(ADAPTER, Configuration, read_document(path), str(path))
+    folder = Path(os.path.abspath(path)).parent
+    return replace(configuration, data=configuration.data.absolute(folder))
+
+
+def _replace(path: Path, text: str) -> None:
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)  # mkstemp's 0600 would hide the export from colleagues
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

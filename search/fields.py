@@ -1,0 +1,41 @@
+"""Types of a study file's values that the sections share: how they are read, checked and written."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainSerializer
+
+from detector.config import require
+
+STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+def _from_auto(value: object) -> object:
+    return None if value in ("auto", "all") else value
+
+
+def write_auto(value: Any) -> Any:
+    """The value, or `auto` where there is none."""
+    return "auto" if value is None else value
+
+
+def _write_all(value: Any) -> Any:
+    return "all" if value is None else value
+
+
+def _check_path(path: Path) -> Path:
+    require("\0" not in str(path), "a path must not hold a NUL character")
+    return path
+
+
+def absolute_path(path: Path, folder: Path) -> Path:
+    """The path taken from the folder unless it is absolute; `~` is the user's home."""
+    return Path(os.path.abspath(folder / os.path.expanduser(path)))
+
+
+T = TypeVar("T")
+Positive = Annotated[int, Field(ge=1)]
+Auto = Annotated[T | None, BeforeValidator(_from_auto), PlainSerializer(write_auto)]
+All = Annotated[T | None, BeforeValidator(_from_auto), PlainSerializer(_write_all)]
+SafePath = Annotated[Path, AfterValidator(_check_path)]

@@ -1,0 +1,55 @@
+"""The study file that `launch --data` writes, with every default shown."""
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from detector.config import ConfigError, require
+from detector.layout import find_sources
+from search.study_file import default_study_text
+
+LONG_SIDE_PX = 512  # of an automatic canvas
+LONG_SIDE_CPU_PX = 256  # a quarter of the work, where there is no accelerator
+ACCELERATORS = (Path("/dev/nvidiactl"), Path("/dev/kfd"))  # NVIDIA's and AMD's, known without loading TensorFlow
+
+
+def write_study_file(file: Path, data: Path, *, name: str | None = None, **options: Any) -> bool:
+    """Write a study file on the dataset folder, and say whether it is new: the same text may lie there already.
+
+    Options are those of `study_file.with_overrides`. The dataset is named relative to the file, so that both can move.
+
+    Raises:
+        ConfigError: the folder holds no dataset, an option breaks a rule, another file is in the way, or none can be
+            written.
+    """
+    find_sources(data)  # before anything is written
+    folder = Path(os.path.relpath(data.resolve(), file.resolve().parent))
+    options.setdefault("long_side_px", LONG_SIDE_PX if any(map(Path.exists, ACCELERATORS)) else LONG_SIDE_CPU_PX)
+    text = default_study_text(folder, name or study_name(data), **options)
+    try:
+        with file.open("x", encoding="utf-8") as new:
+            new.write(text)
+    except FileExistsError:
+        _require_same(file, text)
+        return False
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be written ({error.strerror}); launch from a folder of your own") from None
+    return True
+
+
+def study_name(data: Path) -> str:
+    """A name for a study on this folder: the folder's own, as far as study names allow."""
+    return re.sub(r"[^A-Za-z0-9._ -]+|^[._ -]+", "-", data.resolve().name).strip("-")[:100] or "study"
+
+
+def _require_same(file: Path, text: str) -> None:
+    try:
+        same = file.read_text(encoding="utf-8") == text
+    except (OSError, UnicodeDecodeError):
+        same = False
+    require(
+        same,
+        f"{file} is there and is not what these options would write; go on with it by `frcnn-search launch {file}`, "
+        f"or name another file: `frcnn-search launch other.yaml --data …`",
+    )

@@ -1,0 +1,150 @@
+"""Creates or resumes a study on this machine and runs it to its end."""
+
+import contextlib
+import threading
+from pathlib import Path
+
+from rich.console import Console
+
+from detector.config import ConfigError
+from search.agreement import agree
+from search.crew import Crew, Departure
+from search.plan import sources_of
+from search.progress import Progress, Snapshot, read_snapshot
+from search.ranking import ranking, ranking_table
+from search.specification import Specification, resolved
+from search.stopping import stop_signals
+from search.worker import DONE, TRY_LATER
+from search.worker_process import USER_MUST_ACT
+from storage.database import Database
+from storage.errors import StorageUnavailable
+from storage.studies import create_or_load_study
+
+TICK_S = 1.0
+
+
+def launch(
+    specification: Specification, *, folder: Path, console: Console | None = None, options: tuple[str, ...] = ()
+) -> int:
+    """Run the study until it has its trials, or until a signal: the first stops cleanly, the second at once.
+
+    Checkpoints, caches and logs go below `folder`. Returns 0 when the study is complete, 75 when it was stopped or
+    the database went away (the same call goes on), 1 after a bug. `options` go to the worker processes.
+
+    Raises:
+        ConfigError: the data cannot be used, or the study was begun with another specification.
+        StorageError, StorageUnavailable: the database cannot be used, or not now.
+    """
+    console = console or Console()
+    specification = settle(specification, console)
+    with Database.open(specification.storage) as database:
+        create_or_load_study(database, specification.name)
+        agree(database, specification)
+        before = _snapshot(database, specification)
+        console.print(_opening(before, database, specification), highlight=False)
+        if before.finished >= specification.budget.trials:
+            departure = Departure(code=DONE, messages=())
+        else:
+            departure = _run(database, specification, folder, console, options)
+        return _close(database, specification, departure, console, folder)
+
+
+def settle(specification: Specification, console: Console) -> Specification:
+    """The specification with what depends on the data worked out; every file is checked before any trial starts.
+
+    Raises:
+        ConfigError: the data cannot be used.
+    """
+    if specification.trainer != "detector":  # no data is read
+        return specification
+    from detector.dataset import load_pair
+
+    train, validation = sources_of(specification.data)
+    share, seed = specification.data.validation_share, specification.sampler.seed
+    training_set, validation_set = load_pair(train, validation, share=share, seed=seed)
+    held_out = "" if validation else f", held out of the training data ({share:.0%}, by file name)"
+    console.print(
+        f"{len(training_set.images)} training images, {len(validation_set.images)} for validation{held_out}",
+        highlight=False,
+    )
+    for name, dataset in (("training", training_set), ("validation", validation_set)):
+        if dataset.dropped:
+            first = dataset.dropped[0]
+            console.print(
+                f"{len(dataset.dropped)} {name} boxes dropped, the first: {first.file}: {first.reason}",
+                highlight=False,
+            )
+    sizes_px = [(image.height_px, image.width_px) for image in training_set.images]
+    return resolved(specification, training_images=len(training_set.images), sizes_px=sizes_px)
+
+
+def _run(
+    database: Database, specification: Specification, folder: Path, console: Console, options: tuple[str, ...]
+) -> Departure:
+    crew = Crew(
+        study=specification.name,
+        storage=specification.storage,
+        folder=folder,
+        workers=specification.workers,
+        options=options,
+    )
+    with stop_signals(at_once=crew.stop) as stop, Progress(console, rungs=specification.rungs).shown() as progress:
+        _watch(database, specification, crew, stop, progress)
+        if stop.is_set():
+            console.print("stopping: trials are checkpointed; once more ends at once", highlight=False)
+        crew.stop()
+        departure = crew.leave(complete=lambda: _complete(database, specification))
+        _update(progress, database, specification)
+    return departure
+
+
+def _watch(
+    database: Database, specification: Specification, crew: Crew, stop: threading.Event, progress: Progress
+) -> None:
+    while crew.working and not stop.is_set():
+        _update(progress, database, specification)
+        stop.wait(TICK_S)
+
+
+def _update(progress: Progress, database: Database, specification: Specification) -> None:
+    with contextlib.suppress(StorageUnavailable):  # the workers know what to do then
+        progress.update(_snapshot(database, specification))
+
+
+def _snapshot(database: Database, specification: Specification) -> Snapshot:
+    return read_snapshot(database, specification.name, trials=specification.budget.trials)
+
+
+def _complete(database: Database, specification: Specification) -> bool:
+    try:
+        return _snapshot(database, specification).finished >= specification.budget.trials
+    except StorageUnavailable:
+        return False
+
+
+def _opening(snapshot: Snapshot, database: Database, specification: Specification) -> str:
+    begun = f"goes on with {snapshot.finished} of" if snapshot.outcomes or snapshot.finished else "begins:"
+    rungs = ", ".join(map(str, specification.rungs))
+    return (
+        f"study {specification.name} in {database.label} {begun} {specification.budget.trials} trials; "
+        f"rungs at {rungs} images"
+    )
+
+
+def _close(
+    database: Database, specification: Specification, departure: Departure, console: Console, folder: Path
+) -> int:
+    if departure.code == USER_MUST_ACT:
+        raise ConfigError("\n".join(departure.messages))
+    for message in departure.messages:
+        console.print(message, highlight=False, markup=False)
+    if departure.code == DONE:
+        console.print(ranking_table(ranking(database, specification.name)))
+        return DONE
+    finished = _snapshot(database, specification).finished
+    state = f"{finished} of {specification.budget.trials} trials are finished"
+    if departure.code == TRY_LATER:
+        console.print(f"stopped; {state}. The same command goes on", highlight=False)
+    else:
+        console.print(f"the workers failed; {state}. Their logs are in {folder / 'logs'}", highlight=False)
+    return departure.code

@@ -1,0 +1,97 @@
+"""What a worker must know of a study: the specification, worked out and checked once."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import optuna
+
+from detector.config import ConfigError, DataSource
+from detector.layout import find_sources
+from search.data_section import Data
+from search.protocol import Setup
+from search.pruning import make_pruner
+from search.samplers import make_sampler
+from search.specification import Specification
+from spaces.faster_rcnn import Space
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """One study on one machine."""
+
+    study: str
+    folder: Path  # where this machine keeps checkpoints, caches and logs
+    trainer: str  # `detector` or `analytic`
+    setup: Setup
+    space: Space
+    trials: int
+    rungs: tuple[int, ...]  # in images, ascending; the last is the whole budget
+    seed: int
+    sampler: str = "tpe"
+    startup_trials: int = 10
+    pruner: str = "halving"
+    reduction_factor: int = 3
+
+    @classmethod
+    def of(cls, specification: Specification, folder: Path) -> "Plan":
+        """The plan of a specification whose canvas and budget are settled. Reads no data, only the folder's layout.
+
+        Raises:
+            ConfigError: something is still `auto`, or the folder holds no dataset.
+        """
+        train, validation = sources_of(specification.data)
+        return cls(
+            study=specification.name,
+            folder=folder,
+            trainer=specification.trainer,
+            setup=Setup(
+                train=train,
+                validation=validation,
+                validation_share=specification.data.validation_share,
+                detector=specification.detector.detector(),
+                anchors_per_cell=specification.space.anchors_per_cell(),
+                micro_batch=specification.micro_batch,
+                validation_images=specification.budget.validation_images,
+                cache=folder / "cache",
+                seed=specification.sampler.seed,
+            ),
+            space=specification.space,
+            trials=specification.budget.trials,
+            rungs=specification.rungs,
+            seed=specification.sampler.seed,
+            sampler=specification.sampler.name,
+            startup_trials=specification.sampler.startup_trials,
+            pruner=specification.pruner.name,
+            reduction_factor=specification.pruner.reduction_factor,
+        )
+
+    @property
+    def budget_images(self) -> int:
+        return self.rungs[-1]
+
+    def make_sampler(self, trial: int) -> optuna.samplers.BaseSampler:
+        """The sampler that proposes that trial."""
+        return make_sampler(self.sampler, study_seed=self.seed, trial=trial, startup_trials=self.startup_trials)
+
+    def make_pruner(self) -> optuna.pruners.BasePruner:
+        return make_pruner(self.pruner, rungs=self.rungs, factor=self.reduction_factor)
+
+    def trial_directory(self, trial: int) -> Path:
+        """Where the checkpoints of a trial lie. Only the best trial's stay when the trial is over."""
+        return self.folder / "trials" / self.study / f"{trial:05d}"
+
+    def log_file(self, name: str) -> Path:
+        return self.folder / "logs" / f"{name}.log"
+
+
+def sources_of(data: Data) -> tuple[DataSource, DataSource | None]:
+    """Training and validation data as the detector reads them; None where they are to be split off.
+
+    Raises:
+        DataError: no layout, or several, fit the folder.
+    """
+    if data.folder is not None:
+        return find_sources(data.folder)
+    if data.train is None:
+        raise ConfigError("data: give either folder, or train with images and annotations")
+    return data.train.source(), data.validation.source() if data.validation else None

@@ -1,0 +1,221 @@
+"""What a study is: the study file as values, checked. Stored as JSON in the database, without the storage itself.
+
+`None` stands for `auto`: worked out from the data (`resolved`) or from the detector's canvas.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import AfterValidator, ConfigDict, Field, PlainSerializer, PlainValidator, TypeAdapter
+
+from detector.config import Canvas, ConfigError, Detector, Precision, require
+from search.budget import Budget, automatic_images
+from search.canvas import canvas_for, parse_canvas
+from search.data_section import Data
+from search.fields import STRICT, Auto, Positive, absolute_path
+from search.problems import validate
+from search.storage_url import absolute_storage, check_storage
+from spaces.faster_rcnn import Space
+from spaces.section import parse as parse_space
+from spaces.section import write as write_space
+
+
+class SamplerName(StrEnum):
+    """Who proposes trials."""
+
+    TPE = "tpe"
+    RANDOM = "random"
+
+
+class PrunerName(StrEnum):
+    """Who stops healthy trials that are worse than their peers."""
+
+    HALVING = "halving"
+    HYPERBAND = "hyperband"
+    MEDIAN = "median"
+    NONE = "none"
+
+
+def _parse_canvas(value: object) -> Canvas | None:
+    return None if value in (None, "auto") else parse_canvas(value)
+
+
+_KNOWN_WEIGHTS = ("imagenet", "none")
+
+
+def _check_weights(weights: str) -> str:
+    known = weights in _KNOWN_WEIGHTS or (bool(Path(weights).suffix) and "\0" not in weights)
+    require(known, f"must be imagenet, none, or a file such as weights.h5, but is {weights!r}")
+    return weights
+
+
+AutoCanvas = Annotated[
+    Canvas | None, PlainValidator(_parse_canvas), PlainSerializer(lambda canvas: str(canvas) if canvas else "auto")
+]
+Weights = Annotated[str, AfterValidator(_check_weights)]
+Storage = Annotated[str, AfterValidator(check_storage)]
+SpaceSection = Annotated[Space, PlainValidator(lambda value: _parse_space(value)), PlainSerializer(write_space)]
+
+
+def _parse_space(value: object) -> Space:
+    if isinstance(value, Space):
+        return value
+    if not isinstance(value, dict):
+        raise ConfigError(f"must be a section of `parameter: range` lines, but is {value!r}")
+    return parse_space(value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectorSection:
+    """`detector.config.Detector` before the canvas is known."""
+
+    backbone: Literal["resnet50"] = "resnet50"
+    weights: Weights = "none"
+    canvas: AutoCanvas = None
+    long_side_px: Annotated[int, Field(ge=32)] = 512
+    precision: Precision = Precision.FLOAT32
+    frozen_stages: Auto[Annotated[int, Field(ge=0, le=5)]] = None
+    micro_batch: Auto[Positive] = None
+    proposals: Auto[Positive] = None
+    roi_samples: Auto[Positive] = None
+
+    def detector(self) -> Detector:
+        """The detector's own configuration.
+
+        Raises:
+            ConfigError: the canvas is still `auto`.
+        """
+        if self.canvas is None:
+            raise ConfigError("detector.canvas is auto, and the data has not been looked at yet")
+        return Detector(
+            canvas=self.canvas,
+            backbone=self.backbone,
+            weights=self.weights,
+            precision=self.precision,
+            frozen_stages=self.frozen_stages,
+            micro_batch=self.micro_batch,
+            proposals=self.proposals,
+            roi_samples=self.roi_samples,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampler:
+    """Who proposes."""
+
+    name: SamplerName = SamplerName.TPE
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    startup_trials: Annotated[int, Field(ge=0)] = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pruner:
+    """Who stops healthy trials early."""
+
+    name: PrunerName = PrunerName.HALVING
+    reduction_factor: Annotated[int, Field(ge=2)] = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """The watch over a trial's own losses, which needs no other trial."""
+
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Specification:
+    """A study. Paths are absolute once it was loaded; `storage` is never shown, for it may hold a password."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._ -]{0,99}$")]
+    storage: Storage = field(repr=False)
+    workers: Positive = 1
+    trainer: Literal["detector", "analytic"] = "detector"  # analytic: a closed-form learning curve, for tests
+    data: Data
+    detector: DetectorSection = field(default_factory=DetectorSection)
+    space: SpaceSection = field(default_factory=Space.default)
+    budget: Budget = field(default_factory=Budget)
+    sampler: Sampler = field(default_factory=Sampler)
+    pruner: Pruner = field(default_factory=Pruner)
+    watch: Watch = field(default_factory=Watch)
+
+    def __post_init__(self) -> None:
+        if self.budget.images is not None:
+            self.budget.rung_images(self.pruner.reduction_factor)
+        micro_batch = self.detector.micro_batch
+        if micro_batch is not None:
+            bad = [size for size in self.space.batch_sizes() if size % micro_batch]
+            require(
+                not bad,
+                f"detector.micro_batch must divide every space.batch_size, but {micro_batch} does not divide {bad}; "
+                f"{self.space.micro_batch()} would",
+            )
+
+    def absolute(self, folder: Path) -> "Specification":
+        """The same with relative paths, in data, weights and storage, taken from the folder."""
+        detector = self.detector
+        if detector.weights not in _KNOWN_WEIGHTS:
+            detector = replace(detector, weights=str(absolute_path(Path(detector.weights), folder)))
+        storage = absolute_storage(self.storage, folder)
+        return replace(self, data=self.data.absolute(folder), detector=detector, storage=storage)
+
+    @property
+    def micro_batch(self) -> int:
+        """Images of one forward pass; a batch is a multiple of it."""
+        return self.detector.micro_batch or self.space.micro_batch()
+
+    @property
+    def rungs(self) -> tuple[int, ...]:
+        """Images at which a trial is evaluated, the whole budget last; needs `budget.images`."""
+        return self.budget.rung_images(self.pruner.reduction_factor)
+
+
+ADAPTER: TypeAdapter[Specification] = TypeAdapter(Specification)
+
+
+def specification_from(document: object, source: str) -> Specification:
+    """The specification that the document describes; `source` names it in messages.
+
+    Raises:
+        StudyFileError: one line for each problem.
+    """
+    return validate(ADAPTER, Specification, document, source)
+
+
+def specification_to_json(specification: Specification) -> dict[str, Any]:
+    """What is stored in the database: plain JSON values, everything but the storage."""
+    document: dict[str, Any] = ADAPTER.dump_python(specification, mode="json")
+    del document["storage"]
+    return document
+
+
+def specification_from_json(document: dict[str, Any], *, storage: str) -> Specification:
+    """The specification that `specification_to_json` wrote, as it was.
+
+    Raises:
+        StudyFileError: another version wrote it, or somebody changed it.
+    """
+    return specification_from({**document, "storage": storage}, source="the stored study")
+
+
+def resolved(
+    specification: Specification, *, training_images: int, sizes_px: Sequence[tuple[int, int]]
+) -> Specification:
+    """The specification with an automatic canvas and budget worked out from the data.
+
+    `sizes_px` are (height, width) of the images. What the user set stays as it is.
+
+    Raises:
+        ConfigError: the rungs do not fit the budget, or there is no image.
+    """
+    detector, budget = specification.detector, specification.budget
+    if detector.canvas is None:
+        detector = replace(detector, canvas=canvas_for(sizes_px, detector.long_side_px))
+    if budget.images is None:
+        budget = replace(budget, images=automatic_images(training_images))
+    return replace(specification, detector=detector, budget=budget)

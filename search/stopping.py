@@ -1,0 +1,30 @@
+"""Signals as values: the first asks to stop cleanly, the second to end at once."""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def stop_signals(at_once: Callable[[], None]) -> Iterator[threading.Event]:
+    """An event that the first signal sets; the second calls `at_once`, within the signal handler.
+
+    Only for the main thread. Earlier handlers are back after the block.
+    """
+    stop = threading.Event()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if stop.is_set():
+            at_once()
+        stop.set()
+
+    before = {number: signal.signal(number, handle) for number in SIGNALS}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

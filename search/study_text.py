@@ -1,0 +1,106 @@
+"""A study file as text: every value shown, each with a short comment."""
+
+import json
+from typing import Any
+
+import yaml
+
+from search.specification import ADAPTER, Specification
+from spaces.catalogue import DEFINITIONS
+
+#: By section and key; a test holds them complete.
+COMMENTS: dict[str, str] = {
+    "name": "of the study in its storage",
+    "storage": "or postgresql://…; env:NAME or file:PATH keep a password out of here",
+    "workers": "processes on this machine",
+    "data.folder": "COCO or Pascal VOC in a usual layout",
+    "data.train": "COCO: annotations is a .json file; VOC: a folder of XML files, and split lists its stems",
+    "data.validation": "without it, a share of the training images",
+    "data.validation_share": "split off the training images where there is no validation set",
+    "detector.backbone": "the only one so far",
+    "detector.weights": "imagenet, none, or a file",
+    "detector.canvas": "HEIGHTxWIDTH in multiples of 32; auto: the data's own aspect",
+    "detector.long_side_px": "of an automatic canvas",
+    "detector.precision": "float32 or bfloat16",
+    "detector.frozen_stages": "0 to 5; auto: 2 with weights, 0 without",
+    "detector.micro_batch": "auto: the greatest divisor of all batch sizes up to 8",
+    "detector.proposals": "per image; auto: by canvas, at most 1000",
+    "detector.roi_samples": "per image; auto: by canvas, at most 512",
+    "budget.trials": "in the study, over all launches",
+    "budget.images": "seen by a full trial; auto: 12 epochs, but 960 to 24000",
+    "budget.rungs": "[images, …] after which trials are compared, or how many; auto: by reduction_factor",
+    "budget.validation_images": "evaluate on at most so many",
+    "sampler.name": "tpe or random",
+    "sampler.seed": "of proposals, weights and data order",
+    "sampler.startup_trials": "at random before tpe learns",
+    "pruner.name": "halving, hyperband, median or none",
+    "pruner.reduction_factor": "one in so many goes on from a rung",
+    "watch.enabled": "stop trials that diverge or do not learn",
+}
+
+_HEAD = "# A study of frcnn-search. Everything but `data` may be left out: these are its values."
+_SPACE_HEAD = (
+    "  # `parameter: value` fixes it, a list gives choices, {low, high, log} a range",
+    "  # anchors: {sizes_px: [128, 256, 512], ratios: [0.5, 1, 2]}  # in place of the anchor parameters",
+)
+_HIDDEN_UNLESS_CHANGED = {"trainer": "detector"}
+
+
+def study_text(specification: Specification) -> str:
+    """A study file that `load_study_file` reads as this specification, paths as they stand in it.
+
+    The storage is written as it is, password included: refer to it with `env:` or `file:`.
+    """
+    document = ADAPTER.dump_python(specification, mode="json")
+    lines = [_HEAD]
+    for key, value in document.items():
+        if _HIDDEN_UNLESS_CHANGED.get(key) == value:
+            continue
+        if key == "space":
+            lines += ["", "space:", *_space_lines(value)]
+        elif isinstance(value, dict):
+            lines += ["", f"{key}:", *_section_lines(key, value)]
+        else:
+            lines += [_line(key, value, COMMENTS.get(key, ""))]
+    return "\n".join(lines) + "\n"
+
+
+def _section_lines(section: str, document: dict[str, Any]) -> list[str]:
+    shown = {key: value for key, value in document.items() if value is not None}
+    return [f"  {_line(key, value, COMMENTS.get(f'{section}.{key}', ''))}" for key, value in shown.items()]
+
+
+def _space_lines(document: dict[str, Any]) -> list[str]:
+    """One line for each parameter; those absent from the space follow as comments."""
+    lines = list(_SPACE_HEAD)
+    for name, entry in document.items():
+        lines.append(f"  {_line(name, entry, DEFINITIONS[name].about if name in DEFINITIONS else '')}")
+    for name, definition in DEFINITIONS.items():
+        if definition.optional and name not in document:
+            lines.append(f"  # {_line(name, definition.reference, definition.about)}")
+    return lines
+
+
+def _line(key: str, value: object, comment: str) -> str:
+    return f"{key}: {_flow(value)}" + (f"  # {comment}" if comment else "")
+
+
+_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_PLAIN = _LETTERS | frozenset("0123456789_-./:")
+_KEYWORDS = frozenset({"true", "false", "null"})
+
+
+def _flow(value: object) -> str:
+    """The value on one line of YAML; text is quoted unless it is plain beyond doubt."""
+    if isinstance(value, dict):
+        shown = {key: item for key, item in value.items() if item is not None}
+        return "{" + ", ".join(f"{key}: {_flow(item)}" for key, item in shown.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(_flow(item) for item in value) + "]"
+    if not isinstance(value, str):
+        return json.dumps(value)
+    plain = value[:1] in _LETTERS | {"/"} and set(value) <= _PLAIN and not value.endswith(":")
+    if plain and value.lower() not in _KEYWORDS:
+        return value
+    quoted: str = yaml.safe_dump(value, default_style='"', allow_unicode=True, width=2**20)
+    return quoted.rstrip("\n")

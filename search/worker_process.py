@@ -1,0 +1,99 @@
+"""A worker as a process of its own.
+
+    python -m search.worker_process --study NAME --folder DIR [--follow-stdin]
+
+The storage URL, or a reference to one, stands in the environment variable FRCNN_STORAGE, never on the command line.
+The specification comes from the database. The log goes to standard error; standard output gets one line only where
+somebody must act. Exit codes: 0 the study has its trials, 75 stopped or the database is away, 2 the user must change
+something, 1 a bug.
+"""
+
+import argparse
+import logging
+import os
+import sys
+import threading
+from pathlib import Path
+
+import optuna
+
+from detector.config import ConfigError
+from search.outcomes import Outcome
+from search.plan import Plan
+from search.specification import specification_from_json
+from search.stopping import stop_signals
+from search.warm_trainer import SetupFailed
+from search.worker import TRY_LATER, Pace, Worker
+from storage.database import Database
+from storage.errors import StorageError, StorageUnavailable
+from storage.studies import read_specification
+
+STORAGE_VARIABLE = "FRCNN_STORAGE"
+BUG, USER_MUST_ACT = 1, 2
+
+
+def main(arguments: list[str]) -> int:
+    """Work on a study until it has its trials, or until a signal; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        return _work(options)
+    except SetupFailed as failure:
+        sys.stdout.write(f"{failure.verdict.message}\n")
+        return USER_MUST_ACT if failure.verdict.outcome is Outcome.BAD_DATA else BUG
+    except (ConfigError, StorageError) as error:
+        sys.stdout.write(f"{error}\n")
+        return USER_MUST_ACT
+    except StorageUnavailable as away:
+        sys.stdout.write(f"{away}\n")
+        return TRY_LATER
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m search.worker_process")
+    parser.add_argument("--study", required=True)
+    parser.add_argument("--folder", required=True, type=Path)
+    parser.add_argument("--follow-stdin", action="store_true", help="stop when standard input ends")
+    parser.add_argument("--lease-s", type=float, default=Pace().lease_s, help="a dead worker's trial is free after")
+    return parser
+
+
+def _work(options: argparse.Namespace) -> int:
+    storage = os.environ.get(STORAGE_VARIABLE, "")
+    if not storage:
+        raise ConfigError(f"the environment variable {STORAGE_VARIABLE} must hold the storage URL, but is not set")
+    with Database.open(storage) as database:
+        document = read_specification(database, options.study)
+        if document is None:
+            raise ConfigError(f"study {options.study!r} has no specification yet; launch it once")
+        plan = Plan.of(specification_from_json(document, storage=storage), options.folder)
+        workers: list[Worker] = []
+
+        def at_once() -> None:
+            for worker in workers:
+                worker.abandon()
+            os._exit(TRY_LATER)
+
+        with stop_signals(at_once) as stop:
+            if options.follow_stdin:
+                threading.Thread(target=_stop_at_end_of_input, args=(stop,), daemon=True).start()
+            worker = Worker(database, plan, stop=stop, pace=Pace(lease_s=options.lease_s), withheld=secrets_of(storage))
+            workers.append(worker)
+            return worker.run()
+
+
+def secrets_of(storage: str) -> tuple[str, ...]:
+    """The environment variables that may hold credentials of a storage; trainers do without them."""
+    kind, _, name = storage.partition(":")
+    return (STORAGE_VARIABLE, "PGPASSWORD", *((name,) if kind == "env" else ()))
+
+
+def _stop_at_end_of_input(stop: threading.Event) -> None:
+    """Whoever started us holds the other end; when it dies, we must not go on unseen."""
+    sys.stdin.buffer.read()
+    stop.set()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

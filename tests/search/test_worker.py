@@ -1,0 +1,287 @@
+import json
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from optuna.trial import TrialState
+
+from search.outcomes import Outcome
+from search.plan import Plan
+from search.trial_run import Limits
+from search.warm_trainer import SetupFailed
+from search.worker import DONE, TRY_LATER, Pace, Worker
+from spaces.parameters import Fixed
+from storage.database import Database
+from storage.leases import Leases
+from storage.outcomes import read_outcome, read_outcomes, record_outcome
+from storage.records import OutcomeRecord
+from storage.studies import create_or_load_study, load_study
+from storage.telemetry import read_rungs, read_telemetry
+from storage.workers import read_workers
+
+
+def work(database: Database, plan: Plan, *, stop: threading.Event | None = None, **options) -> int:
+    return Worker(database, plan, stop=stop or threading.Event(), **options).run()
+
+
+def trials_of(database: Database, plan: Plan):
+    return load_study(database, plan.study).get_trials(deepcopy=False)
+
+
+@pytest.fixture
+def faults(monkeypatch):
+    """Says which trainers break (search/analytic_trainer.py)."""
+    return lambda text: monkeypatch.setenv("FRCNN_ANALYTIC_FAULTS", text)
+
+
+@pytest.fixture
+def until_stopped(database, plan) -> Iterator[threading.Event]:
+    """Set as soon as trial 2 has shown its first figures."""
+    stop, over = threading.Event(), threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.02):
+            if any(w.trial == 2 and w.images_per_s for w in read_workers(database, plan.study)):
+                stop.set()
+
+    create_or_load_study(database, plan.study)
+    thread = threading.Thread(target=watch)
+    thread.start()
+    yield stop
+    over.set()
+    thread.join()
+
+
+@pytest.fixture
+def diverging(plan) -> Plan:
+    """Half of this space explodes: at momentum 0.9 rates above 0.1 do, two of the four decades from 0.001 to 10."""
+    parameters = {"optimizer": Fixed(value="sgd"), "momentum": Fixed(value=0.9), "rpn_lr_factor": Fixed(value=1.0)}
+    wide = replace(plan.space.parameters["lr_per_16"], low=1e-3, high=10.0)
+    space = plan.space.replaced({**parameters, "lr_per_16": wide})
+    return replace(plan, space=space, trials=24, startup_trials=8)
+
+
+def test_a_study_ends_with_exactly_its_trials_each_with_an_outcome(database, diverging):
+    assert work(database, diverging) == DONE
+    trials = trials_of(database, diverging)
+    outcomes = {record.trial: record for record in read_outcomes(database, diverging.study)}
+    assert [trial.number for trial in trials] == list(range(24))
+    assert sorted(outcomes) == list(range(24))
+    expected = {
+        Outcome.COMPLETE: TrialState.COMPLETE,
+        Outcome.SLOW: TrialState.PRUNED,
+        Outcome.DIVERGED: TrialState.PRUNED,
+    }
+    assert all(trial.state is expected[Outcome(outcomes[trial.number].outcome)] for trial in trials)
+    assert {record.outcome for record in outcomes.values()} == set(expected)
+    assert trials[0].params == diverging.space.reference()
+    for trial in trials:
+        reported = sorted(trial.intermediate_values)
+        assert reported == list(diverging.rungs[: len(reported)])  # nominal counts, whatever the batch size
+        assert len(read_rungs(database, diverging.study, trial.number)) == len(reported)
+    assert read_workers(database, diverging.study) == []
+    check_diverged(database, diverging)
+
+
+def check_diverged(database: Database, diverging: Plan) -> None:
+    """They carry constraint and cause, and the sampler keeps away from their region."""
+    trials = trials_of(database, diverging)
+    diverged = [record for record in read_outcomes(database, diverging.study) if record.outcome == Outcome.DIVERGED]
+    for record in diverged:
+        trial = trials[record.trial]
+        assert trial.params["lr_per_16"] > 0.1
+        assert trial.constraints["diverged"] == 1.0
+        assert trial.value is None or trial.intermediate_values
+        assert (record.cause, record.evidence["loss_rpn_class"]) == ("loss_rpn_class", float("inf"))
+        assert record.step <= 20
+        assert read_telemetry(database, diverging.study, record.trial)[-1].figures["loss"] == float("inf")
+    assert load_study(database, diverging.study).best_trial.number not in {record.trial for record in diverged}
+    early = sum(record.trial < 8 for record in diverged)  # drawn blindly; trial 0 is the reference
+    late = sum(record.trial >= 8 for record in diverged)
+    assert early >= 2
+    assert late / 16 < early / 8 / 2
+
+
+def test_the_same_plan_proposes_the_same_trials(tmp_path, plan):
+    proposals = []
+    for name in ("a", "b"):
+        with Database.open(f"sqlite:///{tmp_path / name}.db") as database:
+            assert work(database, replace(plan, folder=tmp_path / name)) == DONE
+            proposals.append([(t.params, t.intermediate_values, t.state) for t in trials_of(database, plan)])
+    assert proposals[0] == proposals[1]
+    assert len({json.dumps(params) for params, _, _ in proposals[0]}) == 12
+
+
+def test_another_seed_proposes_other_trials(tmp_path, plan):
+    seen = []
+    for seed in (1, 2):
+        with Database.open(f"sqlite:///{tmp_path / str(seed)}.db") as database:
+            work(database, replace(plan, seed=seed, trials=2, folder=tmp_path / str(seed)))
+            seen.append([trial.params for trial in trials_of(database, plan)])
+    assert seen[0][0] == seen[1][0] == plan.space.reference()
+    assert seen[0][1] != seen[1][1]
+
+
+def test_a_killed_trainer_is_replaced_and_the_trial_goes_on(database, plan, faults):
+    faults("2:kill:1")
+    assert work(database, plan) == DONE
+    trial = trials_of(database, plan)[2]
+    assert (plan.folder / "logs").exists()
+    assert trial.user_attrs["crashes"] == 1
+    assert read_outcome(database, plan.study, 2).outcome in (Outcome.COMPLETE, Outcome.SLOW)
+    assert len(trials_of(database, plan)) == 12
+
+
+@pytest.mark.parametrize(
+    ("fault", "cause"), [("kill", "killed (SIGKILL)"), ("segfault", "killed (SIGSEGV)"), ("error", "RuntimeError")]
+)
+def test_a_trial_that_always_loses_its_trainer_fails_and_the_study_goes_on(database, plan, faults, fault, cause):
+    faults(f"1:{fault}")
+    assert work(database, replace(plan, trials=4)) == DONE
+    trials = trials_of(database, plan)
+    record = read_outcome(database, plan.study, 1)
+    assert [trial.state for trial in trials].count(TrialState.FAIL) == 1
+    assert trials[1].state is TrialState.FAIL
+    assert trials[1].user_attrs["crashes"] == 3
+    assert (record.outcome, record.cause) == (Outcome.CRASHED, cause)
+    assert trials[1].constraints == {}  # no hyperparameter is to blame
+    assert len(trials) == 4
+
+
+def test_memory_that_runs_out_is_the_configurations_fault(database, plan, faults):
+    faults("1:memory")
+    assert work(database, replace(plan, trials=4)) == DONE
+    trials = trials_of(database, plan)
+    record = read_outcome(database, plan.study, 1)
+    assert (record.outcome, trials[1].state) == (Outcome.OUT_OF_MEMORY, TrialState.PRUNED)
+    assert trials[1].constraints["out of memory"] == 1.0
+    assert "12 GiB" in record.message
+    assert all(trial.state.is_finished() for trial in trials)
+    assert len(trials) == 4
+
+
+def test_a_hung_trainer_is_killed_and_its_trial_tried_again(database, plan, faults):
+    faults("1:hang:1")
+    pace = Pace(limits=Limits(idle_s=1.0))
+    assert work(database, replace(plan, trials=3), pace=pace) == DONE
+    assert trials_of(database, plan)[1].user_attrs["crashes"] == 1
+    assert [trial.state.is_finished() for trial in trials_of(database, plan)] == [True] * 3
+
+
+def test_an_interrupted_trial_goes_on_where_it_was_and_nothing_else_changes(
+    tmp_path, database, plan, until_stopped, monkeypatch
+):
+    monkeypatch.setenv("FRCNN_ANALYTIC_STEP_S", "0.005")
+    assert work(database, plan, stop=until_stopped, pace=Pace(lease_s=1.0)) == TRY_LATER
+    stopped = trials_of(database, plan)
+    assert [trial.state for trial in stopped].count(TrialState.RUNNING) == 1
+    running = stopped[-1].number
+    record = read_outcome(database, plan.study, running)
+    assert record.outcome == Outcome.INTERRUPTED
+    assert 0 < record.images < 1440
+    assert Leases(database, plan.study).claimable() == [running]
+    monkeypatch.setenv("FRCNN_ANALYTIC_STEP_S", "0")
+    assert work(database, plan) == DONE
+    with Database.open(f"sqlite:///{tmp_path / 'straight.db'}") as straight:
+        assert work(straight, replace(plan, folder=tmp_path / "straight")) == DONE
+        expected = [(t.number, t.params, t.intermediate_values, t.state) for t in trials_of(straight, plan)]
+    assert [(t.number, t.params, t.intermediate_values, t.state) for t in trials_of(database, plan)] == expected
+
+
+def test_two_workers_share_one_budget(tmp_path, storage_url, plan, monkeypatch):
+    monkeypatch.setenv("FRCNN_ANALYTIC_STEP_S", "0.001")
+    codes = []
+
+    def one() -> None:
+        with Database.open(storage_url) as own:
+            codes.append(work(own, plan, pace=Pace(wait_s=0.05)))
+
+    threads = [threading.Thread(target=one) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with Database.open(storage_url) as database:
+        trials = trials_of(database, plan)
+        assert codes == [DONE, DONE]
+        assert [trial.number for trial in trials] == list(range(12))
+        assert all(trial.state.is_finished() for trial in trials)
+        assert len(read_outcomes(database, plan.study)) == 12
+        assert len(list((plan.folder / "logs").glob("trainer-*.log"))) == 2
+
+
+def test_a_dead_workers_trial_is_taken_over_when_its_lease_runs_out(database, plan):
+    study = create_or_load_study(database, plan.study)
+    study.enqueue_trial(plan.space.reference())
+    trial = study.ask()
+    Leases(database, plan.study, duration_s=1.0).claim(trial.number, "a worker that died")
+    began = time.monotonic()
+    assert work(database, replace(plan, trials=1), pace=Pace(wait_s=0.05)) == DONE
+    assert time.monotonic() - began > 0.5
+    assert [trial.state for trial in trials_of(database, plan)] == [TrialState.COMPLETE]
+
+
+def test_a_worker_that_lost_its_trial_drops_it_loudly_and_goes_on(database, plan, monkeypatch, caplog):
+    monkeypatch.setenv("FRCNN_ANALYTIC_STEP_S", "0.01")
+    create_or_load_study(database, plan.study)
+    stolen = threading.Event()
+
+    def steal() -> None:
+        leases = Leases(database, plan.study)
+        while not stolen.wait(0.02):
+            held = leases.held()
+            if held and held[0].trial == 1:
+                leases.release(held[0])
+                leases.claim(1, "a thief")
+                stolen.set()
+
+    thief = threading.Thread(target=steal)
+    thief.start()
+    stop = threading.Event()
+    worker = Worker(database, replace(plan, trials=3), stop=stop, pace=Pace(lease_s=1.0, wait_s=0.05))
+    runner = threading.Thread(target=worker.run)
+    runner.start()
+    thief.join()
+    while not (len(trials := trials_of(database, plan)) == 3 and trials[2].state.is_finished()):
+        time.sleep(0.02)
+    assert trials[1].state is TrialState.RUNNING  # the thief's, and untouched since
+    assert read_outcome(database, plan.study, 1) is None
+    assert "a thief" not in caplog.text
+    assert "trial 1 isn't" in caplog.text
+    stop.set()
+    runner.join()
+
+
+def test_a_recorded_verdict_that_was_not_told_is_told_without_training_again(database, plan):
+    study = create_or_load_study(database, plan.study)
+    study.enqueue_trial(plan.space.reference())
+    trial = study.ask()
+    record = OutcomeRecord(trial=0, outcome=Outcome.DIVERGED, cause="loss_roi_box", message="", step=3, images=48)
+    record_outcome(database, plan.study, record)
+    assert trial.number == 0
+    assert work(database, replace(plan, trials=1)) == DONE
+    told = trials_of(database, plan)[0]
+    assert (told.state, told.constraints["diverged"]) == (TrialState.PRUNED, 1.0)
+    assert read_outcome(database, plan.study, 0).cause == "loss_roi_box"
+
+
+def test_only_the_best_trials_checkpoint_stays(database, plan):
+    assert work(database, plan) == DONE
+    best = load_study(database, plan.study).best_trial.number
+    assert [path.name for path in (plan.folder / "trials" / plan.study).iterdir()] == [f"{best:05d}"]
+
+
+def test_a_trainer_that_cannot_be_had_ends_the_worker_and_begins_no_trial(database, plan):
+    with pytest.raises(SetupFailed):
+        work(database, replace(plan, trainer="quantum"))
+    assert trials_of(database, plan) == []
+
+
+def test_a_finished_study_starts_no_trainer(database, plan):
+    work(database, replace(plan, trials=2))
+    for log in (plan.folder / "logs").iterdir():
+        log.unlink()
+    assert work(database, replace(plan, trials=2)) == DONE
+    assert list((plan.folder / "logs").iterdir()) == []

@@ -1,0 +1,80 @@
+import math
+from dataclasses import replace
+
+import optuna
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from storage.database import Database
+from storage.errors import StorageError
+from storage.records import RungRecord, TelemetryPoint
+from storage.telemetry import append_telemetry, read_rungs, read_telemetry, record_rung
+
+RUNG = RungRecord(
+    trial=0, images=64, step=4, ap=0.25, metrics={"ap50": 0.5, "ar": math.nan}, training_s=1.5, evaluation_s=0.5
+)
+
+
+def point(step: int, **figures: float) -> TelemetryPoint:
+    return TelemetryPoint(step=step, images=16 * step, figures=figures)
+
+
+@pytest.fixture(autouse=True)
+def _two_trials(study: optuna.Study) -> None:
+    study.ask()
+    study.ask()
+
+
+class TestTelemetry:
+    def test_comes_back_by_step_and_trial(self, database: Database) -> None:
+        append_telemetry(database, "cells", 0, [point(2, loss=0.5), point(1, loss=1.0)])
+        append_telemetry(database, "cells", 0, [])
+        append_telemetry(database, "cells", 1, [point(1, loss=9.0)])
+        assert read_telemetry(database, "cells", 0) == [point(1, loss=1.0), point(2, loss=0.5)]
+        assert read_telemetry(database, "cells", 1) == [point(1, loss=9.0)]
+
+    def test_of_a_resumed_trial_replaces_the_steps_that_it_repeats(self, database: Database) -> None:
+        append_telemetry(database, "cells", 0, [point(1, loss=3.0), point(2, loss=2.0), point(3, loss=1.0)])
+        append_telemetry(database, "cells", 0, [point(3, loss=1.5), point(4, rpn=0.5)])
+        assert read_telemetry(database, "cells", 0) == [
+            point(1, loss=3.0), point(2, loss=2.0), point(3, loss=1.5), point(4, rpn=0.5)
+        ]  # fmt: skip
+
+    def test_needs_its_trial(self, database: Database) -> None:
+        with pytest.raises(StorageError, match="study 'cells' has no trial 2"):
+            append_telemetry(database, "cells", 2, [point(1)])
+
+    @given(figures=st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), st.floats()))
+    @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    def test_keeps_every_float_under_every_name(self, database: Database, figures: dict[str, float]) -> None:
+        append_telemetry(database, "cells", 0, [point(1, **figures)])
+        (back,) = read_telemetry(database, "cells", 0)
+        assert repr(back.figures) == repr(figures)  # repr tells -0.0 from 0.0 and finds NaN equal to itself
+
+    def test_stays_readable_for_sql_when_a_loss_is_not_finite(self, database: Database) -> None:
+        append_telemetry(database, "cells", 0, [point(1, loss=math.inf, lr=0.5)])
+        lr = "json_extract(figures, '$.lr')" if database.engine.dialect.name == "sqlite" else "figures::jsonb->'lr'"
+        with database.reading() as connection:
+            value = connection.exec_driver_sql(f"SELECT {lr} FROM frcnn_telemetry").scalar_one()
+        assert value == 0.5
+
+
+class TestRungs:
+    def test_come_back_by_trial_and_images(self, database: Database) -> None:
+        rungs = [replace(RUNG, trial=trial, images=images) for trial, images in ((0, 64), (0, 128), (1, 64))]
+        for rung in reversed(rungs):
+            record_rung(database, "cells", rung)
+        assert repr(read_rungs(database, "cells")) == repr(rungs)
+        assert repr(read_rungs(database, "cells", 0)) == repr(rungs[:2])
+        assert read_rungs(database, "cells", 7) == []
+
+    @pytest.mark.parametrize("ap", [0.0, 1.0, math.nan, math.inf, -math.inf])
+    def test_at_the_same_images_are_replaced_whatever_the_precision_is(self, database: Database, ap: float) -> None:
+        record_rung(database, "cells", RUNG)
+        record_rung(database, "cells", replace(RUNG, ap=ap))
+        assert repr(read_rungs(database, "cells", 0)) == repr([replace(RUNG, ap=ap)])
+
+    def test_need_their_trial(self, database: Database) -> None:
+        with pytest.raises(StorageError, match="study 'cells' has no trial 5"):
+            record_rung(database, "cells", replace(RUNG, trial=5))
