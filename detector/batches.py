@@ -34,7 +34,7 @@ class TrainingBatches:
     def arrays(self, seed: int, first_sample: int, count: int) -> dict[str, np.ndarray]:
         """Samples `first_sample` and the `count - 1` after it."""
         samples = np.arange(first_sample, first_sample + count)
-        chosen = np.array([self._image_at(seed, sample) for sample in samples])
+        chosen = np.array([self._image_at(seed, sample) for sample in samples.tolist()])
         return {
             "images": np.stack([self._cache.pixels[index] for index in chosen]),
             "extents": self._cache.extents[chosen],

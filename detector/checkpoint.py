@@ -1,6 +1,6 @@
 """Checkpoints of a trial: written whole or not at all, verified when read, never pickled.
 
-    directory/checkpoint-00000480/   state.safetensors   MANIFEST.json (images, step, hash)
+directory/checkpoint-00000480/   state.safetensors   MANIFEST.json (images, step, hash)
 """
 
 import hashlib

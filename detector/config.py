@@ -101,7 +101,8 @@ class Detector:
         require(self.backbone == "resnet50", f"backbone must be resnet50, but is {self.backbone!r}")
         stages = self.frozen_stages
         require(
-            stages is None or 0 <= stages <= 5, f"frozen_stages must be 0 (none) to 5 (the whole backbone), not {stages}"
+            stages is None or 0 <= stages <= 5,
+            f"frozen_stages must be 0 (none) to 5 (the whole backbone), not {stages}",
         )
         for name in ("micro_batch", "proposals", "roi_samples"):
             value = getattr(self, name)
@@ -144,7 +145,7 @@ class StepShape:
         """
         share = min(1.0, detector.canvas.area_px / 512**2)
         roi_samples = detector.roi_samples or max(64, 8 * round(512 * share / 8))
-        proposals = detector.proposals or max(256, 8 * round(1000 * share / 8))
+        proposals = detector.proposals or max(128, 8 * round(1000 * share / 8))
         return cls(
             canvas=detector.canvas,
             micro_batch=micro_batch,
@@ -172,7 +173,9 @@ class Anchors:
     def __post_init__(self) -> None:
         require(len(self.sizes_px) == LEVELS, f"anchor sizes are needed for {LEVELS} levels, not {len(self.sizes_px)}")
         counts = {len(sizes) for sizes in self.sizes_px}
-        require(len(counts) == 1 and 0 not in counts, f"every level needs the same number of sizes, got {self.sizes_px}")
+        require(
+            len(counts) == 1 and 0 not in counts, f"every level needs the same number of sizes, got {self.sizes_px}"
+        )
         values = (*self.ratios, *(size for sizes in self.sizes_px for size in sizes))
         require(
             bool(self.ratios) and all(math.isfinite(v) and v > 0 for v in values),

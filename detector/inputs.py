@@ -3,6 +3,8 @@
 Nothing here is a constant of the executable, so that trials which differ in any of it share one.
 """
 
+from typing import Any
+
 import numpy as np
 
 from detector.anchors import cell_anchors
@@ -16,7 +18,7 @@ SCALARS = (
 )  # fmt: skip
 
 
-def trial_inputs(hyperparameters: Hyperparameters, shape: StepShape, seed: int) -> dict[str, np.ndarray]:
+def trial_inputs(hyperparameters: Hyperparameters, shape: StepShape, seed: int) -> dict[str, Any]:
     """What stays the same for all steps of a trial: float32 scalars, and
     `cells` [L, A, 4], `cell_alive` [L, A], `augmentation` [9], `seed`, `adam`, `low_quality_matches`."""
     cells, alive = cell_anchors(hyperparameters.anchors, shape.anchors_per_cell)
@@ -31,7 +33,7 @@ def trial_inputs(hyperparameters: Hyperparameters, shape: StepShape, seed: int) 
     }
 
 
-def step_inputs(*, learning_rate: float, step: int, micro_step: int, micro_steps: int) -> dict[str, np.ndarray]:
+def step_inputs(*, learning_rate: float, step: int, micro_step: int, micro_steps: int) -> dict[str, Any]:
     """What changes from one micro-batch to the next; `update` counts optimizer steps from 1."""
     return {
         "learning_rate": np.float32(learning_rate),

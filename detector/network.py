@@ -113,7 +113,7 @@ def build(shape: StepShape) -> Network:
             "rpn": _rpn(shape.anchors_per_cell),
             "box_head": _box_head(shape.classes),
         }
-    trains = {name: _trains_all for name in COMPONENTS} | {"backbone": _trains_above(shape.frozen_stages)}
+    trains = dict.fromkeys(COMPONENTS, _trains_all) | {"backbone": _trains_above(shape.frozen_stages)}
     trainable, component_of, frozen = [], [], []
     for name, part in parts.items():
         for variable in part.variables:

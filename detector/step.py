@@ -8,6 +8,7 @@ Shapes: B micro-batch, N anchors, G ground-truth slots, S sampled anchors or RoI
 Boxes: yxyx, float32, canvas pixels; a slot without a box is zero and not alive.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,7 +90,7 @@ class TrainStep:
         return Scene(preprocess(images), extents, truth, alive, batch["classes"], batch["index"])
 
     def loss(
-        self, weights: list[Tensor], frozen: list[Tensor], scene: Scene, inputs: dict[str, Tensor]
+        self, weights: Sequence[Tensor], frozen: Sequence[Tensor], scene: Scene, inputs: dict[str, Tensor]
     ) -> tuple[Tensor, Tensor]:
         """Total loss and FORWARD_FIGURES of a micro-batch."""
         network, shape = self._network, self._shape
@@ -168,7 +169,12 @@ class TrainStep:
         classes = ops.where(foreground, ops.take_along_axis(scene.truth_classes, partner, axis=1), shape.classes)
         logits, deltas = self.classify(levels, rois)
         pair = losses.roi_losses(
-            logits, deltas, kinds, classes, rois, _pick(truth, partner),
+            logits,
+            deltas,
+            kinds,
+            classes,
+            rois,
+            _pick(truth, partner),
             normaliser=shape.roi_samples * shape.micro_batch,
         )
         given = proposals.boxes.shape[1]
@@ -201,9 +207,7 @@ class TrainStep:
         first_bad = _latch(state["first_bad"], healthy, finite, inputs)
         applies = ops.logical_and(inputs["last"], healthy)  # a non-finite update is never applied
         clip = ops.minimum(1.0, inputs["clip_norm"] / (norm + 1e-6))
-        rates = [
-            inputs["learning_rate"] * (inputs["rpn_lr_factor"] if group == "rpn" else 1.0) for group in groups
-        ]
+        rates = [inputs["learning_rate"] * (inputs["rpn_lr_factor"] if group == "rpn" else 1.0) for group in groups]
         slots = {name: state[name] for name in ("weights", "velocity", "second")}
         moved = ops.cond(
             applies,

@@ -152,7 +152,13 @@ class Trainer:
         return network
 
     def begin(
-        self, hyperparameters: Hyperparameters, *, seed: int, budget_images: int, directory: Path, keep_weights: bool = False
+        self,
+        hyperparameters: Hyperparameters,
+        *,
+        seed: int,
+        budget_images: int,
+        directory: Path,
+        keep_weights: bool = False,
     ) -> int:
         """Reset to the trial's start, or to its newest valid checkpoint; returns the images already trained.
 
@@ -220,9 +226,7 @@ class Trainer:
         for micro_step in range(micro_steps):
             first_sample = trial.images + micro_step * micro_batch
             batch = self._batches.arrays(trial.seed, first_sample, micro_batch)
-            varying = step_inputs(
-                learning_rate=rate, step=trial.step, micro_step=micro_step, micro_steps=micro_steps
-            )
+            varying = step_inputs(learning_rate=rate, step=trial.step, micro_step=micro_step, micro_steps=micro_steps)
             inputs = {**trial.inputs, **_on_device(varying)}
             trial.state, figures = self.train_step(trial.state, trial.frozen, _on_device(batch), inputs)
         return figures

@@ -1,8 +1,8 @@
 """Is this trial still training? Rules over a step's health figures that need no other trial and no validation.
 
-    not finite    a loss or the gradient was NaN or infinite; the step's latch names the first term and step
-    exploding     the running mean of the loss left everything it started from, or one term is absurd
-    not learning  the weights do not move: the update is too small to change anything within the budget
+not finite    a loss or the gradient was NaN or infinite; the step's latch names the first term and step
+exploding     the running mean of the loss left everything it started from, or one term is absurd
+not learning  the weights do not move: the update is too small to change anything within the budget
 """
 
 import math
@@ -90,7 +90,7 @@ class Watch:
         return self._explosion(step, worst, f"the loss rose from {start:.3g} to {mean:.3g}", figures)
 
     def _explosion(self, step: int, cause: str, message: str, figures: Mapping[str, float]) -> Finding:
-        evidence = {"rule": "exploding", **_circumstances(figures)}
+        evidence: dict[str, float | str] = {"rule": "exploding", **_circumstances(figures)}
         return Finding(kind=Failing.DIVERGED, cause=cause, message=message, step=step, evidence=evidence)
 
     def _not_learning(self, step: int, figures: Mapping[str, float]) -> Finding | None:

@@ -23,6 +23,11 @@ from detector.network import Network, preprocess
 
 CALIBRATION_IMAGES = 64
 
+# Without pretrained weights each of ResNet-50's 16 residual branches is scaled by 1 / √16, so that the features do not
+# grow with depth (SkipInit, De & Smith 2020): at scale 1 the first gradients are ten times as large and a short trial
+# learns half as much (docs/decisions/0005).
+RESIDUAL_SCALE = 0.25
+
 
 def load_backbone(network: Network, weights: str) -> None:
     """Fill the backbone from `imagenet` or from a file in keras.applications' format (.h5, `notop`), or from a
@@ -76,8 +81,7 @@ def initial_backbone(network: Network, weights: str, seed: int, images: np.ndarr
     path = cache / f"resnet50-{key[:16]}.safetensors"
     with FileLock(f"{path}.lock"):
         if not _load_backbone_values(network, path):
-            reseed(network.backbone, seed)
-            calibrate(network, images)
+            draw_backbone(network, seed, images)
             _write({variable.path: to_host(variable) for variable in network.backbone.variables}, path)
 
 
@@ -103,6 +107,15 @@ def reseed(part: keras.Model, seed: int) -> None:
             if "seed" in settings:
                 settings["seed"] = (seed * 1009 + number) % 2**31
             variable.assign(type(initializer).from_config(settings)(variable.shape, dtype=variable.dtype))
+
+
+def draw_backbone(network: Network, seed: int, images: np.ndarray) -> None:
+    """A backbone from nothing: kernels drawn by seed, residual branches scaled down, batch norm calibrated."""
+    reseed(network.backbone, seed)
+    for layer in network.backbone.layers:
+        if layer.name.endswith("_3_bn"):
+            layer.gamma.assign(np.full(layer.gamma.shape, RESIDUAL_SCALE, np.float32))
+    calibrate(network, images)
 
 
 def calibrate(network: Network, images: np.ndarray) -> None:

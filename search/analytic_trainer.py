@@ -34,7 +34,7 @@ LOG_INTERVAL_STEPS = 5
 
 
 def effective_rate(hyperparameters: Hyperparameters) -> float:
-    """SGD's learning rate per 16 images that a step feels, after momentum (1 at 0.9) and the faster of the two heads."""
+    """SGD's learning rate per 16 images that a step feels: after momentum (1 at 0.9), of the faster head."""
     rate = hyperparameters.lr_per_16 * max(1.0, hyperparameters.rpn_lr_factor)
     if hyperparameters.optimizer is Optimizer.ADAM:
         return ADAM_GAIN * rate

@@ -63,8 +63,11 @@ def launch(
 ) -> None:
     """Create or resume a study and run it: progress, then the ranking. Ctrl-c stops it; a second launch goes on."""
     with _exit_codes():
+        import optuna
+
         from search.launching import launch as run
 
+        optuna.logging.set_verbosity(optuna.logging.WARNING)  # our own lines say what it would
         first = {"name": name, "storage": storage}
         options = {
             "trials": trials,

@@ -127,18 +127,20 @@ def _is_loopback(host: str) -> bool:
 
 
 def _listen(application: Any, host: str, port: int) -> Any:
-    address = "127.0.0.1" if host == "localhost" else host
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     try:
-        return waitress.create_server(application, host=address, port=port, threads=4, ident=None)
-    except (OSError, ValueError) as error:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1" if host == "localhost" else host, port))
+    except OSError as error:
+        listener.close()
         raise ConfigError(_why_not(error, host, port)) from error
+    return waitress.create_server(application, sockets=[listener], threads=4, ident=None)
 
 
-def _why_not(error: OSError | ValueError, host: str, port: int) -> str:
-    number = error.errno if isinstance(error, OSError) else None
-    if number == errno.EADDRINUSE:
+def _why_not(error: OSError, host: str, port: int) -> str:
+    if error.errno == errno.EADDRINUSE:
         return f"port {port} on {host} is in use; choose another with --port, or --port 0 for a free one"
-    if number == errno.EACCES:
+    if error.errno == errno.EACCES:
         return f"port {port} needs more rights than you have; choose one from 1024 up with --port"
     return f"--host {host} is not an address of this machine ({error}); use 127.0.0.1, or one that `hostname -I` lists"
 

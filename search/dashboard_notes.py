@@ -3,10 +3,12 @@
 A note is written anew only when its text changed, and never over one that a person wrote.
 """
 
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import optuna
+from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage
 from optuna_dashboard import get_note, save_note
 
@@ -18,6 +20,7 @@ from storage.studies import load_study
 from storage.telemetry import read_telemetry
 
 SIGNATURE = "*Written by frcnn-search.*"  # at the end of every note of ours
+OBJECTIVE = "COCO AP"  # on every axis, in place of `Objective 0`
 LEARNING_RATE = "learning_rate"  # the name of the figure in telemetry
 
 #: What each outcome means to a reader of the dashboard.
@@ -62,6 +65,8 @@ def publish_notes(database: Database, study_name: str) -> int:
     with database.guarded():
         trial_ids = {trial.number: trial._trial_id for trial in study.get_trials(deepcopy=False)}
         written = int(_write(study, legend()))
+        if written:
+            _name_objective(study)
         for outcome in ended:
             rate = _last_learning_rate(database, study_name, outcome.trial)
             handle = _TrialHandle(study, study._storage, trial_ids[outcome.trial])
@@ -94,6 +99,12 @@ def epitaph(outcome: OutcomeRecord, learning_rate: float | None) -> str:
     if evidence:
         lines.append("\n".join(["| evidence | value |", "| --- | --- |", *_rows(evidence.items())]))
     return "\n\n".join([*lines, SIGNATURE])
+
+
+def _name_objective(study: optuna.Study) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        study.set_metric_names([OBJECTIVE])
 
 
 def _rows(evidence: Iterable[tuple[str, float | str]]) -> Iterable[str]:

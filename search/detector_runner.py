@@ -43,7 +43,11 @@ class DetectorRunner:
 
     def start(self, start: Start) -> Started:
         images = self._require_trainer().begin(
-            start.hyperparameters, seed=start.seed, budget_images=start.budget_images, directory=start.directory
+            start.hyperparameters,
+            seed=start.seed,
+            budget_images=start.budget_images,
+            directory=start.directory,
+            keep_weights=start.keep_weights,
         )
         return Started(images=images)
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from optuna.trial import FrozenTrial, TrialState
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
@@ -26,13 +27,13 @@ REFERENCE_TRIAL = 0  # always Detectron2's defaults
 COLUMNS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("lr/16", ("lr_per_16", "adam_lr_per_16")),
     ("batch", ("batch_size",)),
-    ("anchor base", ("anchor_base",)),
+    ("anchor", ("anchor_base",)),
     ("augment", ("augmentation",)),
     ("decay", ("decay_factor",)),
     ("weight decay", ("weight_decay",)),
     ("momentum", ("momentum",)),
 )
-MOST_COLUMNS = 4  # as many as fit into 100 characters beside the fixed ones
+MOST_COLUMNS = 4  # as many as fit into 80 characters beside the fixed ones
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,14 +100,19 @@ def best(trials: Iterable[RankedTrial]) -> RankedTrial | None:
 
 
 def ranking_table(trials: Sequence[RankedTrial]) -> Table:
-    """The ranking for a terminal of 100 columns; trial 0, the reference, is marked."""
+    """The ranking for a terminal of 80 columns or more; trial 0, the reference, is marked."""
     columns = _columns(trials)
-    table = Table(caption="* trial 0: the reference, Detectron2's defaults", caption_justify="left")
+    table = Table(
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        caption="* trial 0: the reference, Detectron2's defaults",
+        caption_justify="left",
+    )
     for heading in ("rank", "trial", "AP", "images"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("ended", max_width=30)
+    table.add_column("ended", min_width=12, max_width=34)
     for heading, _ in columns:
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     for trial in trials:
         cells = (
             "–" if trial.rank is None else str(trial.rank),
@@ -153,4 +159,4 @@ def _value(trial: RankedTrial, names: tuple[str, ...]) -> str:
     value = next((trial.parameters[name] for name in names if name in trial.parameters), None)
     if value is None:
         return "–"
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    return f"{value:.2g}" if isinstance(value, float) else str(value)

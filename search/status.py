@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from optuna.trial import FrozenTrial, TrialState
+from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -160,7 +161,7 @@ def _result(trial: RankedTrial | None) -> str:
 
 
 def _deaths_table(found: Sequence[Death]) -> Table:
-    table = Table(title="causes of death", title_justify="left")
+    table = Table(box=SIMPLE_HEAD, title="causes of death", title_justify="left")
     table.add_column("trials", justify="right")
     for heading in ("outcome", "cause", "which"):
         table.add_column(heading)
@@ -170,7 +171,7 @@ def _deaths_table(found: Sequence[Death]) -> Table:
 
 
 def _workers_table(workers: Sequence[WorkerRecord]) -> Table:
-    table = Table(title="what runs where", title_justify="left")
+    table = Table(box=SIMPLE_HEAD, title="what runs where", title_justify="left")
     for heading in ("worker", "host", "device"):
         table.add_column(heading)
     for heading in ("trial", "images", "images/s", "seen, s ago"):

@@ -16,9 +16,11 @@ def stop_signals(at_once: Callable[[], None]) -> Iterator[threading.Event]:
     Only for the main thread. Earlier handlers are back after the block.
     """
     stop = threading.Event()
+    signals: list[int] = []  # not the event: others may set that too, just before a first signal is handled
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if stop.is_set():
+        signals.append(number)
+        if len(signals) > 1:
             at_once()
         stop.set()
 

@@ -29,6 +29,7 @@ from search.protocol import (
     Paused,
     Preparing,
     Progress,
+    ProtocolError,
     Ready,
     Rung,
     Setup,
@@ -95,7 +96,9 @@ class Inbox:
                     self._pause.set()
                 if isinstance(message, Command):
                     self._commands.put(message)
-        finally:  # also after a line that is no message: a worker that we do not understand is as good as gone
+        except ProtocolError:
+            logger.exception("a worker that we do not understand is as good as gone")
+        finally:
             self._pause.set()
             self._commands.put(None)
             deadline = threading.Timer(ORPHAN_GRACE_S, os._exit, args=(1,))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from detector.config import ConfigError, require
@@ -83,7 +84,7 @@ def agree(folder: Path, facts: Mapping[str, Any]) -> None:
 
 def metrics_table(metrics: Mapping[str, float]) -> Table:
     """COCO's figures: overall, by size, by class."""
-    table = Table("COCO metric")
+    table = Table("COCO metric", box=SIMPLE_HEAD)
     table.add_column("value", justify="right")
     for name, heading in _HEADINGS.items():
         if name in metrics:

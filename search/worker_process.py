@@ -91,7 +91,8 @@ def secrets_of(storage: str) -> tuple[str, ...]:
 
 def _stop_at_end_of_input(stop: threading.Event) -> None:
     """Whoever started us holds the other end; when it dies, we must not go on unseen."""
-    sys.stdin.buffer.read()
+    while os.read(0, 4096):  # not sys.stdin: a thread that waits in it makes Python abort at exit
+        pass
     stop.set()
 
 

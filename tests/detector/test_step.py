@@ -41,9 +41,9 @@ class Bench:
     def __init__(self, shape: StepShape) -> None:
         self.shape = shape
         self.network = build(shape)
-        for number, part in enumerate((self.network.backbone, *self.network.heads)):
+        weights.draw_backbone(self.network, 0, pictures(8))
+        for number, part in enumerate(self.network.heads, start=1):
             weights.reseed(part, number)
-        weights.calibrate(self.network, pictures(8))
         self.step = Compiled(TrainStep(self.network, shape), donate_first=True)
 
     def state(self, **named: np.ndarray) -> dict[str, Any]:

@@ -1,32 +1,17 @@
-"""The notes, the address rules, and the pages as a real headless Chromium shows them."""
+"""What the dashboard adds to Optuna's: notes, the rules for an address, and where its password comes from."""
 
-import os
-import shutil
 import socket
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import optuna
 import pytest
 from optuna_dashboard import get_note, save_note
-from selenium import webdriver
-from selenium.webdriver.common.by import By
-from selenium.webdriver.support.ui import WebDriverWait
 
 from detector.config import ConfigError
 from search.dashboard import PASSWORD_VARIABLE, read_password, rules_for, serve
 from search.dashboard_notes import publish_notes
 from storage.database import Database
 from storage.errors import StorageError
-
-PATIENCE_S = 60
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def test_notes_are_written_once_and_again_only_when_something_changed(database: Database, study: optuna.Study) -> None:
@@ -102,27 +87,14 @@ def test_a_busy_port_is_the_users_to_change(database: Database, study: optuna.St
             serve(database, study.study_name, host="127.0.0.1", port=port, announce=lambda address: None)
 
 
+@pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
+def test_an_address_of_another_machine_is_the_users_to_change(
+    database: Database, study: optuna.Study, host: str
+) -> None:
+    with pytest.raises(ConfigError, match="is not an address of this machine"):
+        serve(database, study.study_name, host=host, port=0, password="long enough", announce=lambda address: None)
+
+
 def test_an_unknown_study_is_not_served(database: Database) -> None:
     with pytest.raises(StorageError, match="no study 'nothing'"):
         serve(database, "nothing", host="127.0.0.1", port=0, announce=lambda address: None)
-
-
-@pytest.fixture
-def address(database: Database, study: optuna.Study, storage_url: str) -> Iterator[str]:
-    """A dashboard on a free port, served as a user has it: by a process of its own."""
-    announced = threading.Event()
-    addresses: list[str] = []
-
-    def announce(address: str) -> None:
-        addresses.append(address)
-        announced.set()
-
-    thread = threading.Thread(
-        target=serve,
-        args=(database, study.study_name),
-        kwargs={"host": "127.0.0.1", "port": 0, "announce": announce},
-        daemon=True,
-    )
-    thread.start()
-    assert announced.wait(PATIENCE_S)
-    yield addresses[0]

@@ -20,7 +20,7 @@ HERE = Position(step=7, images=112)
         pytest.param(1, "RESOURCE_EXHAUSTED: Out of memory", False, Outcome.OUT_OF_MEMORY, "process memory", id="XLA"),
         pytest.param(1, "CUDA_ERROR_OUT_OF_MEMORY", False, Outcome.OUT_OF_MEMORY, "process memory", id="CUDA"),
         pytest.param(
-            1, "ran out of memory trying to allocate 2GiB; this is not a failure", False, Outcome.CRASHED, "exit code 1",
+            1, "ran out of memory … this is not a failure", False, Outcome.CRASHED, "exit code 1",
             id="an allocation that TensorFlow can do without",
         ),
         pytest.param(3, "ValueError: no", False, Outcome.CRASHED, "exit code 3", id="an exit"),

@@ -73,9 +73,7 @@ def test_deaths_are_counted_by_outcome_and_cause_most_frequent_first() -> None:
         pytest.param([], None, id="nothing finished"),
     ],
 )
-def test_the_pace_counts_only_time_in_which_a_trial_ran(
-    minutes: list[tuple[int, int]], expected: float | None
-) -> None:
+def test_the_pace_counts_only_time_in_which_a_trial_ran(minutes: list[tuple[int, int]], expected: float | None) -> None:
     trials = [_finished(begin, end) for begin, end in minutes]
     assert trials_per_hour(trials) == (None if expected is None else pytest.approx(expected))
 
@@ -87,7 +85,7 @@ def test_the_report_names_everything_in_100_columns(database: Database, study: o
     text = captured.get()
     assert max(map(len, text.splitlines())) <= 100
     for expected in (
-        "5 finished (2 complete, 2 pruned, 1 fail, 1 running, 1 waiting)",
+        "5 of 40 finished (2 complete, 2 pruned, 1 fail, 1 running, 1 waiting)",
         "trial 3: AP 0.420 after 324 images, complete",
         "trial 0: AP 0.300",
         "loss_rpn_box",

@@ -38,12 +38,12 @@ def faults(monkeypatch):
 
 @pytest.fixture
 def until_stopped(database, plan) -> Iterator[threading.Event]:
-    """Set as soon as trial 2 has shown its first figures."""
+    """Set as soon as trial 1 has shown its first figures."""
     stop, over = threading.Event(), threading.Event()
 
     def watch() -> None:
         while not over.wait(0.02):
-            if any(w.trial == 2 and w.images_per_s for w in read_workers(database, plan.study)):
+            if any(w.trial == 1 and w.images_per_s for w in read_workers(database, plan.study)):
                 stop.set()
 
     create_or_load_study(database, plan.study)
@@ -98,10 +98,9 @@ def check_diverged(database: Database, diverging: Plan) -> None:
         assert record.step <= 20
         assert read_telemetry(database, diverging.study, record.trial)[-1].figures["loss"] == float("inf")
     assert load_study(database, diverging.study).best_trial.number not in {record.trial for record in diverged}
-    early = sum(record.trial < 8 for record in diverged)  # drawn blindly; trial 0 is the reference
-    late = sum(record.trial >= 8 for record in diverged)
-    assert early >= 2
-    assert late / 16 < early / 8 / 2
+    assert sum(record.trial < 8 for record in diverged) >= 2
+    # Blind proposals would diverge in half of the 16 later trials; the sampler's do in less than a quarter.
+    assert sum(record.trial >= 8 for record in diverged) < 4
 
 
 def test_the_same_plan_proposes_the_same_trials(tmp_path, plan):
@@ -173,7 +172,7 @@ def test_a_hung_trainer_is_killed_and_its_trial_tried_again(database, plan, faul
 def test_an_interrupted_trial_goes_on_where_it_was_and_nothing_else_changes(
     tmp_path, database, plan, until_stopped, monkeypatch
 ):
-    monkeypatch.setenv("FRCNN_ANALYTIC_STEP_S", "0.005")
+    monkeypatch.setenv("FRCNN_ANALYTIC_STEP_S", "0.01")
     assert work(database, plan, stop=until_stopped, pace=Pace(lease_s=1.0)) == TRY_LATER
     stopped = trials_of(database, plan)
     assert [trial.state for trial in stopped].count(TrialState.RUNNING) == 1

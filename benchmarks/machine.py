@@ -1,0 +1,66 @@
+"""Where and with what a figure was taken. Loads no backend: the script says which one it measured."""
+
+import os
+import platform
+import shlex
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]
+
+GIB = 2**30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """A machine, the versions on it, and the command that was run there."""
+
+    cpu: str
+    cores: int  # that this process may use
+    memory_gib: float
+    backend: str
+    device: str  # the accelerator, or `CPU`
+    versions: dict[str, str]
+    date: str
+    command: str
+
+    @classmethod
+    def here(cls, *, backend: str, device: str, script: str) -> "Machine":
+        """This machine now; `script` is the module that was started, with the arguments of this process."""
+        names = ("keras", backend, "numpy")
+        return cls(
+            cpu=_cpu(),
+            cores=_cores(),
+            memory_gib=psutil.virtual_memory().total / GIB,
+            backend=backend,
+            device=device,
+            versions={"python": platform.python_version(), **{name: version(name) for name in names}},
+            date=datetime.now(UTC).date().isoformat(),
+            command=shlex.join(["python", "-m", script, *sys.argv[1:]]),
+        )
+
+    def lines(self) -> tuple[str, ...]:
+        """Sentences for below a table."""
+        versions = ", ".join(f"{name} {number}" for name, number in self.versions.items())
+        return (
+            f"Machine: {self.cpu}, {self.cores} cores, {self.memory_gib:.0f} GiB; accelerator: "
+            f"{'none' if self.device == 'CPU' else self.device}",
+            f"Backend: {self.backend} ({versions})",
+            f"Measured {self.date} by `KERAS_BACKEND={self.backend} {self.command}`",
+        )
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _cpu() -> str:
+    information = Path("/proc/cpuinfo")
+    if information.is_file():
+        for line in information.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

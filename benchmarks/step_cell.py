@@ -1,0 +1,79 @@
+"""One cell of `step_speed`, in a process of its own: JSON in as the only argument, JSON out on standard output."""
+
+import json
+import sys
+import time
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from benchmarks.memory import peak_device_mib, peak_resident_mib
+from benchmarks.step_speed import BOX_SLOTS, CLASSES, Answer, Question
+from detector import backend, weights
+from detector.backend import Compiled, to_device, to_host
+from detector.config import Anchors, Hyperparameters, StepShape
+from detector.inputs import step_inputs, trial_inputs
+from detector.network import build
+from detector.step import TrainStep, initial_state
+
+BOXES = 4  # in each picture
+GENTLE = 1e-4  # learning rate: the noise that it trains on must not make the figures non-finite
+WARM_UP_STEPS = 2  # after the first call; JAX compiles anew at the second where a type was weak
+
+
+def measure(question: Question) -> Answer:
+    """Optimizer steps on made-up pictures, each of one micro-batch, timed until its figures are on the host."""
+    backend.prepare_device()
+    shape = question.shape()
+    network = build(shape)
+    arrays = _batch(shape)
+    weights.draw_backbone(network, 0, arrays["images"])
+    frozen = [to_device(to_host(variable)) for variable in network.frozen]
+    state = initial_state([to_device(to_host(variable)) for variable in network.trainable])
+    hyperparameters = Hyperparameters(anchors=Anchors(), batch_size=shape.micro_batch)
+    inputs = {name: to_device(value) for name, value in trial_inputs(hyperparameters, shape, seed=0).items()}
+    compiled = Compiled(TrainStep(network, shape), donate_first=True)
+    took_s = []
+    for step in range(1 + WARM_UP_STEPS + question.repeats):
+        began = time.perf_counter()
+        varying = step_inputs(learning_rate=GENTLE, step=step, micro_step=0, micro_steps=1)
+        state, figures = compiled(state, frozen, _placed(arrays), inputs | _placed(varying))
+        if not np.isfinite(to_host(figures)).all():
+            raise RuntimeError(f"step {step} is not finite, and its time would not be that of training")
+        took_s.append(time.perf_counter() - began)
+    return Answer(
+        backend=backend.BACKEND,
+        device=backend.device_name(),
+        first_s=took_s[0],
+        steps_s=tuple(took_s[1 + WARM_UP_STEPS :]),
+        traces=compiled.traces,
+        roi_samples=shape.roi_samples,
+        peak_mib=peak_resident_mib(),
+        device_mib=peak_device_mib(),
+    )
+
+
+def _batch(shape: StepShape) -> dict[str, np.ndarray]:
+    """Noise with a few boxes between an eighth and a half of the canvas."""
+    random = np.random.default_rng(0)
+    count, size = shape.micro_batch, np.float32([shape.canvas.height_px, shape.canvas.width_px])
+    low = random.uniform(0.0, 0.5, (count, BOX_SLOTS, 2))
+    corners = np.concatenate([low, low + random.uniform(0.125, 0.5, low.shape)], axis=-1) * np.tile(size, 2)
+    alive = np.broadcast_to(np.arange(BOX_SLOTS) < BOXES, (count, BOX_SLOTS))
+    return {
+        "images": random.integers(0, 256, (count, shape.canvas.height_px, shape.canvas.width_px, 3)).astype(np.uint8),
+        "extents": np.tile(size, (count, 1)),
+        "boxes": np.where(alive[..., None], corners, 0.0).astype(np.float32),
+        "alive": alive,
+        "classes": random.integers(0, CLASSES, (count, BOX_SLOTS)).astype(np.int32),
+        "index": np.arange(count, dtype=np.int32),
+    }
+
+
+def _placed(arrays: dict[str, Any]) -> dict[str, Any]:
+    return {name: to_device(value) for name, value in arrays.items()}
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(asdict(measure(Question(**json.loads(sys.argv[1]))))) + "\n")

@@ -1,0 +1,276 @@
+"""The command itself: what it prints, its exit codes, and that no mistake of a user ends in a traceback."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import optuna
+import pytest
+
+from search.command_line import main
+from search.study_file import load_study_file
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMAND = [sys.executable, "-c", "from search.command_line import main; main()"]
+LIMIT_S = 120
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What one run of the command left."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Run]:
+    """Runs the entry point in this process, in an own folder; an exception that escapes it fails the test."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+
+    def go(*arguments: object) -> Run:
+        monkeypatch.setattr(sys, "argv", ["frcnn-search", *map(str, arguments)])
+        with pytest.raises(SystemExit) as left:
+            main()
+        captured = capsys.readouterr()
+        code = left.value.code
+        return Run(code=code if isinstance(code, int) else 0, out=captured.out, err=captured.err)
+
+    return go
+
+
+def in_process(*arguments: object, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *map(str, arguments)],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+@pytest.mark.parametrize("command", ["launch", "status", "export", "train", "dashboard", "sample-data"])
+def test_every_command_has_help(run: Callable[..., Run], command: str) -> None:
+    helped = run(command, "--help")
+    assert helped.code == 0
+    assert "Usage" in helped.out
+
+
+def test_help_loads_neither_tensorflow_nor_optuna_nor_sqlalchemy(tmp_path: Path) -> None:
+    script = (
+        "import sys\n"
+        "from search.command_line import main\n"
+        "sys.argv = ['frcnn-search', 'launch', '--help']\n"
+        "try:\n    main()\n"
+        "except SystemExit as left:\n    assert left.code == 0, left.code\n"
+        "heavy = {'tensorflow', 'keras', 'optuna', 'sqlalchemy', 'numpy', 'PIL'} & sys.modules.keys()\n"
+        "sys.exit(f'loaded {heavy}' if heavy else 0)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_status_tells_how_the_study_stands(run: Callable[..., Run], study: optuna.Study) -> None:
+    shown = run("status", "--ranking")
+    assert shown.code == 0
+    assert "best so far" in shown.out
+    assert "trial 0: the reference" in shown.out
+
+
+def test_status_for_programs_is_one_json_object(run: Callable[..., Run], study: optuna.Study) -> None:
+    assert json.loads(run("status", "--json").out)["best"]["ap"] == 0.42
+
+
+def test_export_writes_the_best_beside_the_study_file(run: Callable[..., Run], study: optuna.Study) -> None:
+    exported = run("export")
+    assert exported.code == 0
+    assert "trial 3, AP 0.420" in exported.out
+    assert Path("best.yaml").is_file()
+
+
+def test_sample_data_is_the_same_for_the_same_seed(run: Callable[..., Run], tmp_path: Path) -> None:
+    assert run("sample-data", "one", "--seed", 4).code == 0
+    assert run("sample-data", "two", "--seed", 4).code == 0
+    assert (tmp_path / "one" / "train.json").read_bytes() == (tmp_path / "two" / "train.json").read_bytes()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mistake:
+    """What a user does wrong, and a piece of the message."""
+
+    arguments: tuple[object, ...]
+    message: str
+    study: str | None = None  # text of study.yaml; None: the good one of `study_file`
+
+
+def _edited(text: str) -> str:
+    return f"data: {{folder: .}}\n{text}\n"
+
+
+MISTAKES = {
+    "no command": Mistake(arguments=("lanch",), message="No such command"),
+    "no such option": Mistake(arguments=("status", "--verbos"), message="No such option"),
+    "missing study file": Mistake(arguments=("launch", "other.yaml"), message="other.yaml: there is no such file"),
+    "folder as study file": Mistake(arguments=("launch", "."), message="is a folder"),
+    "status before a launch": Mistake(arguments=("status",), message="there is no such study yet"),
+    "export before a launch": Mistake(arguments=("export",), message="there is no such study yet"),
+    "dashboard before a launch": Mistake(arguments=("dashboard",), message="there is no such study yet"),
+    "unknown key": Mistake(arguments=("launch",), message="trials", study=_edited("budget: {trails: 3}")),
+    "not YAML": Mistake(arguments=("launch",), message="study.yaml", study="data: [unclosed"),
+    "empty study file": Mistake(arguments=("launch",), message="is empty", study=""),
+    "no data": Mistake(arguments=("launch",), message="data", study="name: nothing"),
+    "canvas of the wrong size": Mistake(arguments=("launch", "--canvas", "100x128"), message="multiple of 32"),
+    "canvas that is none": Mistake(arguments=("launch", "--canvas", "big"), message="HEIGHTxWIDTH"),
+    "no trials": Mistake(arguments=("launch", "--trials", "0"), message="--trials"),
+    "no workers": Mistake(arguments=("launch", "--workers", "-1"), message="--workers"),
+    "images in words": Mistake(arguments=("launch", "--images", "many"), message="--images"),
+    "unknown weights": Mistake(arguments=("launch", "--weights", "coco"), message="imagenet"),
+    "name without data": Mistake(arguments=("launch", "--name", "mine"), message="--name must come with --data"),
+    "missing data": Mistake(arguments=("launch", "new.yaml", "--data", "nowhere"), message="no such folder"),
+    "empty data": Mistake(arguments=("launch", "new.yaml", "--data", "empty"), message="no dataset recognised"),
+    "another study file in the way": Mistake(
+        arguments=("launch", "study.yaml", "--data", "SAMPLE"), message="study.yaml is there and is not what"
+    ),
+    "unwritable study file": Mistake(
+        arguments=("launch", "missing/study.yaml", "--data", "SAMPLE"), message="cannot be written"
+    ),
+    "bad storage": Mistake(arguments=("status",), message="storage", study=_edited("storage: mysql://user:pw@host/db")),
+    "storage that is no database": Mistake(
+        arguments=("status",), message="isn't an SQLite database", study=_edited("storage: sqlite:///notes.txt")
+    ),
+    "storage in a variable that is not set": Mistake(
+        arguments=("status",), message="NO_SUCH_URL", study=_edited("storage: env:NO_SUCH_URL")
+    ),
+    "configuration missing": Mistake(arguments=("train", "worst.yaml"), message="worst.yaml: there is no such file"),
+    "configuration that is a study": Mistake(arguments=("train", "study.yaml"), message="study.yaml"),
+    "training of no images": Mistake(arguments=("train", "best.yaml", "--images", "0"), message="--images"),
+    "port out of range": Mistake(arguments=("dashboard", "--port", "70000"), message="--port"),
+    "sample data over other files": Mistake(arguments=("sample-data", "full"), message="is not empty"),
+    "sample data over a file": Mistake(arguments=("sample-data", "notes.txt"), message="is a file"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_gets_one_message_and_exit_code_2(
+    run: Callable[..., Run], study_file: Path, sample: Path, mistake: Mistake
+) -> None:
+    if mistake.study is not None:
+        study_file.write_text(mistake.study)
+    Path("empty").mkdir()
+    Path("full").mkdir()
+    Path("full", "thesis.txt").write_text("ten years of work")
+    Path("notes.txt").write_text("not a database, but long enough to be taken for the header of one " * 20)
+    result = run(*(sample if argument == "SAMPLE" else argument for argument in mistake.arguments))
+    said = " ".join(result.err.replace("│", " ").split())
+    assert result.code == 2
+    assert mistake.message in said
+    assert "Traceback" not in result.err
+    assert "pw@" not in result.err
+    assert result.out == ""
+
+
+#: The same with a study that was run.
+LATER_MISTAKES = {
+    "export of a diverged trial": Mistake(arguments=("export", "--trial", 2), message="trial 2 ended as diverged"),
+    "export of no trial": Mistake(arguments=("export", "--trial", 99), message="there is no trial 99"),
+    "export over other files": Mistake(arguments=("export", "--output", "study.yaml"), message="is not an export"),
+    "export into a folder that is not there": Mistake(
+        arguments=("export", "--output", "missing/best.yaml"), message="cannot be written"
+    ),
+    "unknown study": Mistake(
+        arguments=("status",),
+        message="no study 'blood sells'",
+        study="{name: blood sells, storage: 'sqlite:///study.db', data: {folder: .}}",
+    ),
+    "dashboard for everybody": Mistake(
+        arguments=("dashboard", "--host", "0.0.0.0"), message="needs a password, but none is set"
+    ),
+    "dashboard on another machine's address": Mistake(
+        arguments=("dashboard", "--host", "127.0.0.300"), message="needs a password"
+    ),
+    "dashboard with a missing password file": Mistake(
+        arguments=("dashboard", "--password-file", "missing"), message="cannot be read"
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", LATER_MISTAKES.values(), ids=LATER_MISTAKES)
+def test_a_mistake_with_a_study_that_was_run_gets_one_message_too(
+    run: Callable[..., Run], study_file: Path, study: optuna.Study, mistake: Mistake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FRCNN_DASHBOARD_PASSWORD", raising=False)
+    if mistake.study is not None:
+        study_file.write_text(mistake.study)
+    result = run(*mistake.arguments)
+    assert result.code == 2
+    assert mistake.message in " ".join(result.err.split())
+    assert "Traceback" not in result.err
+
+
+@contextmanager
+def a_busy_port() -> Iterator[int]:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield listener.getsockname()[1]
+
+
+def test_a_busy_port_ends_the_process_with_2_and_a_plain_message(tmp_path: Path, study: optuna.Study) -> None:
+    with a_busy_port() as port:
+        done = in_process("dashboard", "--port", port, cwd=tmp_path)
+    assert done.returncode == 2
+    assert f"port {port} on 127.0.0.1 is in use" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_database_that_is_away_ends_the_process_with_75(tmp_path: Path) -> None:
+    with a_busy_port() as port:
+        pass  # free again: nobody listens there
+    url = f"postgresql://ada:hush-hush@127.0.0.1:{port}/studies"
+    (tmp_path / "study.yaml").write_text("{data: {folder: .}, storage: env:STUDY_URL}")
+    done = in_process("status", cwd=tmp_path, STUDY_URL=url)
+    assert done.returncode == 75, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "hush-hush" not in done.stdout + done.stderr
+
+
+def test_a_bug_of_ours_ends_with_1_and_its_traceback(tmp_path: Path) -> None:
+    script = (
+        "import detector.sample_data, search.command_line, sys\n"
+        "def broken(*args, **options): raise RuntimeError('a bug')\n"
+        "detector.sample_data.write_sample = broken\n"
+        "sys.argv = ['frcnn-search', 'sample-data', 'new']\n"
+        "search.command_line.main()\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert "RuntimeError: a bug" in done.stderr
+
+
+def test_launch_on_a_folder_writes_a_study_file_that_reads_back_and_goes_on_with_the_same(
+    run: Callable[..., Run], sample: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launched = []
+    monkeypatch.setattr("search.launching.launch", lambda specification, folder: launched.append(specification) or 0)
+    options = ("--data", sample, "--trials", 5, "--images", 480, "--canvas", "96x128", "--name", "small")
+    first = run("launch", "new.yaml", *options)
+    assert (first.code, first.out.startswith("wrote new.yaml")) == (0, True)
+    again = run("launch", "new.yaml", *options)
+    assert (again.code, again.out) == (0, "")
+    assert launched[0] == launched[1] == load_study_file(Path("new.yaml"))
+    assert (launched[0].name, launched[0].budget.trials, launched[0].budget.images) == ("small", 5, 480)
+    assert launched[0].data.folder == sample
+    assert run("launch", "new.yaml", *options, "--weights", "imagenet").code == 2
