@@ -28,10 +28,11 @@ $(INSTALLED): pyproject.toml constraints.txt
 study: setup ## make a sample dataset in ./study, search on it, print the ranking and export the best (CPU is enough)
 	@mkdir -p study
 	@test -e study/data || $(BIN)/frcnn-search sample-data study/data --seed 0
-	@if test -e study/study.yaml; then cd study && ../$(BIN)/frcnn-search launch study.yaml; \
-	else cd study && ../$(BIN)/frcnn-search launch --data data --name sample --canvas $(STUDY_CANVAS) \
+	@if test -e study/study.yaml; then $(BIN)/frcnn-search launch study/study.yaml; \
+	else $(BIN)/frcnn-search launch study/study.yaml --data study/data --name sample --canvas $(STUDY_CANVAS) \
 	  --trials $(STUDY_TRIALS) --images $(STUDY_IMAGES); fi
-	@cd study && ../$(BIN)/frcnn-search status && ../$(BIN)/frcnn-search export --output best.yaml --overwrite
+	@$(BIN)/frcnn-search status study/study.yaml
+	@$(BIN)/frcnn-search export study/study.yaml --output study/best.yaml
 
 test: setup ## the tests that take minutes, not more
 	$(BIN)/python -m pytest -q -m "not slow"
@@ -59,7 +60,8 @@ format: setup ## rewrite the code in the one format
 	$(BIN)/ruff check --fix .
 
 bench: setup ## measure what the README claims, on this machine
-	$(BIN)/python -m benchmarks.step_cost
+	$(BIN)/python -m benchmarks.step_speed
+	$(BIN)/python -m benchmarks.trial_share
 
 clean: ## remove .venv, caches and the sample study
 	rm -rf $(VENV) study build dist *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache

@@ -48,7 +48,6 @@ def measure(question: Question) -> Answer:
         first_s=took_s[0],
         steps_s=tuple(took_s[1 + WARM_UP_STEPS :]),
         traces=compiled.traces,
-        roi_samples=shape.roi_samples,
         peak_mib=peak_resident_mib(),
         device_mib=peak_device_mib(),
     )
@@ -57,7 +56,7 @@ def measure(question: Question) -> Answer:
 def _batch(shape: StepShape) -> dict[str, np.ndarray]:
     """Noise with a few boxes between an eighth and a half of the canvas."""
     random = np.random.default_rng(0)
-    count, size = shape.micro_batch, np.float32([shape.canvas.height_px, shape.canvas.width_px])
+    count, size = shape.micro_batch, np.array([shape.canvas.height_px, shape.canvas.width_px], np.float32)
     low = random.uniform(0.0, 0.5, (count, BOX_SLOTS, 2))
     corners = np.concatenate([low, low + random.uniform(0.125, 0.5, low.shape)], axis=-1) * np.tile(size, 2)
     alive = np.broadcast_to(np.arange(BOX_SLOTS) < BOXES, (count, BOX_SLOTS))

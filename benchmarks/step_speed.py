@@ -7,16 +7,16 @@ no backend: a process begins with the peak memory of its parent.
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from benchmarks.machine import Machine
-from benchmarks.table import DOCUMENT, Cell, Section, Table, publish
+from benchmarks.table import DOCUMENT, Cell, Section, Table, publish, wide_console
 from detector.config import Detector, Precision, StepShape
 from search.canvas import parse_canvas
 from spaces.faster_rcnn import Space
@@ -93,9 +93,29 @@ def row(question: Question, answer: Answer) -> tuple[Cell, ...]:
     )
 
 
+def section(questions: Sequence[Question], answers: Sequence[Answer]) -> Section:
+    """The table of all cells, which share everything but canvas and batch."""
+    first = questions[0]
+    table = Table(
+        caption=f"One optimizer step of one micro-batch, {first.precision}",
+        columns=COLUMNS,
+        rows=tuple(row(question, answer) for question, answer in zip(questions, answers, strict=True)),
+    )
+    return Section(
+        script=SCRIPT,
+        title="Train step by canvas and batch",
+        tables=(table,),
+        notes=(
+            f"s/step is the median of {first.repeats} steps after warm-up, from the batch on the host to its figures "
+            f"on the host, in a fresh process a row; {first.anchors_per_cell} anchor slots per cell, {BOX_SLOTS} boxes "
+            "per image.",
+        ),
+    )
+
+
 def main(
     canvas: Annotated[list[str] | None, typer.Option(help="HEIGHTxWIDTH; give it again for more")] = None,
-    batch: Annotated[list[int] | None, typer.Option(help="images per step; give it again for more")] = None,
+    batch: Annotated[list[int] | None, typer.Option(min=1, help="images per step; give it again for more")] = None,
     repeats: Annotated[int, typer.Option(min=1, help="steps timed after warm-up")] = 5,
     anchors: Annotated[int, typer.Option(min=3, help="anchor slots per cell")] = Space.default().anchors_per_cell(),
     rois: Annotated[int | None, typer.Option(min=1, help="sampled RoIs; by default by canvas")] = None,
@@ -103,6 +123,7 @@ def main(
     output: Annotated[Path, typer.Option(help="Markdown file that gets the section", show_default=False)] = DOCUMENT,
 ) -> None:
     """Measure the compiled train step by canvas and batch; KERAS_BACKEND chooses the backend."""
+    console = wide_console()
     questions = [
         Question(
             canvas=one,
@@ -115,23 +136,12 @@ def main(
         for one in canvas or CANVASES
         for images in batch or BATCHES
     ]
-    console = Console()
     answers = []
     for question in questions:
         with console.status(f"canvas {question.canvas}, {question.micro_batch} images per step"):
             answers.append(ask(question))
-    rows = tuple(row(question, answer) for question, answer in zip(questions, answers, strict=True))
-    section = Section(
-        script=SCRIPT,
-        title="Train step by canvas and batch",
-        tables=(Table(caption=f"One optimizer step of one micro-batch, {precision.value}", columns=COLUMNS, rows=rows),),
-        notes=(
-            f"s/step is the median of {repeats} steps after warm-up, from the batch on the host to its figures on the "
-            f"host, in a fresh process a row; {anchors} anchor slots per cell, {BOX_SLOTS} boxes per image.",
-        ),
-    )
     machine = Machine.here(backend=answers[0].backend, device=answers[0].device, script=SCRIPT)
-    publish(section, machine, output, console)
+    publish(section(questions, answers), machine, output, console)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The one place where measurements become tables: a section of a Markdown file for each script, backend and device.
 
-    <!-- begin step-speed-tensorflow-cpu -->   each run replaces its own section, and leaves the others as they are
-    <!-- end step-speed-tensorflow-cpu -->
+<!-- begin step-speed-tensorflow-cpu -->   each run replaces its own section, and leaves the others as they are
+<!-- end step-speed-tensorflow-cpu -->
 """
 
 import re
@@ -20,6 +20,8 @@ OPENING = """# Benchmarks
 
 Written by `make bench`. Figures are medians where several were taken; compare only those of one machine.
 """
+
+FILE_WIDTH = 200  # characters
 
 Cell = str | int | float
 
@@ -46,6 +48,12 @@ class Section:
     title: str
     tables: tuple[Table, ...]
     notes: tuple[str, ...] = ()
+
+
+def wide_console() -> Console:
+    """The terminal as it is; into a file or a pipe, wide enough for every table."""
+    console = Console()
+    return console if console.is_terminal else Console(width=FILE_WIDTH)
 
 
 def publish(section: Section, machine: Machine, document: Path, console: Console) -> None:
@@ -78,7 +86,7 @@ def drawing(table: Table) -> Drawing:
     """The rows as rich draws them."""
     drawn = Drawing(title=table.caption, box=box.SIMPLE_HEAD)
     for column, right in zip(table.columns, _numeric(table), strict=True):
-        drawn.add_column(column, justify="right" if right else "left")
+        drawn.add_column(column, justify="right" if right else "left", overflow="fold")
     for row in table.rows:
         drawn.add_row(*map(written, row))
     return drawn

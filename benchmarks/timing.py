@@ -13,7 +13,7 @@ from detector.training import Trainer
 from search.protocol import Setup
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
     """A stretch of time on the monotonic clock, in seconds."""
 
@@ -40,9 +40,6 @@ class Spans:
     def since(self, moment_s: float) -> list[Span]:
         """Those that began at the moment or later."""
         return [span for span in self.all if span.began_s >= moment_s]
-
-    def seconds_since(self, moment_s: float) -> float:
-        return sum(span.seconds for span in self.since(moment_s))
 
 
 class TimedStep:

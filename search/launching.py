@@ -4,6 +4,7 @@ import contextlib
 import threading
 from pathlib import Path
 
+import optuna
 from rich.console import Console
 
 from detector.config import ConfigError
@@ -36,12 +37,13 @@ def launch(
         StorageError, StorageUnavailable: the database cannot be used, or not now.
     """
     console = console or Console()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # it would write between our lines
     specification = settle(specification, console)
     with Database.open(specification.storage) as database:
         create_or_load_study(database, specification.name)
         agree(database, specification)
         before = _snapshot(database, specification)
-        console.print(_opening(before, database, specification), highlight=False)
+        console.print(_opening(before, database, specification), highlight=False, soft_wrap=True)
         if before.finished >= specification.budget.trials:
             departure = Departure(code=DONE, messages=())
         else:
@@ -66,6 +68,7 @@ def settle(specification: Specification, console: Console) -> Specification:
     console.print(
         f"{len(training_set.images)} training images, {len(validation_set.images)} for validation{held_out}",
         highlight=False,
+        soft_wrap=True,
     )
     for name, dataset in (("training", training_set), ("validation", validation_set)):
         if dataset.dropped:
@@ -73,6 +76,7 @@ def settle(specification: Specification, console: Console) -> Specification:
             console.print(
                 f"{len(dataset.dropped)} {name} boxes dropped, the first: {first.file}: {first.reason}",
                 highlight=False,
+                soft_wrap=True,
             )
     sizes_px = [(image.height_px, image.width_px) for image in training_set.images]
     return resolved(specification, training_images=len(training_set.images), sizes_px=sizes_px)
@@ -91,7 +95,7 @@ def _run(
     with stop_signals(at_once=crew.stop) as stop, Progress(console, rungs=specification.rungs).shown() as progress:
         _watch(database, specification, crew, stop, progress)
         if stop.is_set():
-            console.print("stopping: trials are checkpointed; once more ends at once", highlight=False)
+            console.print("stopping: trials are checkpointed; once more ends at once", highlight=False, soft_wrap=True)
         crew.stop()
         departure = crew.leave(complete=lambda: _complete(database, specification))
         _update(progress, database, specification)
@@ -137,14 +141,16 @@ def _close(
     if departure.code == USER_MUST_ACT:
         raise ConfigError("\n".join(departure.messages))
     for message in departure.messages:
-        console.print(message, highlight=False, markup=False)
+        console.print(message, highlight=False, soft_wrap=True, markup=False)
     if departure.code == DONE:
         console.print(ranking_table(ranking(database, specification.name)))
         return DONE
     finished = _snapshot(database, specification).finished
     state = f"{finished} of {specification.budget.trials} trials are finished"
     if departure.code == TRY_LATER:
-        console.print(f"stopped; {state}. The same command goes on", highlight=False)
+        console.print(f"stopped; {state}. The same command goes on", highlight=False, soft_wrap=True)
     else:
-        console.print(f"the workers failed; {state}. Their logs are in {folder / 'logs'}", highlight=False)
+        console.print(
+            f"the workers failed; {state}. Their logs are in {folder / 'logs'}", highlight=False, soft_wrap=True
+        )
     return departure.code

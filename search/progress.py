@@ -103,7 +103,7 @@ class Progress:
         if self._told is not None:
             for record in snapshot.outcomes:
                 if self._told.get(record.trial) != record.outcome:
-                    self._console.print(Text(ending(record, snapshot)))
+                    self._console.print(Text(ending(record, snapshot)), soft_wrap=True)
         self._told = outcomes
         if self._live is not None:
             self._live.update(self._foot(snapshot))

@@ -90,7 +90,7 @@ def _run(trainer: WarmTrainer, start: Start, record: TrainingRecord, stop: Event
         if link is None:
             return Verdict(outcome=Outcome.INTERRUPTED, message="stopped before training began")
         run = TrialRun(link, record, stop, check=lambda: None)
-        return run.run(start, evaluation_points(start.budget_images))
+        return run.run(start, evaluation_points(start.budget_images, start.hyperparameters.batch_size))
     except SetupFailed as failure:
         return failure.verdict
     except Interrupted as interruption:
@@ -102,10 +102,14 @@ def _run(trainer: WarmTrainer, start: Start, record: TrainingRecord, stop: Event
         trainer.kill()
 
 
-def evaluation_points(budget_images: int) -> tuple[int, ...]:
-    """Images after which a training of this length is evaluated, ascending; the last is the end."""
-    points = {budget_images * number // EVALUATIONS for number in range(1, EVALUATIONS + 1)}
-    return tuple(sorted(points - {0}))
+def evaluation_points(budget_images: int, batch_size: int) -> tuple[int, ...]:
+    """Images after which a training of this length is evaluated, ascending; the last is the end.
+
+    Never two within one batch: training stops only between batches.
+    """
+    points = (budget_images * number // EVALUATIONS for number in range(1, EVALUATIONS + 1))
+    last_of_step = {-(-point // batch_size): point for point in points if point}
+    return tuple(last_of_step.values())
 
 
 def _conclude(verdict: Verdict, record: TrainingRecord, start: Start, console: Console) -> int:

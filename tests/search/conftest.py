@@ -10,10 +10,10 @@ from optuna.trial import TrialState
 from detector.config import Canvas, DataFormat, DataSource, Detector
 from detector.sample_data import write_sample
 from search.outcomes import INFEASIBLE, Outcome
-from search.specification import specification_to_json
-from search.study_file import load_study_file
 from search.plan import Plan
 from search.protocol import Setup
+from search.specification import specification_to_json
+from search.study_file import load_study_file
 from spaces.faster_rcnn import Space
 from storage.database import Database
 from storage.outcomes import mark_infeasible, record_outcome

@@ -42,10 +42,18 @@ def run(configuration: Path, output: Path, *, images: int | None = 640, seed: in
 
 
 @pytest.mark.parametrize(
-    ("images", "points"), [(20_000, (5_000, 10_000, 15_000, 20_000)), (10, (2, 5, 7, 10)), (2, (1, 2)), (1, (1,))]
+    ("images", "batch_size", "points"),
+    [
+        pytest.param(20_000, 16, (5_000, 10_000, 15_000, 20_000), id="every quarter"),
+        pytest.param(10, 1, (2, 5, 7, 10), id="quarters rounded down"),
+        pytest.param(32, 16, (16, 32), id="8 and 16 end with step 1, 24 and 32 with step 2"),
+        pytest.param(1, 16, (1,), id="a single image"),
+    ],
 )
-def test_a_training_is_evaluated_at_every_quarter_and_at_its_end(images: int, points: tuple[int, ...]) -> None:
-    assert evaluation_points(images) == points
+def test_a_training_is_evaluated_at_every_quarter_but_once_for_each_step(
+    images: int, batch_size: int, points: tuple[int, ...]
+) -> None:
+    assert evaluation_points(images, batch_size) == points
 
 
 def test_a_training_ends_with_its_table_and_its_evaluations_on_disk(configuration: Path, tmp_path: Path) -> None:
