@@ -113,6 +113,7 @@ class Trainer:
         validation_images: int | None,
         cache: Path,
         seed: int,
+        watch: bool = True,
         on_progress: SetupProgress = lambda what, done, of: None,
     ) -> None:
         backend.prepare_device()
@@ -140,6 +141,7 @@ class Trainer:
         step = TrainStep(self._network, self.shape)
         self.train_step = Compiled(step, donate_first=True)
         self.predict_step = Compiled(PredictStep(self._network, self.shape, step))
+        self._watches = watch
         self._trial: _Trial | None = None
         self.backend = backend.BACKEND
         self.device = backend.device_name()
@@ -205,16 +207,18 @@ class Trainer:
         pending: list[tuple[int, Tensor]] = []
         last = optimizer_steps(to_images, trial.hyperparameters.batch_size)
         while trial.step < last:
-            if should_pause():
-                self._save(trial)
-                return PausedReport(images=trial.images)
-            pending.append((trial.step, self._optimizer_step(trial)))
-            trial.step += 1
-            if len(pending) == LOOK_EVERY_STEPS or trial.step == last:
+            pausing = should_pause()
+            if not pausing:
+                pending.append((trial.step, self._optimizer_step(trial)))
+                trial.step += 1
+            if pending and (pausing or len(pending) == LOOK_EVERY_STEPS or trial.step == last):
                 rate = (trial.images - begun_at) / (time.monotonic() - started)
                 if (stopped := self._look(trial, pending, on_progress, rate)) is not None:
                     return stopped
                 pending.clear()
+            if pausing:
+                self._save(trial)
+                return PausedReport(images=trial.images)
         return self._rung(trial, time.monotonic() - started)
 
     def _optimizer_step(self, trial: _Trial) -> Tensor:
@@ -241,7 +245,7 @@ class Trainer:
         """Show the watch every pending step, and the world the last of them."""
         for step, vector in pending:
             figures = unpack(to_host(vector))
-            if (finding := trial.watch.observe(step, figures)) is not None:
+            if self._watches and (finding := trial.watch.observe(step, figures)) is not None:
                 on_progress(self._progress(trial, step, figures, images_per_s))
                 drop_checkpoints(trial.directory)
                 return Stopped(
@@ -260,14 +264,15 @@ class Trainer:
         return ProgressReport(step=step, images=images, figures=figures, images_per_s=images_per_s)
 
     def _rung(self, trial: _Trial, training_s: float) -> RungReport:
-        if trial.images < trial.budget_images:
+        finished = trial.images >= trial.budget_images
+        if not finished:
             self._save(trial)
-        else:
-            drop_checkpoints(trial.directory)
-            if trial.keep_weights:
-                self._keep_weights(trial)
+        elif trial.keep_weights:
+            self._keep_weights(trial)
         started = time.monotonic()
         metrics = self.evaluate()
+        if finished:
+            drop_checkpoints(trial.directory)
         return RungReport(
             step=trial.step,
             images=trial.images,

@@ -31,6 +31,7 @@ class DetectorRunner:
             validation_images=setup.validation_images,
             cache=setup.cache,
             seed=setup.seed,
+            watch=setup.watch,
             on_progress=prepared,
         )
         self._trainer = trainer

@@ -54,6 +54,7 @@ class Plan:
                 validation_images=specification.budget.validation_images,
                 cache=folder / "cache",
                 seed=specification.sampler.seed,
+                watch=specification.watch.enabled,
             ),
             space=specification.space,
             trials=specification.budget.trials,

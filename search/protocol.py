@@ -42,6 +42,7 @@ class Setup:
     validation_images: int | None  # evaluate on at most so many; None: all
     cache: Path  # decoded images and calibrated weights, shared by all workers of a host
     seed: int  # of the initial backbone weights
+    watch: bool = True  # end trials that diverge or do not learn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
