@@ -19,9 +19,9 @@ from detector.batches import TrainingBatches
 from detector.boxes import Tensor
 from detector.checkpoint import Checkpoint, drop_checkpoints, newest_checkpoint, save_checkpoint
 from detector.config import DataSource, Detector, Hyperparameters, StepShape
-from detector.dataset import load_pair, most_boxes
+from detector.dataset import Dataset, load_pair, most_boxes
 from detector.health import unpack
-from detector.image_cache import open_cache
+from detector.image_cache import CanvasCache, open_cache
 from detector.inputs import step_inputs, trial_inputs
 from detector.network import Network, build
 from detector.prediction import PredictStep, detections_of
@@ -284,13 +284,19 @@ class Trainer:
 
     def evaluate(self) -> dict[str, float]:
         """COCO metrics of the running trial's weights on the validation images."""
+        return self._metrics(self._validation_set, self._validation_cache, self._validation_count)
+
+    def training_metrics(self, images: int) -> dict[str, float]:
+        """COCO metrics on the first `images` training images: what was learnt by heart."""
+        return self._metrics(self._train_set, self._train_cache, min(images, len(self._train_set.images)))
+
+    def _metrics(self, dataset: Dataset, cache: CanvasCache, count: int) -> dict[str, float]:
         trial = self._running()
 
         def predict(images: Tensor, extents: Tensor) -> dict[str, Tensor]:
             return self.predict_step(trial.state["weights"], trial.frozen, images, extents, trial.inputs)
 
-        found = detections_of(predict, self._validation_cache, self._validation_count, self.shape.micro_batch)
-        return coco_metrics(self._validation_set, found)
+        return coco_metrics(dataset, detections_of(predict, cache, count, self.shape.micro_batch))
 
     def _running(self) -> _Trial:
         if self._trial is None:

@@ -1,0 +1,144 @@
+"""The real trainer on made-up images: resets, resumes, stops, and learns."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from detector.config import Anchors, Augmentation, Canvas, DataFormat, DataSource, Detector, Hyperparameters
+from detector.sample_data import write_sample
+from detector.training import WEIGHTS_FILE, PausedReport, ProgressReport, RungReport, Stopped, Trainer
+
+FITTING = Anchors(sizes_px=((12.0,), (24.0,), (48.0,), (96.0,), (192.0,)))
+GENTLE = Hyperparameters(
+    anchors=FITTING,
+    batch_size=4,
+    lr_per_16=0.04,
+    clip_norm=10.0,
+    warmup_fraction=0.05,
+    augmentation=Augmentation(flip_probability=0.0),
+)
+
+
+def source(folder: Path, name: str) -> DataSource:
+    return DataSource(format=DataFormat.COCO, images=folder / "images", annotations=folder / f"{name}.json")
+
+
+def trainer_on(folder: Path, cache: Path, *, height_px: int, width_px: int) -> Trainer:
+    return Trainer(
+        train=source(folder, "train"),
+        validation=source(folder, "val"),
+        validation_share=0.2,
+        detector=Detector(canvas=Canvas(height_px=height_px, width_px=width_px), roi_samples=32),
+        anchors_per_cell=3,
+        micro_batch=4,
+        validation_images=None,
+        cache=cache,
+        seed=0,
+    )
+
+
+@pytest.fixture(scope="module")
+def trainer(tmp_path_factory: pytest.TempPathFactory) -> Trainer:
+    folder = tmp_path_factory.mktemp("sample")
+    write_sample(folder, train=12, validation=4, size_px=(64, 96))
+    return trainer_on(folder, tmp_path_factory.mktemp("cache"), height_px=64, width_px=96)
+
+
+class Diary:
+    """Keeps every progress report, and asks for a pause after so many."""
+
+    def __init__(self, pause_after_asks: int = 10**9) -> None:
+        self.reports: list[ProgressReport] = []
+        self._asks_left = pause_after_asks
+
+    def note(self, report: ProgressReport) -> None:
+        self.reports.append(report)
+
+    def should_pause(self) -> bool:
+        self._asks_left -= 1
+        return self._asks_left < 0
+
+
+def advance(trainer: Trainer, to_images: int, diary: Diary) -> RungReport | PausedReport | Stopped:
+    return trainer.advance(to_images, diary.note, diary.should_pause)
+
+
+def losses_of(trainer: Trainer, folder: Path, hyperparameters: Hyperparameters = GENTLE, seed: int = 3) -> list[float]:
+    """Total loss after 8 and after 16 images."""
+    diary = Diary()
+    trainer.begin(hyperparameters, seed=seed, budget_images=32, directory=folder)
+    advance(trainer, 8, diary)
+    advance(trainer, 16, diary)
+    return [report.figures["loss"] for report in diary.reports]
+
+
+def test_a_trial_is_the_same_whatever_ran_before_it(trainer: Trainer, tmp_path: Path) -> None:
+    alone = losses_of(trainer, tmp_path / "a")
+    losses_of(trainer, tmp_path / "b", dataclasses.replace(GENTLE, lr_per_16=0.001, batch_size=8), seed=4)
+    assert losses_of(trainer, tmp_path / "c") == pytest.approx(alone, rel=1e-4)
+
+
+def test_other_seeds_give_other_trials(trainer: Trainer, tmp_path: Path) -> None:
+    assert losses_of(trainer, tmp_path / "a") != pytest.approx(losses_of(trainer, tmp_path / "b", seed=4), rel=1e-3)
+
+
+def test_a_paused_trial_goes_on_as_if_it_had_not_been(trainer: Trainer, tmp_path: Path) -> None:
+    whole = Diary()
+    trainer.begin(GENTLE, seed=1, budget_images=32, directory=tmp_path / "whole")
+    uninterrupted = advance(trainer, 24, whole)
+
+    trainer.begin(GENTLE, seed=1, budget_images=32, directory=tmp_path / "parts")
+    paused = advance(trainer, 24, Diary(pause_after_asks=3))
+    assert paused == PausedReport(images=12)
+    losses_of(trainer, tmp_path / "between")
+    rest = Diary()
+    assert trainer.begin(GENTLE, seed=1, budget_images=32, directory=tmp_path / "parts") == 12
+    resumed = advance(trainer, 24, rest)
+
+    assert isinstance(uninterrupted, RungReport)
+    assert isinstance(resumed, RungReport)
+    assert rest.reports[-1].figures["loss"] == pytest.approx(whole.reports[-1].figures["loss"], rel=1e-3)
+    assert resumed.ap == pytest.approx(uninterrupted.ap, abs=0.02)
+
+
+def test_a_learning_rate_100_times_too_high_ends_as_diverged_within_20_steps(trainer: Trainer, tmp_path: Path) -> None:
+    wild = dataclasses.replace(GENTLE, lr_per_16=100 * GENTLE.lr_per_16, clip_norm=1e9)
+    trainer.begin(wild, seed=0, budget_images=400, directory=tmp_path)
+    report = advance(trainer, 400, diary := Diary())
+    assert isinstance(report, Stopped)
+    assert report.kind == "diverged"
+    assert report.cause
+    assert report.evidence["learning_rate"] > 0
+    seen_at = diary.reports[-1].step
+    assert seen_at - report.step <= 20
+    assert list(tmp_path.iterdir()) == []  # no checkpoint of a trial that is over
+
+
+def test_a_learning_rate_of_nearly_nothing_ends_as_not_learning(trainer: Trainer, tmp_path: Path) -> None:
+    dead = dataclasses.replace(GENTLE, lr_per_16=1e-12)
+    trainer.begin(dead, seed=0, budget_images=160, directory=tmp_path)
+    report = advance(trainer, 160, Diary())
+    assert isinstance(report, Stopped)
+    assert (report.kind, report.cause) == ("not learning", "update too small")
+
+
+def test_the_end_of_the_budget_leaves_the_weights_that_were_asked_for(trainer: Trainer, tmp_path: Path) -> None:
+    trainer.begin(GENTLE, seed=0, budget_images=8, directory=tmp_path, keep_weights=True)
+    advance(trainer, 8, Diary())
+    assert [path.name for path in tmp_path.iterdir()] == [WEIGHTS_FILE]
+
+
+def test_all_of_these_trials_shared_one_executable(trainer: Trainer, tmp_path: Path) -> None:
+    losses_of(trainer, tmp_path)
+    assert (trainer.train_step.traces, trainer.predict_step.traces) == (1, 1)
+
+
+@pytest.mark.slow
+def test_eight_images_are_learnt_by_heart(tmp_path: Path) -> None:
+    write_sample(tmp_path / "data", train=8, validation=4)
+    trainer = trainer_on(tmp_path / "data", tmp_path / "cache", height_px=96, width_px=128)
+    images = 1600
+    trainer.begin(GENTLE, seed=0, budget_images=images, directory=tmp_path / "trial")
+    assert isinstance(advance(trainer, images, Diary()), RungReport)
+    assert trainer.training_metrics(8)["ap50"] > 0.9
