@@ -112,16 +112,17 @@ def reseed(part: keras.Model, seed: int) -> None:
 def draw_backbone(network: Network, seed: int, images: np.ndarray) -> None:
     """A backbone from nothing: kernels drawn by seed, residual branches scaled down, batch norm calibrated."""
     reseed(network.backbone, seed)
-    for layer in network.backbone.layers:
-        if layer.name.endswith("_3_bn"):
-            layer.gamma.assign(np.full(layer.gamma.shape, RESIDUAL_SCALE, np.float32))
+    for norm in _norms(network):
+        closes_branch = norm.name.endswith("_3_bn")
+        norm.gamma.assign(np.full(norm.gamma.shape, RESIDUAL_SCALE if closes_branch else 1.0, np.float32))
+        norm.beta.assign(np.zeros(norm.beta.shape, np.float32))
     calibrate(network, images)
 
 
 def calibrate(network: Network, images: np.ndarray) -> None:
     """Set every batch norm's statistics to those of `images` (uint8 [N, H, W, 3]), each layer seeing the layers below
     already normalised."""
-    norms = [layer for layer in network.backbone.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    norms = _norms(network)
     statistics = [variable for norm in norms for variable in (norm.moving_mean, norm.moving_variance)]
 
     def forward(batch: Tensor) -> list[Tensor]:
@@ -137,6 +138,10 @@ def calibrate(network: Network, images: np.ndarray) -> None:
         variable.assign(value)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
+
+
+def _norms(network: Network) -> list[keras.layers.BatchNormalization]:
+    return [layer for layer in network.backbone.layers if isinstance(layer, keras.layers.BatchNormalization)]
 
 
 def named_values(network: Network, trainable: Sequence[Tensor], frozen: Sequence[Tensor]) -> dict[str, np.ndarray]:
