@@ -10,8 +10,8 @@ import optuna
 from benchmarks.memory import resident_mib
 from benchmarks.timing import TimedTrainer
 from detector.config import Hyperparameters
+from detector.reports import PausedReport, RungReport, Stopped
 from detector.sample_data import write_sample
-from detector.training import PausedReport, RungReport, Stopped
 from search.budget import Budget
 from search.canvas import parse_canvas
 from search.data_section import Data

@@ -5,7 +5,7 @@ Between trials nothing is built, traced or allocated anew: the weights are reset
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from detector.image_cache import CanvasCache, open_cache
 from detector.inputs import step_inputs, trial_inputs
 from detector.network import Network, build
 from detector.prediction import PredictStep, detections_of
+from detector.reports import PausedReport, ProgressReport, RungReport, Stopped
 from detector.schedule import learning_rate, optimizer_steps
 from detector.step import State, TrainStep, initial_state
 from detector.watch import Watch
@@ -35,47 +36,6 @@ WEIGHTS_FILE = "weights.safetensors"
 SLOTS = ("weights", "velocity", "second")
 
 SetupProgress = Callable[[str, int, int], None]  # what, done, of
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProgressReport:
-    """Losses and health figures at one optimizer step (see `health`)."""
-
-    step: int
-    images: int
-    figures: dict[str, float]
-    images_per_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RungReport:
-    """COCO metrics on the validation images after so many training images."""
-
-    step: int
-    images: int
-    ap: float
-    metrics: dict[str, float]
-    training_s: float
-    evaluation_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PausedReport:
-    """A valid checkpoint was written after so many images."""
-
-    images: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stopped:
-    """The watch ended the trial."""
-
-    kind: str
-    cause: str
-    message: str
-    step: int
-    images: int
-    evidence: dict[str, float | str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

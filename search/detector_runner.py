@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable
 from typing import assert_never
 
-from detector.training import PausedReport, ProgressReport, RungReport, Stopped, Trainer
+from detector.reports import PausedReport, ProgressReport, RungReport, Stopped
+from detector.training import Trainer
 from search.outcomes import Outcome, Verdict
 from search.protocol import Ended, Paused, Preparing, Progress, Ready, Rung, Setup, Start, Started
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from detector.config import Anchors, Augmentation, Canvas, DataFormat, DataSource, Detector, Hyperparameters
+from detector.reports import PausedReport, ProgressReport, RungReport, Stopped
 from detector.sample_data import write_sample
-from detector.training import WEIGHTS_FILE, PausedReport, ProgressReport, RungReport, Stopped, Trainer
+from detector.training import WEIGHTS_FILE, Trainer
 
 FITTING = Anchors(sizes_px=((12.0,), (24.0,), (48.0,), (96.0,), (192.0,)))
 GENTLE = Hyperparameters(
