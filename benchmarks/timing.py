@@ -10,6 +10,7 @@ import keras
 
 from detector.backend import Compiled, to_host
 from detector.training import Trainer
+from search.detector_runner import settings_of
 from search.protocol import Setup
 
 
@@ -68,17 +69,7 @@ class TimedTrainer(Trainer):
     """A trainer for that setup which keeps the times of its steps, evaluations and checkpoints."""
 
     def __init__(self, setup: Setup) -> None:
-        super().__init__(
-            train=setup.train,
-            validation=setup.validation,
-            validation_share=setup.validation_share,
-            detector=setup.detector,
-            anchors_per_cell=setup.anchors_per_cell,
-            micro_batch=setup.micro_batch,
-            validation_images=setup.validation_images,
-            cache=setup.cache,
-            seed=setup.seed,
-        )
+        super().__init__(**settings_of(setup))
         self.timed_train, self.timed_predict = TimedStep(self.train_step), TimedStep(self.predict_step)
         self.train_step = cast(Compiled, self.timed_train)
         self.predict_step = cast(Compiled, self.timed_predict)

@@ -2,12 +2,18 @@
 
 import time
 from collections.abc import Callable
-from typing import assert_never
+from dataclasses import fields
+from typing import Any, assert_never
 
 from detector.reports import PausedReport, ProgressReport, RungReport, Stopped
 from detector.training import Trainer
 from search.outcomes import Outcome, Verdict
 from search.protocol import Ended, Paused, Preparing, Progress, Ready, Rung, Setup, Start, Started
+
+
+def settings_of(setup: Setup) -> dict[str, Any]:
+    """What a `Trainer` takes: the fields of a setup, by the same names."""
+    return {entry.name: getattr(setup, entry.name) for entry in fields(setup)}
 
 
 class DetectorRunner:
@@ -22,19 +28,7 @@ class DetectorRunner:
         def prepared(stage: str, done: int, total: int) -> None:
             on_preparing(Preparing(stage=stage, done=done, total=total))
 
-        trainer = Trainer(
-            train=setup.train,
-            validation=setup.validation,
-            validation_share=setup.validation_share,
-            detector=setup.detector,
-            anchors_per_cell=setup.anchors_per_cell,
-            micro_batch=setup.micro_batch,
-            validation_images=setup.validation_images,
-            cache=setup.cache,
-            seed=setup.seed,
-            watch=setup.watch,
-            on_progress=prepared,
-        )
+        trainer = Trainer(**settings_of(setup), on_progress=prepared)
         self._trainer = trainer
         return Ready(
             backend=trainer.backend,
