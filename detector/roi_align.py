@@ -18,6 +18,10 @@ from detector.config import STRIDES_PX
 ROI_STRIDES_PX = STRIDES_PX[:4]  # P2 to P5
 SAMPLES = 2  # a bin, along each axis
 
+# Cells of P2 up to which the separable formulation was the faster on CPU, forward and backward; its cost and memory grow
+# with the cells, the other's do not (docs/decisions/0008).
+LARGEST_SEPARABLE_CELLS = 72 * 72
+
 # A box of 224² px belongs to P4, one of half the side to P3: floor(4 + log2(side / 224)) clamped to 2..5, as thresholds
 # of the area, which are exact where a logarithm rounds.
 LEVEL_AREAS_PX2 = (112.0**2, 224.0**2, 448.0**2)
@@ -27,6 +31,13 @@ def assign_levels(boxes: Tensor) -> Tensor:
     """Index of the level that each of `boxes` [..., 4] reads, int32 [...]: 0 for P2 to 3 for P5."""
     areas = area(boxes)
     return sum(ops.cast(areas >= threshold, "int32") for threshold in LEVEL_AREAS_PX2)
+
+
+def align(levels: Sequence[Tensor], boxes: Tensor, *, size: int = 7) -> Tensor:
+    """Features [B, R, size, size, C] of `boxes` [B, R, 4] by the formulation that is faster for levels of this size."""
+    height, width = levels[0].shape[1:3]
+    formulation = separable_align if height * width <= LARGEST_SEPARABLE_CELLS else gather_align
+    return formulation(levels, boxes, size=size)
 
 
 def gather_align(levels: Sequence[Tensor], boxes: Tensor, *, size: int = 7) -> Tensor:

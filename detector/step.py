@@ -26,7 +26,7 @@ from detector.matching import match
 from detector.network import COMPONENTS, Network, preprocess
 from detector.proposals import Proposals, flatten_levels, propose
 from detector.randomness import Stream, uniform
-from detector.roi_align import separable_align
+from detector.roi_align import align
 from detector.sampling import sample
 
 State = dict[str, Any]  # weights, velocity, second, accumulated: lists; figures [F], first_bad [2]
@@ -193,7 +193,7 @@ class TrainStep:
     def classify(self, levels: list[Tensor], rois: Tensor) -> tuple[Tensor, Tensor]:
         """Class logits [B, S, K + 1] and box deltas [B, S, K, 4] of RoIs [B, S, 4], float32."""
         batch, count = rois.shape[:2]
-        pooled = separable_align(levels, rois)  # [B, S, 7, 7, C]
+        pooled = align(levels, rois)  # [B, S, 7, 7, C]
         logits, deltas = self._network.box_head(ops.reshape(pooled, (batch * count, -1)))
         logits = ops.reshape(ops.cast(logits, "float32"), (batch, count, -1))
         return logits, ops.reshape(ops.cast(deltas, "float32"), (batch, count, -1, 4))

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
+from detector import roi_align
 from detector.roi_align import assign_levels, gather_align, separable_align
 
 FORMULATIONS = [pytest.param(gather_align, id="gather"), pytest.param(separable_align, id="separable")]
@@ -157,3 +158,12 @@ def test_bfloat16_features_are_accumulated_in_float32(align: Align) -> None:
     assert found.dtype == tf.bfloat16
     exact = align([tf.cast(level, "float32") for level in levels], boxes)
     assert np.array_equal(found, tf.cast(exact, "bfloat16"))
+
+
+def test_the_formulation_follows_the_size_of_the_finest_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[str] = []
+    monkeypatch.setattr(roi_align, "separable_align", lambda *_, **__: taken.append("separable"))
+    monkeypatch.setattr(roi_align, "gather_align", lambda *_, **__: taken.append("gather"))
+    for side in (72, 73):
+        roi_align.align([np.zeros((1, side, 72, 4), np.float32)], np.zeros((1, 1, 4), np.float32))
+    assert taken == ["separable", "gather"]
