@@ -18,8 +18,8 @@ from detector.config import STRIDES_PX
 ROI_STRIDES_PX = STRIDES_PX[:4]  # P2 to P5
 SAMPLES = 2  # a bin, along each axis
 
-# Cells of P2 up to which the separable formulation was the faster on CPU, forward and backward; its cost and memory grow
-# with the cells, the other's do not (docs/decisions/0008).
+# Cells of P2 up to which the separable formulation was the faster on CPU, forward and backward; its cost and memory
+# grow with the cells, the other's do not (docs/decisions/0008).
 LARGEST_SEPARABLE_CELLS = 72 * 72
 
 # A box of 224² px belongs to P4, one of half the side to P3: floor(4 + log2(side / 224)) clamped to 2..5, as thresholds
