@@ -35,7 +35,7 @@ study: setup ## make a sample dataset in ./study, search on it, print the rankin
 	@$(BIN)/frcnn-search export study/study.yaml --output study/best.yaml
 
 test: setup ## the tests that take minutes, not more
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(BIN)/python -m pytest -q -m "not slow" -n 2 --dist loadfile
 
 test-slow: setup ## the tests that train for minutes
 	$(BIN)/python -m pytest -q -m slow
