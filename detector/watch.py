@@ -24,7 +24,7 @@ class Failing(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thresholds:
-    """When a rule fires. False-alarm rates are measured in docs/watch.md."""
+    """When a rule fires. False alarms on healthy trials: docs/decisions/0009."""
 
     window_steps: int = 20  # of the reference at the start and of the running mean
     explosion_ratio: float = 10.0  # running mean of the loss over the median of the first steps …

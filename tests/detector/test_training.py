@@ -5,7 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from detector.config import Anchors, Augmentation, Canvas, DataFormat, DataSource, Detector, Hyperparameters
+from detector.config import (
+    Anchors,
+    Augmentation,
+    Canvas,
+    DataFormat,
+    DataSource,
+    Detector,
+    Hyperparameters,
+    Optimizer,
+)
 from detector.reports import PausedReport, ProgressReport, RungReport, Stopped
 from detector.sample_data import write_sample
 from detector.training import WEIGHTS_FILE, Trainer
@@ -139,7 +148,8 @@ def test_all_of_these_trials_shared_one_executable(trainer: Trainer, tmp_path: P
 def test_eight_images_are_learnt_by_heart(tmp_path: Path) -> None:
     write_sample(tmp_path / "data", train=8, validation=4)
     trainer = trainer_on(tmp_path / "data", tmp_path / "cache", height_px=96, width_px=128)
-    images = 1600
-    trainer.begin(GENTLE, seed=0, budget_images=images, directory=tmp_path / "trial")
+    images = 800
+    adam = dataclasses.replace(GENTLE, optimizer=Optimizer.ADAM, lr_per_16=4e-4, decay_boundaries=(0.8,))
+    trainer.begin(adam, seed=0, budget_images=images, directory=tmp_path / "trial")
     assert isinstance(advance(trainer, images, Diary()), RungReport)
     assert trainer.training_metrics(8)["ap50"] > 0.9
