@@ -36,6 +36,7 @@ class Provenance:
     dataset_fingerprint: str
     exported_at: str  # ISO 8601, UTC
     study_seed: int = 0  # of the split of the data and of the initial backbone
+    anchor_slots: int = 0  # of the study's RPN head; with as many, the same seed draws the same head
     packages: dict[str, str] = field(default_factory=dict)  # name: version
 
 

@@ -83,6 +83,7 @@ def configuration_of(
             budget_images=launched.rungs[-1],
             seed=training_seed(launched.sampler.seed, place.number),
             study_seed=launched.sampler.seed,
+            anchor_slots=launched.space.anchors_per_cell(),
             code_version=version("frcnn-search"),
             dataset_fingerprint=dataset.fingerprint,
             exported_at=datetime.now(UTC).isoformat(timespec="seconds"),

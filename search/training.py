@@ -74,7 +74,7 @@ def _setup(configuration: Configuration, data: Path | None, output: Path) -> Set
         validation=validation,
         validation_share=configuration.data.validation_share,
         detector=configuration.detector,
-        anchors_per_cell=configuration.hyperparameters.anchors.per_cell,
+        anchors_per_cell=max(configuration.provenance.anchor_slots, configuration.hyperparameters.anchors.per_cell),
         micro_batch=configuration.detector.micro_batch or batch_size,
         validation_images=None,
         cache=output.resolve() / "cache",

@@ -34,6 +34,7 @@ def test_the_best_trial_comes_back_complete_with_its_provenance(
     assert sorted(read.classes) == ["disc", "square", "triangle"]
     found = read.provenance
     assert (found.study, found.trial, found.ap, found.images, found.budget_images) == ("blood cells", 3, 0.42, 324, 320)
+    assert found.anchor_slots == specification.space.anchors_per_cell()  # the RPN head that the trial began with
     assert len(found.dataset_fingerprint) == 64
     assert set(found.packages) == {"keras", "numpy", "optuna", "tensorflow"}
     assert read.data.folder == sample
