@@ -70,11 +70,15 @@ def _section_lines(section: str, document: dict[str, Any]) -> list[str]:
     return [f"  {_line(key, value, COMMENTS.get(f'{section}.{key}', ''))}" for key, value in shown.items()]
 
 
+def parameter_line(name: str, entry: object) -> str:
+    """The line of one parameter in the space section, with its comment."""
+    return f"  {_line(name, entry, DEFINITIONS[name].about if name in DEFINITIONS else '')}"
+
+
 def _space_lines(document: dict[str, Any]) -> list[str]:
     """One line for each parameter; those absent from the space follow as comments."""
     lines = list(_SPACE_HEAD)
-    for name, entry in document.items():
-        lines.append(f"  {_line(name, entry, DEFINITIONS[name].about if name in DEFINITIONS else '')}")
+    lines += [parameter_line(name, entry) for name, entry in document.items()]
     for name, definition in DEFINITIONS.items():
         if definition.optional and name not in document:
             lines.append(f"  # {_line(name, definition.reference, definition.about)}")
