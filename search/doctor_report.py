@@ -46,10 +46,12 @@ def space_lines(space: dict[str, Parameter]) -> list[str]:
 
 def fit_table(fitted: dict[str, FittedAnchors]) -> Table:
     """One row for each set of anchors, whole and by size and class."""
-    table = Table(box=SIMPLE_HEAD, title="boxes by the best IoU of any anchor", title_justify="left")
-    table.add_column("anchors (per cell)", no_wrap=True)
-    table.add_column("", overflow="ellipsis", no_wrap=True, max_width=20)
-    for heading in ("boxes", "≥0.7", "≥0.5", "<0.3", "mean", "positives"):
+    table = Table(
+        box=SIMPLE_HEAD, padding=(0, 1, 0, 0), title="boxes by the best IoU of any anchor", title_justify="left"
+    )
+    table.add_column("anchors", no_wrap=True)
+    table.add_column("", overflow="ellipsis", no_wrap=True, max_width=16)
+    for heading in ("boxes", "≥0.7", "≥0.5", "<0.3", "mean", "positive"):
         table.add_column(heading, justify="right", no_wrap=True)
     for name, each in fitted.items():
         for index, (group, shares) in enumerate(_groups(each)):
@@ -57,7 +59,7 @@ def fit_table(fitted: dict[str, FittedAnchors]) -> Table:
             positives = f"{each.fit.positives_per_image:.1f}" if index == 0 else ""
             table.add_row(heading, group, *_figures(shares), positives)
         table.add_section()
-    table.caption = "positives: anchors labelled so for each image with boxes"
+    table.caption = "in brackets: anchors per cell; positive: anchors labelled so in an image with boxes, on average"
     table.caption_justify = "left"
     return table
 
