@@ -26,6 +26,7 @@ COMMENTS: dict[str, str] = {
     "detector.micro_batch": "auto: the greatest divisor of all batch sizes up to 8",
     "detector.proposals": "per image; auto: by canvas, at most 1000",
     "detector.roi_samples": "per image; auto: by canvas, at most 512",
+    "derived": "what trial 1 tries instead of trial 0's; auto: anchors that fit the boxes; none: no such trial",
     "budget.trials": "in the study, over all launches",
     "budget.images": "seen by a full trial; auto: 12 epochs, but 960 to 24000",
     "budget.rungs": "[images, …] after which trials are compared, or how many; auto: by reduction_factor",
@@ -58,7 +59,7 @@ def study_text(specification: Specification) -> str:
             continue
         if key == "space":
             lines += ["", "space:", *_space_lines(value)]
-        elif isinstance(value, dict):
+        elif isinstance(value, dict) and key != "derived":
             lines += ["", f"{key}:", *_section_lines(key, value)]
         else:
             lines += [_line(key, value, COMMENTS.get(key, ""))]
