@@ -16,6 +16,7 @@ from search.canvas import canvas_for
 from search.file_findings import defect_findings, file_findings
 from search.finding import Finding, Severity, worst_first
 from search.plan import sources_of
+from search.space_findings import space_findings
 from search.specification import Specification
 from spaces.parameters import Parameter
 from spaces.section import write_parameter
@@ -67,6 +68,7 @@ def examine(specification: Specification) -> Diagnosis:
     if survey.train is None or survey.validation is None or canvas is None:
         return Diagnosis(study=specification.name, findings=worst_first(findings))
     findings += box_findings(survey.train, survey.validation)
+    findings += space_findings(specification, training_images=len(survey.train.images))
     shape = _shape(specification, survey.train, canvas)
     findings += canvas_findings(survey.train, survey.validation, canvas, shape)
     advice = advise(canvas_boxes(survey.train, canvas), specification.space, seed=seed)

@@ -5,6 +5,7 @@ import shutil
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image as Pillow
@@ -55,12 +56,6 @@ def corners_for_sizes(patient: Patient) -> None:
     for box in patient.boxes:
         x, y, width, height = box["bbox"]
         box["bbox"] = [x, y, x + width, y + height]
-
-
-def axes_swapped(patient: Patient) -> None:
-    for box in patient.boxes:
-        x, y, width, height = box["bbox"]
-        box["bbox"] = [y, 70 + x * 0.2, height, width]  # low in the image: beyond its lower edge once swapped
 
 
 def normalised(patient: Patient) -> None:
@@ -379,6 +374,28 @@ def test_anchors_of_the_study_that_fit_nothing_are_told(patient: Patient) -> Non
         finding.name for finding in patient.examine(space={**NARROW, "anchor_base": {"low": 2, "high": 60}}).findings
     }
     assert "anchors-hopeless" not in wide
+
+
+@pytest.mark.parametrize(
+    ("sections", "expected"),
+    [
+        pytest.param({"space": {"lr_per_16": 0.02}}, {}, id="the reference"),
+        pytest.param({"space": {"lr_per_16": {"low": 1e-4, "high": 0.32}}}, {}, id="up to 16 times"),
+        pytest.param({"space": {"lr_per_16": {"high": 0.4}}}, {"learning-rate-high": WARNING}, id="beyond 16 times"),
+        pytest.param({"space": {"lr_per_16": [0.1, 0.2]}}, {"learning-rate-high": WARNING}, id="all above 4 times"),
+        pytest.param({"space": {"lr_per_16": 0.5}}, {"learning-rate-hopeless": ERROR}, id="all above 16 times"),
+        pytest.param({"space": {"lr_per_16": 0.5, "optimizer": "adam"}}, {}, id="not SGD"),
+        pytest.param({"space": {"batch_size": [8, 32]}}, {"batch-above-data": WARNING}, id="32 of 24 images"),
+        pytest.param({"budget": {"images": 16}}, {"budget-below-an-epoch": WARNING}, id="16 of 24 images"),
+    ],
+)
+def test_numbers_that_search_in_vain_are_named(
+    patient: Patient, sections: dict[str, Any], expected: dict[str, Severity]
+) -> None:
+    before = {finding.name for finding in patient.examine().findings}
+    sections = {**sections, "space": {**NARROW, **sections.get("space", {})}}
+    found = {f.name: f.severity for f in patient.examine(**sections).findings if f.name not in before}
+    assert found == expected
 
 
 def test_a_folder_without_a_dataset_is_one_error(tmp_path: Path) -> None:
