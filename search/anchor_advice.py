@@ -125,28 +125,29 @@ def anchor_findings(advice: AnchorAdvice) -> Iterator[Finding]:
 
 
 def proposed_space(advice: AnchorAdvice, space: Space) -> dict[str, Parameter]:
-    """Ranges of the anchor parameters around the derived values, within the limits of validity."""
+    """Ranges of the anchor parameters around the derived values, within the limits of validity.
+
+    They hold Detectron2's value where the study's own do, so that trial 0 stays the reference.
+    """
     derived = advice.fitted.get(DERIVED)
     if derived is None:
         return {}
-    ranges: dict[str, Parameter] = {}
-    for name, value in derived.values.items():
-        default, limits = DEFINITIONS[name].default, DEFINITIONS[name].limits
-        if isinstance(default, Real):
-            low, high = float(value) / AROUND, float(value) * AROUND
-            ranges[name] = Real(low=_rounded(max(low, limits[0])), high=_rounded(min(high, limits[1])), log=default.log)
-        else:
-            ranges[name] = _whole_around(int(value), step=default.step if isinstance(default, Whole) else 1)
-    return ranges | {
-        name: parameter
-        for name, parameter in space.parameters.items()
-        if name in ANCHOR_PARAMETERS and name not in derived.values
-    }
+    own = {name: space.parameters[name] for name in ANCHOR_PARAMETERS}
+    return own | {name: _around(name, value, own[name]) for name, value in derived.values.items()}
 
 
-def _whole_around(value: int, *, step: int) -> Whole:
-    """From one step below, if that is above zero, to one above."""
-    return Whole(low=value if value <= step else value - step, high=value + step, step=step)
+def _around(name: str, value: Value, own: Parameter) -> Parameter:
+    default, (lowest, highest) = DEFINITIONS[name].default, DEFINITIONS[name].limits
+    reference = DEFINITIONS[name].reference if own.contains(DEFINITIONS[name].reference) else value
+    if isinstance(default, Real):
+        low, high = max(float(value) / AROUND, lowest), min(float(value) * AROUND, highest)
+        low, high = min(low, float(reference)), max(high, float(reference))
+        return Real(low=_rounded(low), high=_rounded(high), log=default.log)
+    step = default.step if isinstance(default, Whole) else 1
+    here, there = int(value), int(reference) if (int(reference) - int(value)) % step == 0 else int(value)
+    least = here - step if here > step else here
+    most = here + step if here + step <= highest else here
+    return Whole(low=min(least, there), high=max(most, there), step=step)
 
 
 def _fitted(boxes: CanvasBoxes, anchors: Anchors, values: dict[str, Value]) -> FittedAnchors:

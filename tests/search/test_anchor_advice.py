@@ -4,11 +4,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.config import Canvas
-from search.anchor_advice import AROUND, advise, anchor_findings, proposed_space
+from search.anchor_advice import AROUND, _around, advise, anchor_findings, proposed_space
 from spaces.anchor_fit import CanvasBoxes
-from spaces.catalogue import DEFINITIONS
 from spaces.faster_rcnn import Space
-from spaces.parameters import Fixed
+from spaces.parameters import Choice, Fixed, Real, Whole
 from spaces.section import parse, write_parameter
 
 NARROW = {"anchor_scales": [1, 2], "anchor_ratios": 1}
@@ -41,10 +40,27 @@ def test_the_proposed_space_is_valid_and_holds_the_derived_anchors(size_px, seed
     for name, value in advice.best.values.items():
         assert narrowed.parameters[name].contains(value)
     base, derived = narrowed.parameters["anchor_base"], advice.best.values["anchor_base"]
-    limits = DEFINITIONS["anchor_base"].limits
-    assert base.low == pytest.approx(max(derived / AROUND, limits[0]), rel=0.01)
-    assert base.high == pytest.approx(min(derived * AROUND, limits[1]), rel=0.01)
+    assert base.low == pytest.approx(min(derived / AROUND, 8.0), rel=0.01)  # 8 is Detectron2's
+    assert base.high == pytest.approx(max(derived * AROUND, 8.0), rel=0.01)
+    assert narrowed.reference() == space.reference()  # trial 0 stays what it was
     assert narrowed.parameters["anchor_ratios"] == Fixed(value=1)  # the user's, and so it stays
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "own", "expected"),
+    [
+        pytest.param("anchor_scales", 1, Whole(low=1, high=3), Whole(low=1, high=2), id="never none"),
+        pytest.param("anchor_scales", 6, Whole(low=1, high=6), Whole(low=1, high=6), id="never beyond the limit"),
+        pytest.param("anchor_scales", 3, Whole(low=2, high=4), Whole(low=2, high=4), id="without the reference"),
+        pytest.param("anchor_ratios", 5, Whole(low=1, high=5, step=2), Whole(low=3, high=7, step=2), id="odd numbers"),
+        pytest.param("anchor_ratios", 4, Choice(values=(2, 3, 4)), Whole(low=2, high=6, step=2), id="even numbers"),
+        pytest.param("anchor_base", 0.6, Real(low=0.5, high=4), Real(low=0.5, high=0.9, log=True), id="at the limit"),
+    ],
+)
+def test_a_proposed_range_reaches_around_the_value(name, value, own, expected):
+    found = _around(name, value, own)
+    assert type(found) is type(expected)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
 
 
 def test_anchors_that_the_study_names_leave_nothing_to_propose():
