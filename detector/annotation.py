@@ -1,12 +1,45 @@
 """Annotations as a file states them, not yet checked against the images: what the readers hand to `dataset`."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from detector.config import ConfigError
 
 
+class Fault(StrEnum):
+    """What is wrong with a dataset, where it can't be used as it is."""
+
+    ANNOTATION_FILE = "annotation-file"  # missing, or breaks a rule of its format
+    UNKNOWN_CATEGORY = "unknown-category-id"  # a label that the file doesn't define: off by one, or not mapped
+    CLASS_MISMATCH = "class-mismatch"  # validation data has a class that training data lacks
+    COORDINATE_ORDER = "coordinate-order"  # most boxes are impossible as they stand
+    IMAGE_PATH = "image-path"  # absolute, or leads out of the folder
+    IMAGE_MISSING = "image-missing"
+    IMAGE_UNREADABLE = "image-unreadable"
+    IMAGE_TOO_LARGE = "image-too-large"
+    IMAGE_SIZE = "image-size"  # not what the annotations state
+    EXIF_ROTATION = "exif-rotation"  # the boxes were drawn on the picture as it lies in the file
+    LISTED_TWICE = "image-listed-twice"
+    LEAKAGE = "train-validation-leakage"
+    NO_BOXES = "no-boxes"
+    UNUSABLE = "unusable-data"  # anything else; the message says what
+
+
 class DataError(ConfigError):
     """A file of the dataset that the user must change. The message holds the file, the reason and what to do."""
+
+    def __init__(self, message: str, *, fault: Fault = Fault.UNUSABLE) -> None:
+        super().__init__(message)
+        self.fault = fault
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Defect:
+    """One place where a dataset is faulty."""
+
+    fault: Fault
+    file: str  # the image, or the annotations where none is concerned
+    message: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

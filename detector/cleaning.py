@@ -18,6 +18,7 @@ SLACK_PX = 1.0  # rounding and 0- against 1-based counting put boxes outside by 
 FARTHEST_PX = 1e9  # keeps sums and differences of absurd numbers finite
 SUSPICIOUS_SHARE = 0.1  # of boxes beyond the image: look whether another order of the numbers would explain it
 HOPELESS_SHARE = 0.5
+OUTSIDE = "lies outside the image"  # begins the reason of such a box
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +48,7 @@ def clean_boxes(corners: Floats, *, width_px: int, height_px: int) -> Cleaned:
         [
             "has a coordinate that is not finite",
             "has no area: its right or lower edge doesn't lie beyond its left or upper one",
-            f"lies outside the image of {width_px} × {height_px} px",
+            f"{OUTSIDE} of {width_px} × {height_px} px",
             f"is not more than {SMALLEST_PX:g} px wide or high",
         ],
         default="",

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from detector.annotation import AnnotatedBox, AnnotatedImage, Annotations, DataError
+from detector.annotation import AnnotatedBox, AnnotatedImage, Annotations, DataError, Fault
 from detector.config import DataSource
 
 Entry = dict[str, Any]
@@ -98,6 +98,7 @@ def _boxes(
 ) -> dict[int, list[AnnotatedBox]]:
     boxes: dict[int, list[AnnotatedBox]] = {}
     seen: set[int] = set()
+    unknown: list[tuple[str, int]] = []
     for place, entry in _entries(document, "annotations", file):
         number = _integer(entry, "id", place)
         if number in seen:
@@ -108,10 +109,27 @@ def _boxes(
             raise DataError(f"{place}.image_id: no image has the id {image_id}; add it to images or remove the box")
         box = _box(entry, place, name=f"annotation {number}")
         if box.category_id not in category_ids:
-            known = ", ".join(map(str, sorted(category_ids)[:20]))
-            raise DataError(f"{place}.category_id: unknown category id {box.category_id}; known are {known}")
+            unknown.append((place, box.category_id))
         boxes.setdefault(image_id, []).append(box)
+    if unknown:
+        used = {box.category_id for some in boxes.values() for box in some}
+        raise DataError(_unknown_categories(unknown, category_ids, used), fault=Fault.UNKNOWN_CATEGORY)
     return boxes
+
+
+def _unknown_categories(unknown: list[tuple[str, int]], known: set[int], used: set[int]) -> str:
+    """Where the first unknown id stands, how many there are, and whether the labels look off by one."""
+    place, first = unknown[0]
+    message = f"{place}.category_id: unknown category id {first}; known are {', '.join(map(str, sorted(known)[:20]))}"
+    if len(unknown) > 1:
+        message += f"; {len(unknown)} boxes have an unknown id"
+    for shift in (-1, 1):
+        if {number + shift for number in used} <= known:
+            message += (
+                f"; all would be known if {abs(shift)} were {'added' if shift > 0 else 'subtracted'}: off by one?"
+            )
+            break
+    return message
 
 
 def _box(entry: Entry, place: str, *, name: str) -> AnnotatedBox:

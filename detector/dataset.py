@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.annotation import AnnotatedImage, Annotations, problems_message
+from detector.annotation import AnnotatedImage, Annotations, Defect, Fault, problems_message
 from detector.annotation import DataError as DataError
 from detector.cleaning import clean_boxes, confusion
 from detector.coco_format import read_coco
@@ -48,6 +48,15 @@ class Image:
     def training_labels(self) -> NDArray[np.int32]:
         """Labels of `training_boxes`, [m]."""
         return self.labels[~self.crowd]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedImage:
+    """An annotated image whose file is there and has the size stated."""
+
+    entry: AnnotatedImage
+    path: Path  # resolved
+    header: Header
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,21 +109,47 @@ def load_dataset(source: DataSource, *, classes: tuple[str, ...] | None = None) 
     Raises:
         DataError: something that the user must change, before any image is decoded.
     """
-    annotations = read_coco(source) if source.format is DataFormat.COCO else read_voc(source)
-    own = tuple(annotations.categories.values())
-    labels = _labels(annotations, classes or own, source)
-    headers = _checked_headers(annotations.images, source)
-    _refuse_confusion(annotations, headers, source)
-    built = [_image(entry, *header, labels) for entry, header in zip(annotations.images, headers, strict=True)]
+    annotations = read_annotations(source)
+    names = classes or tuple(annotations.categories.values())
+    refuse_unknown_classes(annotations, names, source)
+    checked, defects = check_images(annotations.images, source)
+    if defects:
+        total = f"{len(defects)} of {len(annotations.images)} images can't be used"
+        listed = problems_message([defect.message for defect in defects])
+        raise DataError(f"{source.annotations}: {total}:\n{listed}", fault=defects[0].fault)
+    refuse_confusion(checked, source)
+    return assemble(annotations, checked, names, source)
+
+
+def read_annotations(source: DataSource) -> Annotations:
+    """What the files of the source state, not yet checked against the images.
+
+    Raises:
+        DataError: a file is missing or breaks a rule of the format.
+    """
+    return read_coco(source) if source.format is DataFormat.COCO else read_voc(source)
+
+
+def assemble(
+    annotations: Annotations, checked: Sequence[CheckedImage], classes: tuple[str, ...], source: DataSource
+) -> Dataset:
+    """The dataset of these images, with unusable boxes dropped and counted. Every category must be among the classes.
+
+    Raises:
+        DataError: no box is left.
+    """
+    labels = {number: classes.index(name) for number, name in annotations.categories.items()}
+    built = [_image(each, labels) for each in checked]
     images = tuple(image for image, _ in built)
     if not any(len(image.training_boxes) for image in images):
-        raise DataError(f"{source.annotations}: no usable box in {len(images)} images; a detector needs objects")
+        message = f"{source.annotations}: no usable box in {len(images)} images; a detector needs objects"
+        raise DataError(message, fault=Fault.NO_BOXES)
     ids_by_label = {label: category_id for category_id, label in labels.items()}
     return Dataset(
         images=images,
-        classes=classes or own,
-        category_ids=tuple(ids_by_label.get(label, -1) for label in range(len(classes or own))),
-        fingerprint=_fingerprint(annotations, images, classes or own),
+        classes=classes,
+        category_ids=tuple(ids_by_label.get(label, -1) for label in range(len(classes))),
+        fingerprint=_fingerprint(annotations, images, classes),
         dropped=tuple(box for _, dropped in built for box in dropped),
     )
 
@@ -130,9 +165,9 @@ def load_pair(train: DataSource, validation: DataSource | None, *, share: float,
     """
     whole = load_dataset(train)
     if validation is None:
-        return _split(whole, share=share, seed=seed)
+        return split(whole, share=share, seed=seed)
     held_out = load_dataset(validation, classes=whole.classes)
-    _refuse_leakage(whole, held_out)
+    refuse_leakage(whole, held_out)
     return whole, held_out
 
 
@@ -149,75 +184,80 @@ def ground_truth_slots(dataset: Dataset, *, multiple: int = 8) -> int:
     return -(-most_boxes(dataset) // multiple) * multiple
 
 
-def _labels(annotations: Annotations, classes: tuple[str, ...], source: DataSource) -> dict[int, int]:
-    """Category id to label."""
+def refuse_unknown_classes(annotations: Annotations, classes: tuple[str, ...], source: DataSource) -> None:
+    """Raise `DataError` if a category is none of the classes."""
     unknown = [name for name in annotations.categories.values() if name not in classes]
     if unknown:
         raise DataError(
             f"{source.annotations}: the classes {', '.join(map(repr, unknown[:10]))} are not among the training "
-            f"classes ({', '.join(map(repr, classes[:20]))}); use the same classes in training and validation data"
+            f"classes ({', '.join(map(repr, classes[:20]))}); use the same classes in training and validation data",
+            fault=Fault.CLASS_MISMATCH,
         )
-    return {number: classes.index(name) for number, name in annotations.categories.items()}
 
 
-def _checked_headers(entries: tuple[AnnotatedImage, ...], source: DataSource) -> list[tuple[Path, Header]]:
-    """Path and header of every image, or one error that lists what is wrong with the first few."""
+def check_images(entries: Sequence[AnnotatedImage], source: DataSource) -> tuple[list[CheckedImage], list[Defect]]:
+    """The images that can be used, in their order, and what is wrong with the others. Decodes none.
 
-    def check(entry: AnnotatedImage) -> tuple[Path, Header] | str:
+    Raises:
+        DataError: the folder of images is missing.
+    """
+
+    def check(entry: AnnotatedImage) -> CheckedImage | Defect:
         try:
             path = path_inside(folder, entry.file_name)
             header = read_header(path)
             _check_size(entry, header, path)
         except DataError as error:
-            return f"{entry.place}: {error}"
-        return path, header
+            return Defect(fault=error.fault, file=entry.file_name, message=f"{entry.place}: {error}")
+        return CheckedImage(entry=entry, path=path, header=header)
 
     if not source.images.is_dir():
-        raise DataError(f"{source.images}: the folder of images is missing; check the path")
+        message = f"{source.images}: the folder of images is missing; check the path"
+        raise DataError(message, fault=Fault.IMAGE_MISSING)
     folder = source.images.resolve()
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         results = list(pool.map(check, entries))
-    problems = [result for result in results if isinstance(result, str)]
-    checked = [result for result in results if not isinstance(result, str)]
-    seen: dict[Path, AnnotatedImage] = {}
-    for entry, result in zip(entries, results, strict=True):
-        if not isinstance(result, str) and (first := seen.setdefault(result[0], entry)) is not entry:
-            problems.append(f"{entry.place}: {entry.file_name} is also image {first.image_id}; list every file once")
-    if problems:
-        total = f"{len(problems)} of {len(entries)} images can't be used"
-        raise DataError(f"{source.annotations}: {total}:\n{problems_message(problems)}")
-    return checked
+    defects = [result for result in results if isinstance(result, Defect)]
+    first_of: dict[Path, CheckedImage] = {}
+    for image in (result for result in results if isinstance(result, CheckedImage)):
+        if (first := first_of.setdefault(image.path, image)) is not image:
+            name, number = image.entry.file_name, first.entry.image_id
+            message = f"{image.entry.place}: {name} is also image {number}; list every file once"
+            defects.append(Defect(fault=Fault.LISTED_TWICE, file=name, message=message))
+    return list(first_of.values()), defects
 
 
 def _check_size(entry: AnnotatedImage, header: Header, path: Path) -> None:
     stated = (entry.width_px or header.width_px, entry.height_px or header.height_px)
     if stated == (header.width_px, header.height_px):
         return
-    hint = "correct the annotations, their boxes would be misplaced"
+    hint, fault = "correct the annotations, their boxes would be misplaced", Fault.IMAGE_SIZE
     if header.rotated and stated == (header.height_px, header.width_px):
+        fault = Fault.EXIF_ROTATION
         hint = (
             "its EXIF data rotates it, but the boxes were drawn unrotated: annotate anew, or remove the EXIF rotation"
         )
     raise DataError(
         f"{path}: the annotations state {stated[0]} × {stated[1]} px, "
-        f"but the image has {header.width_px} × {header.height_px}; {hint}"
+        f"but the image has {header.width_px} × {header.height_px}; {hint}",
+        fault=fault,
     )
 
 
-def _refuse_confusion(annotations: Annotations, headers: list[tuple[Path, Header]], source: DataSource) -> None:
+def refuse_confusion(checked: Sequence[CheckedImage], source: DataSource) -> None:
+    """Raise `DataError` if most boxes are impossible, with the order of numbers that would explain them."""
     pairs = [
-        (box.corners, (header.width_px, header.height_px))
-        for entry, (_, header) in zip(annotations.images, headers, strict=True)
-        for box in entry.boxes
+        (box.corners, (image.header.width_px, image.header.height_px)) for image in checked for box in image.entry.boxes
     ]
     corners = np.array([corners for corners, _ in pairs], dtype=np.float64).reshape(-1, 4)
     sizes = np.array([size for _, size in pairs], dtype=np.float64).reshape(-1, 2)
     if cause := confusion(corners, sizes, source.format):
-        raise DataError(f"{source.annotations}: {cause}")
+        raise DataError(f"{source.annotations}: {cause}", fault=Fault.COORDINATE_ORDER)
 
 
-def _image(entry: AnnotatedImage, path: Path, header: Header, labels: dict[int, int]) -> tuple[Image, list[Dropped]]:
+def _image(checked: CheckedImage, labels: dict[int, int]) -> tuple[Image, list[Dropped]]:
     """The checked image, and what was dropped from it."""
+    entry, header = checked.entry, checked.header
     corners = np.array([box.corners for box in entry.boxes], dtype=np.float64).reshape(-1, 4)
     cleaned = clean_boxes(corners, width_px=header.width_px, height_px=header.height_px)
     dropped = [
@@ -233,7 +273,7 @@ def _image(entry: AnnotatedImage, path: Path, header: Header, labels: dict[int, 
     stated = np.array([np.nan if box.area_px is None else box.area_px for box in kept], dtype=np.float64)
     believable = (stated > 0) & (stated <= header.width_px * header.height_px)
     image = Image(
-        path=path,
+        path=checked.path,
         name=entry.file_name,
         image_id=entry.image_id,
         width_px=header.width_px,
@@ -254,7 +294,12 @@ def _fingerprint(annotations: Annotations, images: tuple[Image, ...], classes: t
     return hashlib.sha256("\n".join(lines).encode(errors="surrogatepass")).hexdigest()
 
 
-def _split(whole: Dataset, *, share: float, seed: int) -> tuple[Dataset, Dataset]:
+def split(whole: Dataset, *, share: float, seed: int) -> tuple[Dataset, Dataset]:
+    """Training and validation data out of one dataset, as `load_pair` does it.
+
+    Raises:
+        DataError: a part would be left without boxes.
+    """
     require(0 < share < 1, f"the validation share must lie between 0 and 1, but is {share}")
     count = len(whole.images)
     if count < 2:
@@ -272,7 +317,8 @@ def _split(whole: Dataset, *, share: float, seed: int) -> tuple[Dataset, Dataset
     return parts["training"], parts["validation"]
 
 
-def _refuse_leakage(train: Dataset, validation: Dataset) -> None:
+def refuse_leakage(train: Dataset, validation: Dataset) -> None:
+    """Raise `DataError` if an image is in both."""
     paths = {image.path for image in train.images}
     contents = {(Path(image.name).name, image.digest) for image in train.images}
     shared = [
@@ -283,5 +329,6 @@ def _refuse_leakage(train: Dataset, validation: Dataset) -> None:
     if shared:
         raise DataError(
             f"{len(shared)} images are in both training and validation data, so that results would be too good; "
-            f"remove them from one:\n{problems_message(shared)}"
+            f"remove them from one:\n{problems_message(shared)}",
+            fault=Fault.LEAKAGE,
         )

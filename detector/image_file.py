@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL import UnidentifiedImageError
 
-from detector.annotation import DataError
+from detector.annotation import DataError, Fault
 
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF", "PPM")  # nothing that runs a program, as EPS does
 MOST_PIXELS = 64_000_000
@@ -40,6 +40,7 @@ class Header:
     height_px: int
     rotated: bool  # by EXIF, so that width and height change places (not told for TIFF)
     digest: str  # sha256 of the whole file
+    mode: str = "RGB"  # Pillow's, as stored: L is grey, I;16 has 16 bits, RGBA is transparent
 
 
 def path_inside(folder: Path, name: str) -> Path:
@@ -51,21 +52,28 @@ def path_inside(folder: Path, name: str) -> Path:
     place = f"{folder}: image {name[:200]!r}"
     foreign = PureWindowsPath(name)
     if "\0" in name:
-        raise DataError(f"{place} has a NUL character in its name")
+        raise DataError(f"{place} has a NUL character in its name", fault=Fault.IMAGE_PATH)
     if Path(name).is_absolute() or foreign.drive or foreign.root:
-        raise DataError(f"{place} is an absolute path; name images relative to the image folder")
+        raise DataError(
+            f"{place} is an absolute path; name images relative to the image folder", fault=Fault.IMAGE_PATH
+        )
     if ".." in Path(name).parts or ".." in foreign.parts:
-        raise DataError(f"{place} leaves the image folder by '..'; name images relative to the image folder")
+        raise DataError(
+            f"{place} leaves the image folder by '..'; name images relative to the image folder", fault=Fault.IMAGE_PATH
+        )
     try:
         path = (folder / name).resolve(strict=True)
     except FileNotFoundError as error:
-        raise DataError(f"{place} is missing; add the file or remove its annotations") from error
+        raise DataError(
+            f"{place} is missing; add the file or remove its annotations", fault=Fault.IMAGE_MISSING
+        ) from error
     except (OSError, RuntimeError) as error:  # a name too long, a folder used as a file, a loop of links
-        raise DataError(f"{place} can't be reached: {error}") from error
+        raise DataError(f"{place} can't be reached: {error}", fault=Fault.IMAGE_PATH) from error
     if not path.is_relative_to(folder.resolve()):
-        raise DataError(f"{place} is a link that leaves the image folder; copy the file there, or name its real folder")
+        message = f"{place} is a link that leaves the image folder; copy the file there, or name its real folder"
+        raise DataError(message, fault=Fault.IMAGE_PATH)
     if not path.is_file():
-        raise DataError(f"{place} is not a regular file")
+        raise DataError(f"{place} is not a regular file", fault=Fault.IMAGE_PATH)
     return path
 
 
@@ -81,14 +89,15 @@ def read_header(path: Path) -> Header:
             file.seek(0)
             with _open(file, path) as picture:
                 width_px, height_px = picture.size
-                rotated = _orientation(picture) >= 5
+                rotated, mode = _orientation(picture) >= 5, picture.mode
     except OSError as error:
-        raise DataError(f"{path}: can't be read: {error}") from error
+        raise DataError(f"{path}: can't be read: {error}", fault=Fault.IMAGE_UNREADABLE) from error
     if width_px < 1 or height_px < 1:
-        raise DataError(f"{path}: the header states {width_px} × {height_px} px; replace the file")
+        message = f"{path}: the header states {width_px} × {height_px} px; replace the file"
+        raise DataError(message, fault=Fault.IMAGE_UNREADABLE)
     if rotated:
         width_px, height_px = height_px, width_px
-    return Header(width_px=width_px, height_px=height_px, rotated=rotated, digest=digest)
+    return Header(width_px=width_px, height_px=height_px, rotated=rotated, digest=digest, mode=mode)
 
 
 def read_rgb(path: Path, *, height_px: int, width_px: int) -> NDArray[np.uint8]:
@@ -112,7 +121,8 @@ def read_rgb(path: Path, *, height_px: int, width_px: int) -> NDArray[np.uint8]:
     except DataError:
         raise
     except Exception as error:  # a decoder that is fed with garbage may raise nearly anything
-        raise DataError(f"{path}: can't be decoded, it is truncated or corrupt: {error}") from error
+        message = f"{path}: can't be decoded, it is truncated or corrupt: {error}"
+        raise DataError(message, fault=Fault.IMAGE_UNREADABLE) from error
 
 
 def _open(file: BinaryIO, path: Path) -> Pillow.Image:
@@ -124,9 +134,10 @@ def _open(file: BinaryIO, path: Path) -> Pillow.Image:
     except UnidentifiedImageError as error:
         known = ", ".join(FORMATS)
         reason = "the file is empty" if path.stat().st_size == 0 else f"the header can't be read as one of {known}"
-        raise DataError(f"{path}: {reason}; replace the file") from error
+        raise DataError(f"{path}: {reason}; replace the file", fault=Fault.IMAGE_UNREADABLE) from error
     except Exception as error:  # a decoder that is fed with garbage may raise nearly anything
-        raise DataError(f"{path}: the header can't be read: {error}; replace the file") from error
+        message = f"{path}: the header can't be read: {error}; replace the file"
+        raise DataError(message, fault=Fault.IMAGE_UNREADABLE) from error
     if picture.width * picture.height > MOST_PIXELS:
         raise _too_large(path, f"{picture.width} × {picture.height} px")
     return picture
@@ -134,7 +145,8 @@ def _open(file: BinaryIO, path: Path) -> Pillow.Image:
 
 def _too_large(path: Path, found: str) -> DataError:
     limit = f"{MOST_PIXELS / 1e6:.0f} megapixels"
-    return DataError(f"{path}: an image may have at most {limit}, but the header states {found}; cut it into tiles")
+    message = f"{path}: an image may have at most {limit}, but the header states {found}; cut it into tiles"
+    return DataError(message, fault=Fault.IMAGE_TOO_LARGE)
 
 
 def _orientation(picture: Pillow.Image) -> int:

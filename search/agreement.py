@@ -1,6 +1,6 @@
 """One study, one specification: what a second launch may change, and what it must not."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from detector.config import ConfigError
@@ -12,8 +12,10 @@ from storage.studies import read_specification, replace_specification, save_spec
 CHANGEABLE = ("budget.trials", "workers")
 
 
-def agree(database: Database, specification: Specification) -> None:
+def agree(database: Database, specification: Specification, *, kept: Collection[str] = ()) -> None:
     """Make this the study's specification; one that is there may differ only in `CHANGEABLE`.
+
+    What is stored under the keys `kept` stays: they were worked out, and another machine may round otherwise.
 
     Raises:
         ConfigError: it differs in more; the message lists where, with both values.
@@ -21,6 +23,7 @@ def agree(database: Database, specification: Specification) -> None:
     wanted = specification_to_json(specification)
     save_specification(database, specification.name, wanted)
     stored = read_specification(database, specification.name) or wanted
+    wanted |= {key: stored[key] for key in kept if key in stored}
     changes = list(differences(stored, wanted))
     refused = [change for change in changes if not change.startswith(tuple(f"{key}: " for key in CHANGEABLE))]
     if refused:

@@ -14,6 +14,7 @@ import typer
 from detector.config import ConfigError
 
 if TYPE_CHECKING:
+    from search.doctor import Diagnosis
     from search.specification import Specification
     from storage.database import Database
 
@@ -79,6 +80,48 @@ def launch(
         }
         specification = _specification(study_file, data, first, options)
         raise typer.Exit(run(specification, folder=study_file.resolve().parent))
+
+
+@app.command()
+def doctor(
+    study_file: StudyFile = DEFAULT_STUDY_FILE,
+    data: Annotated[Path | None, typer.Option(help="A COCO or Pascal VOC folder, in place of a study file.")] = None,
+    canvas: Annotated[
+        str | None, typer.Option(metavar="HxW", help="Size of the images in training, in pixels: multiples of 32.")
+    ] = None,
+    pictures: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Also draw boxes and anchors: PNG files in this folder.")
+    ] = None,
+    write_space: Annotated[
+        bool, typer.Option("--write-space", help="Put the proposed anchor ranges into the study file.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
+) -> None:
+    """Say what is wrong with the data and how anchors fit it, before any training. Exit code 2 where it can't train."""
+    with _exit_codes():
+        from rich.console import Console
+
+        from search.doctor import examine, refused
+        from search.doctor_report import diagnosis_json, print_diagnosis
+        from search.first_launch import dataset_specification
+        from search.study_file import load_study_file, with_overrides
+
+        if data is not None and write_space:
+            raise ConfigError("--write-space changes a study file, but --data names none; `launch --data` writes one")
+        try:
+            specification = dataset_specification(data) if data is not None else load_study_file(study_file)
+            diagnosis = examine(with_overrides(specification, canvas=canvas))
+        except ConfigError as error:
+            diagnosis = refused(str(data or study_file), error)
+        if as_json:
+            typer.echo(diagnosis_json(diagnosis))
+        else:
+            print_diagnosis(diagnosis, Console())
+        if pictures is not None:
+            _draw(diagnosis, pictures)
+        if write_space:
+            _write_space(study_file, diagnosis)
+        raise typer.Exit(EXIT_USER_ERROR if diagnosis.has_errors else 0)
 
 
 @app.command()
@@ -198,6 +241,22 @@ def _specification(
             f"{' and '.join(useless)} must come with --data; for a study that is there, edit {study_file}"
         )
     return with_overrides(load_study_file(study_file), **options)
+
+
+def _draw(diagnosis: "Diagnosis", folder: Path) -> None:
+    from search.doctor_pictures import draw_diagnosis
+
+    files = draw_diagnosis(diagnosis, folder)
+    typer.echo("\n".join(f"drew {file}" for file in files) or "nothing to draw", err=True)
+
+
+def _write_space(study_file: Path, diagnosis: "Diagnosis") -> None:
+    from search.space_writing import write_space
+
+    if not diagnosis.space:
+        raise ConfigError(f"{study_file}: there is no space to propose; see the findings")
+    write_space(study_file, diagnosis.space)
+    typer.echo(f"wrote the proposed ranges to {study_file}", err=True)
 
 
 @contextmanager

@@ -7,7 +7,9 @@ from typing import Any
 
 from detector.config import ConfigError, require
 from detector.layout import find_sources
-from search.study_file import default_study_text
+from search.specification import Specification, specification_from
+from search.storage_url import default_storage
+from search.study_file import default_study_text, with_overrides
 
 LONG_SIDE_PX = 512  # of an automatic canvas
 LONG_SIDE_CPU_PX = 256  # a quarter of the work, where there is no accelerator
@@ -25,7 +27,7 @@ def write_study_file(file: Path, data: Path, *, name: str | None = None, **optio
     """
     find_sources(data)  # before anything is written
     folder = Path(os.path.relpath(data.resolve(), file.resolve().parent))
-    options.setdefault("long_side_px", LONG_SIDE_PX if any(map(Path.exists, ACCELERATORS)) else LONG_SIDE_CPU_PX)
+    options.setdefault("long_side_px", _long_side_px())
     text = default_study_text(folder, name or study_name(data), **options)
     try:
         with file.open("x", encoding="utf-8") as new:
@@ -36,6 +38,22 @@ def write_study_file(file: Path, data: Path, *, name: str | None = None, **optio
     except OSError as error:
         raise ConfigError(f"{file}: cannot be written ({error.strerror}); launch from a folder of your own") from None
     return True
+
+
+def dataset_specification(data: Path) -> Specification:
+    """What `launch --data` would begin on the folder; nothing is written, and the folder isn't looked at.
+
+    Raises:
+        ConfigError: the folder can't be named in a study file.
+    """
+    name = study_name(data)
+    document = {"name": name, "storage": default_storage(name), "data": {"folder": str(data.resolve())}}
+    specification = specification_from(document, f"a study on {data}")
+    return with_overrides(specification, long_side_px=_long_side_px())
+
+
+def _long_side_px() -> int:
+    return LONG_SIDE_PX if any(map(Path.exists, ACCELERATORS)) else LONG_SIDE_CPU_PX
 
 
 def study_name(data: Path) -> str:

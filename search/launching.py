@@ -2,12 +2,14 @@
 
 import contextlib
 import threading
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import optuna
 from rich.console import Console
 
-from detector.config import ConfigError
+from detector.config import Anchors, ConfigError
 from search.agreement import agree
 from search.crew import Crew, Departure
 from search.plan import sources_of
@@ -17,9 +19,13 @@ from search.specification import Specification, resolved
 from search.stopping import stop_signals
 from search.worker import DONE, TRY_LATER
 from search.worker_process import USER_MUST_ACT
+from spaces.anchor_fit import HALF_IOU, best_ious
 from storage.database import Database
 from storage.errors import StorageUnavailable
 from storage.studies import create_or_load_study
+
+if TYPE_CHECKING:
+    from detector.dataset import Dataset
 
 TICK_S = 1.0
 
@@ -38,10 +44,11 @@ def launch(
     """
     console = console or Console()
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # it would write between our lines
+    kept = ("derived",) if specification.derived is None else ()
     specification = settle(specification, console)
     with Database.open(specification.storage) as database:
         create_or_load_study(database, specification.name)
-        agree(database, specification)
+        agree(database, specification, kept=kept)
         before = _snapshot(database, specification)
         console.print(_opening(before, database, specification), highlight=False, soft_wrap=True)
         if before.finished >= specification.budget.trials:
@@ -79,7 +86,29 @@ def settle(specification: Specification, console: Console) -> Specification:
                 soft_wrap=True,
             )
     sizes_px = [(image.height_px, image.width_px) for image in training_set.images]
-    return resolved(specification, training_images=len(training_set.images), sizes_px=sizes_px)
+    settled = resolved(specification, training_images=len(training_set.images), sizes_px=sizes_px)
+    return _with_derived(settled, training_set, console)
+
+
+def _with_derived(specification: Specification, training_set: "Dataset", console: Console) -> Specification:
+    """The specification with anchors derived from the boxes for trial 1, unless the user decided on that."""
+    from search.anchor_advice import canvas_boxes, derived_anchors
+
+    canvas = specification.detector.canvas
+    if specification.derived is not None or specification.budget.trials < 2 or canvas is None:
+        return specification
+    boxes = canvas_boxes(training_set, canvas)
+    derived = derived_anchors(boxes, specification.space, seed=specification.sampler.seed)
+    if derived is None:
+        return specification
+    shares = [(best_ious(boxes.boxes, anchors, canvas) >= HALF_IOU).mean() for anchors in (derived.anchors, Anchors())]
+    console.print(
+        f"trial 1 tries anchors derived from the boxes: {derived.anchors.per_cell} a cell, of which one overlaps "
+        f"{shares[0]:.0%} of the boxes by half or more (Detectron2's {Anchors().per_cell}: {shares[1]:.0%})",
+        highlight=False,
+        soft_wrap=True,
+    )
+    return replace(specification, derived=derived.values)
 
 
 def _run(

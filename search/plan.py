@@ -1,5 +1,6 @@
 """What a worker must know of a study: the specification, worked out and checked once."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from search.pruning import make_pruner
 from search.samplers import make_sampler
 from search.specification import Specification
 from spaces.faster_rcnn import Space
+from spaces.parameters import Value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +33,7 @@ class Plan:
     startup_trials: int = 10
     pruner: str = "halving"
     reduction_factor: int = 3
+    derived: Mapping[str, Value] | None = None  # what trial 1 has in place of the reference's values
 
     @classmethod
     def of(cls, specification: Specification, folder: Path) -> "Plan":
@@ -64,7 +67,15 @@ class Plan:
             startup_trials=specification.sampler.startup_trials,
             pruner=specification.pruner.name,
             reduction_factor=specification.pruner.reduction_factor,
+            derived=specification.derived,
         )
+
+    @property
+    def first_points(self) -> tuple[dict[str, Value], ...]:
+        """What the first trials try before the sampler proposes: the reference, then what the data suggests."""
+        reference = self.space.reference()
+        derived = self.space.nearest(self.derived or {})
+        return (reference,) if derived == reference else (reference, derived)
 
     @property
     def budget_images(self) -> int:

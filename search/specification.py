@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, PlainSerializer, PlainValidator, TypeAdapter
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainSerializer, PlainValidator, TypeAdapter
 
 from detector.config import Canvas, ConfigError, Detector, Precision, require
 from search.budget import Budget, automatic_images
@@ -19,6 +19,7 @@ from search.fields import STRICT, Auto, Positive, absolute_path
 from search.problems import validate
 from search.storage_url import absolute_storage, check_storage
 from spaces.faster_rcnn import Space
+from spaces.parameters import Value
 from spaces.section import parse as parse_space
 from spaces.section import write as write_space
 
@@ -58,6 +59,17 @@ AutoCanvas = Annotated[
 Weights = Annotated[str, AfterValidator(_check_weights)]
 Storage = Annotated[str, AfterValidator(check_storage)]
 SpaceSection = Annotated[Space, PlainValidator(lambda value: _parse_space(value)), PlainSerializer(write_space)]
+
+
+def _parse_derived(value: object) -> object:
+    return None if value == "auto" else {} if value == "none" else value
+
+
+def _write_derived(values: dict[str, Value] | None) -> Any:
+    return "auto" if values is None else values or "none"
+
+
+Derived = Annotated[dict[str, Value] | None, BeforeValidator(_parse_derived), PlainSerializer(_write_derived)]
 
 
 def _parse_space(value: object) -> Space:
@@ -139,6 +151,7 @@ class Specification:
     data: Data
     detector: DetectorSection = field(default_factory=DetectorSection)
     space: SpaceSection = field(default_factory=Space.default)
+    derived: Derived = None  # what trial 1 has in place of the reference's values; empty: no such trial
     budget: Budget = field(default_factory=Budget)
     sampler: Sampler = field(default_factory=Sampler)
     pruner: Pruner = field(default_factory=Pruner)
@@ -147,6 +160,7 @@ class Specification:
     def __post_init__(self) -> None:
         if self.budget.images is not None:
             self.budget.rung_images(self.pruner.reduction_factor)
+        self._check_derived()
         micro_batch = self.detector.micro_batch
         if micro_batch is not None:
             bad = [size for size in self.space.batch_sizes() if size % micro_batch]
@@ -155,6 +169,13 @@ class Specification:
                 f"detector.micro_batch must divide every space.batch_size, but {micro_batch} does not divide {bad}; "
                 f"{self.space.micro_batch()} would",
             )
+
+    def _check_derived(self) -> None:
+        for name, value in (self.derived or {}).items():
+            parameter = self.space.parameters.get(name)
+            if parameter is None:
+                raise ConfigError(f"derived.{name} is no parameter of this space; remove it")
+            require(parameter.contains(value), f"derived.{name} must be in {parameter}, but is {value!r}")
 
     def absolute(self, folder: Path) -> "Specification":
         """The same with relative paths, in data, weights and storage, taken from the folder."""

@@ -26,6 +26,7 @@ COMMENTS: dict[str, str] = {
     "detector.micro_batch": "auto: the greatest divisor of all batch sizes up to 8",
     "detector.proposals": "per image; auto: by canvas, at most 1000",
     "detector.roi_samples": "per image; auto: by canvas, at most 512",
+    "derived": "what trial 1 tries instead of trial 0's; auto: anchors that fit the boxes; none: no such trial",
     "budget.trials": "in the study, over all launches",
     "budget.images": "seen by a full trial; auto: 12 epochs, but 960 to 24000",
     "budget.rungs": "[images, …] after which trials are compared, or how many; auto: by reduction_factor",
@@ -58,7 +59,7 @@ def study_text(specification: Specification) -> str:
             continue
         if key == "space":
             lines += ["", "space:", *_space_lines(value)]
-        elif isinstance(value, dict):
+        elif isinstance(value, dict) and key != "derived":
             lines += ["", f"{key}:", *_section_lines(key, value)]
         else:
             lines += [_line(key, value, COMMENTS.get(key, ""))]
@@ -70,11 +71,15 @@ def _section_lines(section: str, document: dict[str, Any]) -> list[str]:
     return [f"  {_line(key, value, COMMENTS.get(f'{section}.{key}', ''))}" for key, value in shown.items()]
 
 
+def parameter_line(name: str, entry: object) -> str:
+    """The line of one parameter in the space section, with its comment."""
+    return f"  {_line(name, entry, DEFINITIONS[name].about if name in DEFINITIONS else '')}"
+
+
 def _space_lines(document: dict[str, Any]) -> list[str]:
     """One line for each parameter; those absent from the space follow as comments."""
     lines = list(_SPACE_HEAD)
-    for name, entry in document.items():
-        lines.append(f"  {_line(name, entry, DEFINITIONS[name].about if name in DEFINITIONS else '')}")
+    lines += [parameter_line(name, entry) for name, entry in document.items()]
     for name, definition in DEFINITIONS.items():
         if definition.optional and name not in document:
             lines.append(f"  # {_line(name, definition.reference, definition.about)}")

@@ -133,10 +133,10 @@ class Worker:
                 trials = self._study.get_trials(deepcopy=False)
                 if sum(trial.state in BEGUN for trial in trials) >= self._plan.trials:
                     return None
-                if not trials:
-                    self._study.enqueue_trial(self._plan.space.reference())
-                self._leases.check_turn(turn)
                 number = next((t.number for t in trials if t.state is TrialState.WAITING), len(trials))
+                if number == len(trials) < len(self._plan.first_points):
+                    self._study.enqueue_trial(self._plan.first_points[number])
+                self._leases.check_turn(turn)
                 self._study.sampler = self._plan.make_sampler(number)
                 trial = self._study.ask()
             return self._take(trial)

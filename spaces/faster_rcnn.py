@@ -160,6 +160,15 @@ def anchor_ratios(centre: float, spread: float, count: int) -> tuple[float, ...]
     return tuple(centre * spread ** (2 * j / (count - 1) - 1) for j in range(count))
 
 
+def anchors_of(point: Mapping[str, Value]) -> Anchors:
+    """The anchors of a point of the space; parameters that are inactive at it may be absent."""
+    scales, ratios = int(point["anchor_scales"]), int(point["anchor_ratios"])
+    return Anchors(
+        sizes_px=anchor_sizes_px(float(point["anchor_base"]), scales, float(point.get("anchor_octave_span", 0))),
+        ratios=anchor_ratios(float(point["anchor_ratio_centre"]), float(point.get("anchor_ratio_spread", 1)), ratios),
+    )
+
+
 def decay_boundaries(warmup_fraction: float, decays: int, first: float, gap: float) -> tuple[float, ...]:
     """Fractions of the budget, ascending, between warm-up and the end.
 
@@ -181,7 +190,7 @@ def _hyperparameters(point: Mapping[str, Value], anchors: Anchors | None) -> Hyp
     same = ("rpn_lr_factor", "momentum", "weight_decay", "warmup_fraction", "clip_norm")
     numbers = {name: float(point[name]) for name in (*same, *_THRESHOLDS) if name in point}
     return Hyperparameters(
-        anchors=anchors or _anchors(point),
+        anchors=anchors or anchors_of(point),
         optimizer=optimizer,
         lr_per_16=float(point[lr_name]),
         decay_boundaries=decay_boundaries(
@@ -194,14 +203,6 @@ def _hyperparameters(point: Mapping[str, Value], anchors: Anchors | None) -> Hyp
         batch_size=int(point["batch_size"]),
         augmentation=_augmentation(point),
         **numbers,  # type: ignore[arg-type]  # every name in it is a number of Hyperparameters
-    )
-
-
-def _anchors(point: Mapping[str, Value]) -> Anchors:
-    scales, ratios = int(point["anchor_scales"]), int(point["anchor_ratios"])
-    return Anchors(
-        sizes_px=anchor_sizes_px(float(point["anchor_base"]), scales, float(point.get("anchor_octave_span", 0))),
-        ratios=anchor_ratios(float(point["anchor_ratio_centre"]), float(point.get("anchor_ratio_spread", 1)), ratios),
     )
 
 

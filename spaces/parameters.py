@@ -154,6 +154,16 @@ def nearest(parameter: Parameter, value: Value) -> Value:
             assert_never(parameter)
 
 
+def at_share(parameter: Parameter, share: float) -> Value:
+    """The value that lies at a share of the way from the lowest (0) to the highest (1), as the parameter counts it."""
+    if isinstance(parameter, Real):
+        if parameter.log:
+            return min(max(parameter.low * (parameter.high / parameter.low) ** share, parameter.low), parameter.high)
+        return parameter.low + share * (parameter.high - parameter.low)
+    values = values_of(parameter)
+    return values[min(int(share * len(values)), len(values) - 1)]
+
+
 def values_of(parameter: Whole | Choice | Fixed) -> tuple[Value, ...]:
     """Every value that the parameter can take, in order."""
     match parameter:

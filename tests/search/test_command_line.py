@@ -59,7 +59,7 @@ def in_process(*arguments: object, cwd: Path, **environment: str) -> subprocess.
     )
 
 
-@pytest.mark.parametrize("command", ["launch", "status", "export", "train", "dashboard", "sample-data"])
+@pytest.mark.parametrize("command", ["launch", "status", "export", "train", "dashboard", "sample-data", "doctor"])
 def test_every_command_has_help(run: Callable[..., Run], command: str) -> None:
     helped = run(command, "--help")
     assert helped.code == 0

@@ -17,12 +17,19 @@ from rich.console import Console
 
 from detector.config import ConfigError
 from detector.sample_data import write_sample
+from search.agreement import agree
 from search.launching import launch, settle
 from search.outcomes import Outcome
-from search.specification import Specification, specification_from, specification_to_json
+from search.plan import Plan
+from search.specification import (
+    Specification,
+    specification_from,
+    specification_from_json,
+    specification_to_json,
+)
 from storage.database import Database
 from storage.outcomes import read_outcomes
-from storage.studies import load_study, read_specification, study_names
+from storage.studies import create_or_load_study, load_study, read_specification, study_names
 from storage.workers import read_workers
 
 PROGRAM = """
@@ -237,3 +244,50 @@ def test_canvas_budget_and_split_come_from_the_data_before_any_trial(tmp_path, c
         file.write_text(file.read_text().replace('"bbox": [', '"bbox": [1e9, ', 1))
     with pytest.raises(ConfigError):
         settle(settled, console)
+
+
+def sample_document(tmp_path, **sections):
+    folder = tmp_path / "sample"
+    write_sample(folder, train=20, validation=8)
+    storage = f"sqlite:///{tmp_path / 'study.db'}"
+    return {"name": "sample", "storage": storage, "data": {"folder": str(folder)}, **sections}
+
+
+NARROW = {"anchor_scales": 1, "anchor_ratios": 1}
+
+
+def test_trial_1_gets_anchors_derived_from_the_boxes_before_any_trial(tmp_path, console):
+    settled = settle(specification_from(sample_document(tmp_path, space=NARROW), "this test"), console)
+    assert set(settled.derived) == {"anchor_base", "anchor_ratio_centre"}
+    first, second = Plan.of(settled, tmp_path).first_points
+    assert first["anchor_base"] == 8.0
+    assert second == first | settled.derived
+    assert "trial 1 tries anchors derived from the boxes: 1 a cell" in text_of(console)
+    assert settle(settled, console) == settled  # the workers' and every later launch's
+
+
+@pytest.mark.parametrize(
+    ("sections", "derived"),
+    [
+        pytest.param({"derived": "none"}, {}, id="the user wants none"),
+        pytest.param({"derived": {"anchor_base": 4.0}}, {"anchor_base": 4.0}, id="the user knows better"),
+        pytest.param({"budget": {"trials": 1}}, None, id="there is no trial 1"),
+        pytest.param({"space": {"anchors": {"sizes_px": [32], "ratios": [1]}}}, None, id="the anchors are given"),
+    ],
+)
+def test_nothing_is_derived_where_the_user_decided(tmp_path, console, sections, derived):
+    document = sample_document(tmp_path, **({"space": NARROW} | sections))
+    assert settle(specification_from(document, "this test"), console).derived == derived
+
+
+def test_what_was_derived_once_stays_although_another_machine_rounds_otherwise(tmp_path, console):
+    settled = settle(specification_from(sample_document(tmp_path, space=NARROW), "this test"), console)
+    other = replace(settled, derived={**settled.derived, "anchor_base": settled.derived["anchor_base"] + 1e-12})
+    with Database.open(settled.storage) as database:
+        create_or_load_study(database, settled.name)
+        agree(database, settled)
+        agree(database, other, kept=("derived",))
+        stored = read_specification(database, settled.name)
+        with pytest.raises(ConfigError, match="derived"):
+            agree(database, other)  # where a user wrote it, it is a change like any other
+    assert specification_from_json(stored, storage=settled.storage) == settled

@@ -244,3 +244,25 @@ def test_rungs_always_increase_to_the_budget(images, factor):
 def test_the_format_of_a_split_follows_from_its_annotations():
     assert Split(images=Path("a"), annotations=Path("b.JSON")).source().format is DataFormat.COCO
     assert Split(images=Path("a"), annotations=Path("b")).source().format is DataFormat.VOC
+
+
+@pytest.mark.parametrize(
+    ("line", "derived"),
+    [("", None), ("derived: auto", None), ("derived: none", {}), ("derived: {anchor_base: 4}", {"anchor_base": 4})],
+)
+def test_what_trial_1_has_may_be_left_to_the_data_or_given(load, line, derived):
+    specification = load(f"data: {{folder: cells}}\n{line}\n")
+    assert specification.derived == derived
+    assert load(study_text(specification)) == specification
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("derived: {anchor_bass: 4}", "derived.anchor_bass is no parameter"),
+        ("derived: {anchor_base: 40}", "derived.anchor_base must be in"),
+    ],
+)
+def test_what_trial_1_has_must_lie_in_the_space(load, line, message):
+    with pytest.raises(StudyFileError, match=message):
+        load(f"data: {{folder: cells}}\n{line}\n")

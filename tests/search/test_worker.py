@@ -284,3 +284,20 @@ def test_a_finished_study_starts_no_trainer(database, plan):
         log.unlink()
     assert work(database, replace(plan, trials=2)) == DONE
     assert list((plan.folder / "logs").iterdir()) == []
+
+
+def test_trial_1_tries_what_was_derived_from_the_data_and_the_sampler_proposes_the_rest(database, plan):
+    derived = {"anchor_base": 3.0, "anchor_scales": 2, "anchor_octave_span": 0.75, "anchor_ratios": 1}
+    plan = replace(plan, derived=derived)
+    for trials in (1, 3):  # in two launches: what a first one did not come to, the next one does
+        assert work(database, replace(plan, trials=trials)) == DONE
+    reference, second, third = (trial.params for trial in trials_of(database, plan))
+    assert reference == plan.space.reference()
+    dropped = {"anchor_ratio_spread"}  # of a single ratio
+    assert second == {name: v for name, v in reference.items() if name not in dropped} | derived
+    assert third["lr_per_16"] != reference["lr_per_16"]
+
+
+def test_data_that_suggests_the_reference_itself_does_not_cost_a_second_trial(plan):
+    assert len(replace(plan, derived={"anchor_base": 8.0}).first_points) == 1
+    assert len(replace(plan, derived={}).first_points) == 1

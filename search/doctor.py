@@ -1,0 +1,113 @@
+"""Examines a study's data before any GPU time: what is wrong with it, how anchors fit, what follows for the space.
+
+Seconds, and no Keras. What `launch` would refuse is a finding of severity error here, all of it at once.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from detector.annotation import DataError
+from detector.config import Canvas, ConfigError, StepShape
+from detector.dataset import Dataset, most_boxes
+from detector.survey import Survey, survey_pair
+from search.anchor_advice import AnchorAdvice, advise, anchor_findings, canvas_boxes, proposed_space
+from search.box_findings import box_findings, canvas_findings
+from search.canvas import canvas_for
+from search.file_findings import defect_findings, file_findings
+from search.finding import Finding, Severity, worst_first
+from search.plan import sources_of
+from search.space_findings import space_findings
+from search.specification import Specification
+from spaces.parameters import Parameter
+from spaces.section import write_parameter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Diagnosis:
+    """What the doctor found. Without usable data there are findings only."""
+
+    study: str
+    findings: tuple[Finding, ...]  # worst first
+    train: Dataset | None = None
+    validation: Dataset | None = None
+    held_out: bool = False  # validation was split off the training data
+    canvas: Canvas | None = None
+    anchors: AnchorAdvice | None = None
+    space: dict[str, Parameter] | None = None  # proposed ranges of the anchor parameters
+
+    @property
+    def has_errors(self) -> bool:
+        return any(finding.severity is Severity.ERROR for finding in self.findings)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, for programs."""
+        return {
+            "study": self.study,
+            "data": {
+                name: dataset and {"images": len(dataset.images), "boxes": boxes_of(dataset)}
+                for name, dataset in (("training", self.train), ("validation", self.validation))
+            },
+            "classes": list(self.train.classes) if self.train else [],
+            "canvas": str(self.canvas) if self.canvas else None,
+            "findings": [finding.to_json() for finding in self.findings],
+            "anchors": {name: f.to_json() for name, f in self.anchors.fitted.items()} if self.anchors else {},
+            "space": {name: write_parameter(parameter) for name, parameter in (self.space or {}).items()},
+        }
+
+
+def examine(specification: Specification) -> Diagnosis:
+    """The diagnosis of a study's data. Trouble is a finding, not an exception."""
+    try:
+        train, validation = sources_of(specification.data)
+    except DataError as error:
+        return refused(specification.name, error, name="no-dataset")
+    share, seed = specification.data.validation_share, specification.sampler.seed
+    survey = survey_pair(train, validation, share=share, seed=seed)
+    canvas = _canvas(specification, survey)
+    findings = [*defect_findings(survey.defects), *file_findings(survey, canvas)]
+    if survey.train is None or survey.validation is None or canvas is None:
+        return Diagnosis(study=specification.name, findings=worst_first(findings))
+    findings += box_findings(survey.train, survey.validation)
+    findings += space_findings(specification, training_images=len(survey.train.images))
+    shape = _shape(specification, survey.train, canvas)
+    findings += canvas_findings(survey.train, survey.validation, canvas, shape)
+    advice = advise(canvas_boxes(survey.train, canvas), specification.space, seed=seed)
+    findings += anchor_findings(advice)
+    return Diagnosis(
+        study=specification.name,
+        findings=worst_first(findings),
+        train=survey.train,
+        validation=survey.validation,
+        held_out=survey.held_out,
+        canvas=canvas,
+        anchors=advice,
+        space=proposed_space(advice, specification.space),
+    )
+
+
+def refused(study: str, error: ConfigError, *, name: str = "study-file") -> Diagnosis:
+    """The diagnosis where nothing can be read at all."""
+    finding = Finding(name=name, severity=Severity.ERROR, message=str(error), advice="correct what the message names")
+    return Diagnosis(study=study, findings=(finding,))
+
+
+def boxes_of(dataset: Dataset) -> int:
+    """How many boxes there are to train on."""
+    return sum(len(image.training_boxes) for image in dataset.images)
+
+
+def _canvas(specification: Specification, survey: Survey) -> Canvas | None:
+    if specification.detector.canvas is not None or survey.train is None:
+        return specification.detector.canvas
+    sizes_px = [(image.height_px, image.width_px) for image in survey.train.images]
+    return canvas_for(sizes_px, specification.detector.long_side_px)
+
+
+def _shape(specification: Specification, train: Dataset, canvas: Canvas) -> StepShape:
+    return StepShape.for_detector(
+        replace(specification.detector, canvas=canvas).detector(),
+        anchors_per_cell=specification.space.anchors_per_cell(),
+        boxes_per_image=most_boxes(train),
+        classes=len(train.classes),
+        micro_batch=specification.micro_batch,
+    )

@@ -1,0 +1,187 @@
+"""Findings about files: what can't be used, odd pixels, the same picture twice, pictures of both splits."""
+
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from detector.annotation import DataError, Defect, Fault
+from detector.config import Canvas
+from detector.dataset import CheckedImage, Dataset, Image
+from detector.image_cache import letterbox
+from detector.image_file import read_rgb
+from detector.survey import Survey
+from search.finding import Finding, Severity, about, examples
+
+MOST_DECODED = 300  # pictures whose pixels are looked at, spread evenly; a few seconds
+BLANK_LEVELS = 2.0  # standard deviation, of 255, below which a picture shows nothing
+
+ADVICE = {
+    Fault.ANNOTATION_FILE: "correct or export the annotation file again",
+    Fault.UNKNOWN_CATEGORY: "map every category_id to an entry of `categories`; they need not be contiguous",
+    Fault.CLASS_MISMATCH: "use the same class names in training and validation data",
+    Fault.COORDINATE_ORDER: "convert the boxes to what the format asks for",
+    Fault.IMAGE_PATH: "name images relative to the image folder, and keep them inside of it",
+    Fault.IMAGE_MISSING: "add the files, or remove their annotations",
+    Fault.IMAGE_UNREADABLE: "replace the files, or remove them with their annotations",
+    Fault.IMAGE_TOO_LARGE: "cut the images into tiles",
+    Fault.IMAGE_SIZE: "annotate the images as they are, or restore those that were annotated; boxes are misplaced",
+    Fault.EXIF_ROTATION: "turn the pixels and remove the EXIF orientation, or annotate the upright pictures",
+    Fault.LISTED_TWICE: "merge the two entries of the same file",
+    Fault.LEAKAGE: "remove the images from one of the splits",
+    Fault.NO_BOXES: "annotate objects, or look why every box was dropped",
+    Fault.UNUSABLE: "follow the message",
+}
+
+
+def defect_findings(defects: Sequence[Defect]) -> Iterator[Finding]:
+    """One error for each kind of defect; `launch` would refuse the data."""
+    by_fault: dict[Fault, list[Defect]] = defaultdict(list)
+    for defect in defects:
+        by_fault[defect.fault].append(defect)
+    for fault, found in by_fault.items():
+        yield about(
+            (defect.file for defect in found),
+            name=fault.value,
+            severity=Severity.ERROR,
+            message=found[0].message if len(found) == 1 else f"{len(found)} times; the first: {found[0].message}",
+            advice=ADVICE[fault],
+        )
+
+
+def file_findings(survey: Survey, canvas: Canvas | None) -> Iterator[Finding]:
+    """What headers, contents and, on a canvas, some of the pixels show."""
+    checked = [image for part in survey.surveys for image in part.checked]
+    yield from _stored_forms(checked)
+    yield from _turned(checked)
+    yield from _copies(survey)
+    if canvas is not None:
+        yield from _pixels(
+            [image for part in (survey.train, survey.validation) if part for image in part.images], canvas
+        )
+
+
+def _stored_forms(checked: Sequence[CheckedImage]) -> Iterator[Finding]:
+    deep = [image for image in checked if image.header.mode.startswith(("I", "F"))]
+    if deep:
+        yield about(
+            (image.entry.file_name for image in deep),
+            name="deep-pixels",
+            severity=Severity.WARNING,
+            message=f"{len(deep)} of {len(checked)} images have more than 8 bits, and each is scaled by its brightest",
+            advice="convert them to 8 bits yourself, all by the same rule, so that brightness means the same in each",
+        )
+    clear = [image for image in checked if image.header.mode in {"LA", "La", "PA", "RGBA", "RGBa"}]
+    if clear:
+        yield about(
+            (image.entry.file_name for image in clear),
+            name="transparent-images",
+            severity=Severity.NOTE,
+            message=f"{len(clear)} of {len(checked)} images have an alpha channel; it is laid over a neutral colour",
+            advice="nothing, if the transparent parts hold no object",
+        )
+    grey = [image for image in checked if image.header.mode in {"1", "L", "LA", "La"}]
+    if grey:
+        mixed = len(grey) < len(checked)
+        yield about(
+            (image.entry.file_name for image in grey),
+            name="mixed-colour" if mixed else "grey-images",
+            severity=Severity.WARNING if mixed else Severity.NOTE,
+            message=f"{len(grey)} of {len(checked)} images are grey; they become RGB with three equal channels",
+            advice="look whether grey and colour come with different classes: the detector would learn that instead"
+            if mixed
+            else "fix augmentation_hue and augmentation_saturation at 0: without colour they do nothing",
+        )
+
+
+def _turned(checked: Sequence[CheckedImage]) -> Iterator[Finding]:
+    turned = [image for image in checked if image.header.rotated]
+    unstated = [image for image in turned if image.entry.width_px is None or image.entry.height_px is None]
+    if unstated:
+        yield about(
+            (image.entry.file_name for image in unstated),
+            name="exif-unstated",
+            severity=Severity.WARNING,
+            message=f"EXIF turns {len(unstated)} images whose annotations state no size: their boxes may lie unturned",
+            advice="look at one of them with `--pictures`; state width and height in the annotations",
+        )
+    if len(turned) > len(unstated):
+        yield about(
+            (image.entry.file_name for image in turned),
+            name="exif-turned",
+            severity=Severity.NOTE,
+            message=f"EXIF turns {len(turned)} images; they are read upright, as which their annotations fit",
+            advice="nothing here; tools that ignore EXIF would misplace these boxes",
+        )
+
+
+def _copies(survey: Survey) -> Iterator[Finding]:
+    """The same content under two names, within a split and across the two."""
+    for name, dataset in (("training", survey.train), ("validation", survey.validation)):
+        groups = _by_content(dataset)
+        copies = [images for images in groups.values() if len(images) > 1]
+        if copies:
+            yield Finding(
+                name="duplicate-images",
+                severity=Severity.WARNING,
+                message=f"{len(copies)} {name} images are there more than once, byte for byte, under different names",
+                advice="keep one of each; copies weigh more in training and in AP",
+                count=sum(len(images) - 1 for images in copies),
+                examples=examples(" = ".join(image.name for image in images[:3]) for images in copies),
+            )
+    train, validation = _by_content(survey.train), _by_content(survey.validation)
+    refused = any(defect.fault is Fault.LEAKAGE for defect in survey.defects)
+    shared = [(train[digest][0], validation[digest][0]) for digest in validation if digest in train]
+    if shared and not refused:
+        yield about(
+            (f"{one.name} = {other.name}" for one, other in shared),
+            name="train-validation-copies",
+            severity=Severity.WARNING,
+            message=f"{len(shared)} validation images are also training images, byte for byte, under another name",
+            advice="remove them from one of the splits: AP on them is too good",
+        )
+
+
+def _by_content(dataset: Dataset | None) -> dict[str, list[Image]]:
+    groups: dict[str, list[Image]] = defaultdict(list)
+    for image in dataset.images if dataset else ():
+        groups[image.digest].append(image)
+    return groups
+
+
+def _pixels(images: Sequence[Image], canvas: Canvas) -> Iterator[Finding]:
+    """Decodes some of the images at the canvas's scale."""
+    chosen = [images[i] for i in np.unique(np.linspace(0, len(images) - 1, MOST_DECODED).astype(int))] if images else []
+
+    def contrast(image: Image) -> float | str:
+        _, extent = letterbox(image, canvas)
+        height_px, width_px = (max(1, round(side)) for side in extent)
+        try:
+            return float(read_rgb(image.path, height_px=height_px, width_px=width_px).std())
+        except DataError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        seen = list(zip(chosen, pool.map(contrast, chosen), strict=True))
+    broken = [(image, result) for image, result in seen if isinstance(result, str)]
+    of = f"of the {len(seen)} images that were decoded" if len(seen) < len(images) else f"of {len(seen)} images"
+    if broken:
+        yield about(
+            (image.name for image, _ in broken),
+            name=Fault.IMAGE_UNREADABLE.value,
+            severity=Severity.ERROR,
+            message=f"{len(broken)} {of} are truncated or corrupt; the first: {broken[0][1]}",
+            advice=ADVICE[Fault.IMAGE_UNREADABLE],
+        )
+    blank = [image for image, result in seen if isinstance(result, float) and result < BLANK_LEVELS]
+    if blank:
+        boxed = sum(1 for image in blank if len(image.boxes))
+        yield about(
+            (image.name for image in blank),
+            name="blank-images",
+            severity=Severity.WARNING if boxed else Severity.NOTE,
+            message=f"{len(blank)} {of} are of one colour; {boxed} of those have boxes",
+            advice="remove them, or look why their pixels are lost",
+        )

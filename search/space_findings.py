@@ -1,0 +1,70 @@
+"""Findings about the study's own numbers: what it would search in vain, whatever the data."""
+
+from collections.abc import Iterator
+
+from search.budget import automatic_images
+from search.finding import Finding, Severity
+from search.specification import Specification
+from spaces.catalogue import DEFINITIONS
+from spaces.faster_rcnn import Space
+from spaces.parameters import Choice, Fixed, Parameter, Real
+
+RISKY, HOPELESS = 4.0, 16.0  # times Detectron2's learning rate at the same batch size (F4)
+LR = "lr_per_16"
+
+
+def space_findings(specification: Specification, *, training_images: int) -> Iterator[Finding]:
+    """Learning rates that diverge, batches larger than the data, budgets below an epoch."""
+    yield from _learning_rates(specification.space)
+    largest = max(specification.space.batch_sizes())
+    if largest > training_images:
+        yield Finding(
+            name="batch-above-data",
+            severity=Severity.WARNING,
+            message=f"a batch of {largest} shows some of the {training_images} training images twice in one update",
+            advice=f"leave batch sizes above {training_images} out of space.batch_size",
+        )
+    images = specification.budget.images or automatic_images(training_images)
+    if images < training_images:
+        yield Finding(
+            name="budget-below-an-epoch",
+            severity=Severity.WARNING,
+            message=f"a full trial sees {images} images, but there are {training_images} to train on",
+            advice=f"set budget.images to {training_images} or more, or to auto",
+        )
+
+
+def _learning_rates(space: Space) -> Iterator[Finding]:
+    """Detectron2's is scaled linearly with the batch, and so is the space's: the factor holds for every batch size."""
+    if LR not in space.parameters or not space.parameters["optimizer"].contains("sgd"):
+        return
+    reference = float(DEFINITIONS[LR].reference)
+    low, high = _bounds(space.parameters[LR])
+    if low > HOPELESS * reference:
+        yield Finding(
+            name="learning-rate-hopeless",
+            severity=Severity.ERROR,
+            message=f"every learning rate of the space ({LR} from {low:g}) is above {HOPELESS:g} × Detectron2's",
+            advice=f"lower space.{LR}: {reference:g} is the reference at batch size 16, and is scaled to others",
+        )
+    elif high > HOPELESS * reference or low > RISKY * reference:
+        yield Finding(
+            name="learning-rate-high",
+            severity=Severity.WARNING,
+            message=f"{LR} reaches from {low:g} to {high:g}; above {HOPELESS * reference:g} training diverges, "
+            f"above {RISKY * reference:g} it often does",
+            advice=f"lower space.{LR}, or accept that many trials end within steps",
+        )
+
+
+def _bounds(parameter: Parameter) -> tuple[float, float]:
+    match parameter:
+        case Fixed(value=value):
+            return float(value), float(value)
+        case Choice(values=values):
+            numbers = [float(value) for value in values]
+            return min(numbers), max(numbers)
+        case Real():
+            return parameter.low, parameter.high
+        case _:
+            return float(parameter.low), float(parameter.high)

@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from detector.config import Canvas
+from search.anchor_advice import AROUND, _around, advise, anchor_findings, proposed_space
+from spaces.anchor_fit import CanvasBoxes
+from spaces.faster_rcnn import Space
+from spaces.parameters import Choice, Fixed, Real, Whole
+from spaces.section import parse, write_parameter
+
+NARROW = {"anchor_scales": [1, 2], "anchor_ratios": 1}
+
+
+def squares(size_px, *, count=40, canvas=256, seed=0):
+    random = np.random.default_rng(seed)
+    low = random.random((count, 2)) * (canvas - size_px)
+    return CanvasBoxes(
+        canvas=Canvas(height_px=canvas, width_px=canvas),
+        boxes=np.concatenate([low, low + size_px], axis=1),
+        labels=np.zeros(count, np.int64),
+        images=np.arange(count),
+        image_count=count,
+        classes=("a",),
+    )
+
+
+def found(boxes, space):
+    return {finding.name: finding for finding in anchor_findings(advise(boxes, space, seed=0))}
+
+
+@settings(max_examples=12, deadline=None)
+@given(size_px=st.floats(6, 200), seed=st.integers(0, 2**16))
+def test_the_proposed_space_is_valid_and_holds_the_derived_anchors(size_px, seed):
+    space = parse(NARROW)
+    advice = advise(squares(size_px), space, seed=seed)
+    section = {name: write_parameter(parameter) for name, parameter in proposed_space(advice, space).items()}
+    narrowed = parse(section, space)
+    for name, value in advice.best.values.items():
+        assert narrowed.parameters[name].contains(value)
+    base, derived = narrowed.parameters["anchor_base"], advice.best.values["anchor_base"]
+    assert base.low == pytest.approx(min(derived / AROUND, 8.0), rel=0.01)  # 8 is Detectron2's
+    assert base.high == pytest.approx(max(derived * AROUND, 8.0), rel=0.01)
+    assert narrowed.reference() == space.reference()  # trial 0 stays what it was
+    assert narrowed.parameters["anchor_ratios"] == Fixed(value=1)  # the user's, and so it stays
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "own", "expected"),
+    [
+        pytest.param("anchor_scales", 1, Whole(low=1, high=3), Whole(low=1, high=2), id="never none"),
+        pytest.param("anchor_scales", 6, Whole(low=1, high=6), Whole(low=1, high=6), id="never beyond the limit"),
+        pytest.param("anchor_scales", 3, Whole(low=2, high=4), Whole(low=2, high=4), id="without the reference"),
+        pytest.param("anchor_ratios", 5, Whole(low=1, high=5, step=2), Whole(low=3, high=7, step=2), id="odd numbers"),
+        pytest.param("anchor_ratios", 4, Choice(values=(2, 3, 4)), Whole(low=2, high=6, step=2), id="even numbers"),
+        pytest.param("anchor_base", 0.6, Real(low=0.5, high=4), Real(low=0.5, high=0.9, log=True), id="at the limit"),
+    ],
+)
+def test_a_proposed_range_reaches_around_the_value(name, value, own, expected):
+    found = _around(name, value, own)
+    assert type(found) is type(expected)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+
+
+def test_anchors_that_the_study_names_leave_nothing_to_propose():
+    space = parse({"anchors": {"sizes_px": [32], "ratios": [1]}})
+    advice = advise(squares(32), space, seed=0)
+    assert set(advice.fitted) == {"reference", "study"}
+    assert proposed_space(advice, space) == {}
+
+
+def test_boxes_that_the_default_anchors_fit_bring_no_finding():
+    assert found(squares(64), Space.default().replaced(parse(NARROW).parameters)) == {}
+
+
+def test_boxes_between_the_cells_need_a_larger_canvas_by_as_much_as_they_are_too_small():
+    # 4 px squares: on a grid of 4 px few reach an IoU of 0.5, whatever the anchors. To 16 px: 4 times the side.
+    finding = found(squares(4, canvas=128), parse(NARROW))["anchors-hopeless"]
+    assert "set detector.canvas to 512x512 (16.0 times the work)" in finding.advice
+
+
+def test_a_canvas_beyond_reach_means_tiles():
+    finding = found(squares(4, canvas=1024), parse(NARROW))["anchors-hopeless"]
+    assert "cut the images into tiles: a canvas of 4096x4096 would be needed" in finding.advice
