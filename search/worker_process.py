@@ -56,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--folder", required=True, type=Path)
     parser.add_argument("--follow-stdin", action="store_true", help="stop when standard input ends")
     parser.add_argument("--lease-s", type=float, default=Pace().lease_s, help="a dead worker's trial is free after")
+    parser.add_argument("--give-up-s", type=float, default=Pace().give_up_s, help="leave when the database is away for")
     return parser
 
 
@@ -78,7 +79,8 @@ def _work(options: argparse.Namespace) -> int:
         with stop_signals(at_once) as stop:
             if options.follow_stdin:
                 threading.Thread(target=_stop_at_end_of_input, args=(stop,), daemon=True).start()
-            worker = Worker(database, plan, stop=stop, pace=Pace(lease_s=options.lease_s), withheld=secrets_of(storage))
+            pace = Pace(lease_s=options.lease_s, give_up_s=options.give_up_s)
+            worker = Worker(database, plan, stop=stop, pace=pace, withheld=secrets_of(storage))
             workers.append(worker)
             return worker.run()
 
