@@ -228,9 +228,10 @@ def test_canvas_budget_and_split_come_from_the_data_before_any_trial(tmp_path, c
     folder = tmp_path / "sample"
     write_sample(folder, seed=0)
     document = {"name": "sample", "storage": f"sqlite:///{tmp_path / 'study.db'}", "data": {"folder": str(folder)}}
-    settled = settle(specification_from(document, "this test"), console)
+    settled, fingerprint = settle(specification_from(document, "this test"), console)
     assert settled.detector.canvas is not None
     assert settled.budget.images is not None
+    assert len(fingerprint) == 64
     assert "training images" in text_of(console)
     (folder / "annotations").mkdir(exist_ok=True)
     for file in folder.rglob("*.json"):

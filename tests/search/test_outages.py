@@ -87,7 +87,7 @@ class InThread:
         return self.code
 
 
-@pytest.mark.parametrize("first", range(6))
+@pytest.mark.parametrize("first", [0, 1, *(pytest.param(later, marks=pytest.mark.slow) for later in range(2, 12))])
 def test_a_commit_whose_answer_is_lost_is_neither_repeated_nor_forgotten(proxy_and_url, direct, plan, records, first):
     """Every so many transactions one is cut after the server has committed it, each time at another place."""
     proxy, url = proxy_and_url
