@@ -101,8 +101,8 @@ def _refusal(study_name: str, database: Database, differing: list[str]) -> str:
     return (
         f"study {study_name!r} in {database.label} was begun elsewhere with other code or data:\n  "
         + "\n  ".join(differing)
-        + "\nIts trials could not be compared with this machine's; bring the same here (--data-root names where the same "
-        "data lies), or choose another study"
+        + "\nIts trials could not be compared with this machine's; bring the same here (--data-root names where the "
+        "same data lies), or choose another study"
     )
 
 

@@ -41,6 +41,7 @@ from storage.studies import create_or_load_study
 from storage.workers import gone, seen
 
 DONE, TRY_LATER = 0, 75  # exit codes
+LONGEST_TURN_S = 30.0  # a worker that dies in its turn holds the others up for so long
 MOST_CRASHES = 3  # a trial that lost so many trainers is not tried again
 
 logger = logging.getLogger(__name__)
@@ -89,7 +90,8 @@ class Worker:
         self._pace = pace
         self._outage = Outage(stop, give_up_s=pace.give_up_s)
         self._study = self._load_study()
-        self._leases = Leases(database, plan.study, duration_s=pace.lease_s)
+        turn_s = min(LONGEST_TURN_S, pace.lease_s)
+        self._leases = Leases(database, plan.study, duration_s=pace.lease_s, turn_s=turn_s)
         log = plan.log_file(f"trainer-{self.name}")
         self._trainer = WarmTrainer(plan.trainer, plan.setup, log=log, withheld=withheld)
 

@@ -1,10 +1,15 @@
 """The database goes away under workers: PostgreSQL behind a proxy that loses connections, bytes and answers."""
 
+import os
+import signal
+import subprocess
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from optuna.trial import TrialState
@@ -16,9 +21,10 @@ from search.worker import DONE, TRY_LATER, Pace, Worker
 from storage import answers
 from storage.database import Database
 from storage.studies import create_or_load_study, load_study
-from tests.conftest import create_postgresql_database
+from tests.conftest import create_postgresql_database, start_postgresql
 from tests.search.fault_proxy import FaultProxy, Mode, proxied
 from tests.search.history_checker import check_history, read_history
+from tests.search.workforce import found, leave, start_worker, wait_until
 
 PACE = Pace(lease_s=3.0, wait_s=0.05)
 
@@ -43,13 +49,6 @@ def direct(proxy_and_url, postgresql_folder: Path) -> str:
     """The storage URL around the proxy."""
     name = proxy_and_url[1].rpartition("/")[2].partition("?")[0]
     return f"postgresql://postgres@/{name}?host={postgresql_folder}"
-
-
-def wait_until(holds: Callable[[], object], within_s: float = 60.0) -> None:
-    deadline = time.monotonic() + within_s
-    while not holds():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
 
 
 def deeds(records: Path, deed: Deed) -> int:
@@ -105,6 +104,41 @@ def test_a_commit_whose_answer_is_lost_is_neither_repeated_nor_forgotten(proxy_a
         assert worker.result() == DONE
         assert proxy.counts["commits cut"] >= 2
         check_history(database, plan.study, read_history(records), trials=3, rungs=plan.rungs)
+
+
+def test_workers_outlive_a_server_that_is_killed_and_comes_back(tmp_path, records, monkeypatch):
+    """Optuna alone: four of four workers die."""
+    monkeypatch.setenv("FRCNN_ANALYTIC_STEP_S", "0.03")
+    folder = Path(tempfile.mkdtemp(prefix="frcnn-pg-"))
+    server = start_postgresql(folder)
+    url = f"postgresql://postgres@/{create_postgresql_database(folder)}?host={folder}"
+    found(url, tmp_path, trials=8)
+    workers = [start_worker(url, tmp_path, lease_s=3.0) for _ in range(4)]
+    wait_until(lambda: len({line["pid"] for line in read_history(records) if line["deed"] == Deed.CLAIM}) == 4)
+    os.kill(server.get_pid(), signal.SIGKILL)
+    time.sleep(4)
+    assert [worker.exitcode for worker in workers] == [None] * 4
+    restart(server)
+    assert [leave(worker, 90) for worker in workers] == [0] * 4
+    lines = read_history(records)
+    assert {line["pid"] for line in lines if line["deed"] == Deed.OUTAGE} == {worker.pid for worker in workers}
+    assert {line["pid"] for line in lines if line["deed"] == Deed.BACK} == {worker.pid for worker in workers}
+    with Database.open(url) as database:
+        check_history(database, "analytic", lines, trials=8, rungs=(160, 480, 1440))
+    server.cleanup()
+
+
+def restart(server: Any) -> None:
+    """Start a killed server again, as soon as the last of its orphans has let go of the shared memory."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            server.ensure_postgres_running()
+        except subprocess.SubprocessError:
+            assert time.monotonic() < deadline
+            time.sleep(0.5)
+        else:
+            return
 
 
 def test_training_goes_on_while_the_database_is_away_and_the_results_follow_in_order(

@@ -40,7 +40,7 @@ def start_worker(url: str, folder: Path, *, lease_s: float = PACE.lease_s, **var
     """A worker in a process of its own; the variables are set in its environment alone."""
     context = get_context("forkserver")
     context.set_forkserver_preload(["tests.search.workforce"])
-    process = context.Process(target=_work, args=(url, folder, lease_s, {**os.environ, **variables}))
+    process = context.Process(target=_work, args=(url, folder, lease_s, {**os.environ, **variables}), daemon=True)
     process.start()
     return process
 
