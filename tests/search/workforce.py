@@ -11,9 +11,10 @@ from pathlib import Path
 
 from search.agreement import agree
 from search.specification import Specification, specification_from
-from search.worker import Pace
+from search.worker import TRY_LATER, Pace
 from search.worker_process import work_on
 from storage.database import Database
+from storage.errors import StorageUnavailable
 from storage.studies import create_or_load_study
 
 PACE = Pace(lease_s=1.5, wait_s=0.05)
@@ -50,7 +51,11 @@ def _work(url: str, folder: Path, lease_s: float, variables: Mapping[str, str]) 
     if offset_s := float(variables.get("TEST_CLOCK_OFFSET_S", "0")):
         true_time = time.time
         time.time = lambda: true_time() + offset_s
-    sys.exit(work_on(url, "analytic", folder=folder, pace=replace(PACE, lease_s=lease_s), checked=True))
+    try:
+        code = work_on(url, "analytic", folder=folder, pace=replace(PACE, lease_s=lease_s), checked=True)
+    except StorageUnavailable:  # as search/worker_process.py
+        code = TRY_LATER
+    sys.exit(code)
 
 
 def leave(process: BaseProcess, within_s: float = 60.0) -> int | None:
