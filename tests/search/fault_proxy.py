@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 
+_OPTIONS = "sslmode=disable&gssencmode=disable&connect_timeout=2"
+
 
 class Mode(StrEnum):
     """What happens to the traffic."""
@@ -136,4 +138,4 @@ class FaultProxy:
 def proxied(folder: Path, database: str) -> Iterator[tuple[FaultProxy, str]]:
     """A proxy before the server whose socket lies in the folder, and the storage URL through it."""
     with FaultProxy(folder / ".s.PGSQL.5432") as proxy:
-        yield proxy, f"postgresql://postgres@127.0.0.1:{proxy.port}/{database}?sslmode=disable&gssencmode=disable"
+        yield proxy, f"postgresql://postgres@127.0.0.1:{proxy.port}/{database}?{_OPTIONS}"

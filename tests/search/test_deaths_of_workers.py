@@ -21,6 +21,7 @@ from tests.search.history_checker import check_history, read_history
 from tests.search.workforce import found, leave, start_worker, wait_until
 
 RUNGS = (160, 480, 1440)
+QUICK = (CrashPoint.AFTER_CLAIM, CrashPoint.AFTER_OUTBOX, CrashPoint.BETWEEN_OUTCOME_AND_TELL, CrashPoint.AFTER_TELL)
 
 
 @pytest.fixture
@@ -47,7 +48,9 @@ def trains(database: Database, trial: int) -> bool:
     return any(w.trial == trial and w.images_per_s for w in read_workers(database, "analytic"))
 
 
-@pytest.mark.parametrize("point", CrashPoint)
+@pytest.mark.parametrize(
+    "point", [point if point in QUICK else pytest.param(point, marks=pytest.mark.slow) for point in CrashPoint]
+)
 def test_a_worker_that_dies_between_two_writes_loses_and_doubles_nothing(url, tmp_path, records, point):
     found(url, tmp_path)
     dead = start_worker(url, tmp_path, **{crash_points.VARIABLE: point})
@@ -82,7 +85,7 @@ def test_a_zombie_changes_nothing_and_goes_on_with_another_trial(url, tmp_path, 
         check_history(database, "analytic", lines, trials=3, rungs=RUNGS)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGUSR1, marks=pytest.mark.slow)])
 def test_a_signal_gives_the_trial_back_at_once_and_costs_no_more_than_a_step(
     url, tmp_path, records, monkeypatch, number
 ):
