@@ -12,7 +12,7 @@
 6. Only RUNNING trials can be claimed. A trial that was told meanwhile is not claimable, however late the claim.
 7. Every method is one transaction: it happened or it did not, and after a lost connection it may be repeated.
 8. What is written inside `fenced` is written by the holder or not at all: the lease's row is locked before the first
-   write and until the commit, and a claim needs that row (docs/decisions/0009).
+   write and until the commit, and a claim needs that row (docs/decisions/0010).
 
 The **turn** is a lease on looking at the study as a whole: whoever has it may count trials, claim one or ask for a new
 one, and knows that nobody else does so meanwhile. It expires like a lease, so a holder that outlives `turn_s` may find
