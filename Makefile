@@ -12,7 +12,7 @@ STUDY_IMAGES ?= 360
 STUDY_CANVAS ?= 96x128
 
 .DEFAULT_GOAL := help
-.PHONY: help setup study test test-slow check lint types imports duplicates format bench clean
+.PHONY: help setup study test test-slow chaos check lint types imports duplicates format bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ test: setup ## the tests that take minutes, not more
 
 test-slow: setup ## the tests that train for minutes
 	$(BIN)/python -m pytest -q -m slow
+
+chaos: setup ## 200 random faults on studies with the analytic trainer: none may lose, double or stick a trial
+	$(BIN)/python -W error -m tests.search.chaos --faults 200
 
 check: lint types imports duplicates ## format, lint, types, import rules, duplicated code
 

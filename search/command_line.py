@@ -67,7 +67,10 @@ def launch(
         import optuna
 
         from search.launching import launch as run
+        from search.standalone import refuse_secret
 
+        if storage is not None:
+            refuse_secret(storage)
         optuna.logging.set_verbosity(optuna.logging.WARNING)  # our own lines say what it would
         first = {"name": name, "storage": storage}
         options = {
@@ -122,6 +125,28 @@ def doctor(
         if write_space:
             _write_space(study_file, diagnosis)
         raise typer.Exit(EXIT_USER_ERROR if diagnosis.has_errors else 0)
+
+
+@app.command()
+def worker(
+    storage: Annotated[
+        str, typer.Option(help="env:NAME or file:PATH that holds the database URL, or a URL without a password.")
+    ],
+    study: Annotated[str, typer.Option(help="Name of a study that was launched once.")],
+    folder: Annotated[Path, typer.Option(help="Where this machine keeps checkpoints, caches and logs.")] = Path(),
+    data_root: Annotated[
+        Path | None, typer.Option(help="Folder of the study's data on this machine, if it lies elsewhere.")
+    ] = None,
+    lease_s: Annotated[float, typer.Option(min=1, help="If this worker dies, its trial is free after so long.")] = 60,
+    give_up_s: Annotated[
+        float, typer.Option(min=0, help="Leave, with exit code 75, when the database has been away for so long.")
+    ] = 600,
+) -> None:
+    """Work on a study from any machine: it needs only the database and the study's name. Any number may do so."""
+    with _exit_codes():
+        from search.standalone import work
+
+        raise typer.Exit(work(storage, study, folder=folder, data_root=data_root, lease_s=lease_s, give_up_s=give_up_s))
 
 
 @app.command()

@@ -34,7 +34,7 @@ class Crew:
         for log in self.logs:
             with log.open("ab") as stderr:
                 process = subprocess.Popen(
-                    [*command, "--follow-stdin", *options],
+                    [*command, "--follow-stdin", "--checked", *options],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=stderr,

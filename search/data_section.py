@@ -1,5 +1,6 @@
 """The `data` section: which images and annotations a study trains and evaluates on."""
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -28,6 +29,15 @@ class Split:
             split=self.split and absolute_path(self.split, folder),
         )
 
+    def moved(self, old: Path, new: Path) -> "Split":
+        """The same with every path below `old` taken from `new`."""
+        return replace(
+            self,
+            images=new / self.images.relative_to(old),
+            annotations=new / self.annotations.relative_to(old),
+            split=self.split and new / self.split.relative_to(old),
+        )
+
     def source(self) -> DataSource:
         """The same for the detector, with the format settled."""
         guessed = DataFormat.COCO if self.annotations.suffix.lower() == ".json" else DataFormat.VOC
@@ -50,6 +60,22 @@ class Data:
         require(not both, "folder and train exclude each other; give a folder, or the splits one by one")
         require(not (self.folder and self.validation), "validation needs train; a folder brings its own")
         require(not neither, "give either folder, or train with images and annotations")
+
+    def moved(self, root: Path) -> "Data":
+        """The same data below another root, as another machine may have it.
+
+        The root that it replaces is the folder, or the nearest folder that holds all that the splits name.
+        """
+        if self.folder:
+            return replace(self, folder=root)
+        splits = [split for split in (self.train, self.validation) if split]
+        places = [place for split in splits for place in (split.images, split.annotations, split.split) if place]
+        old = Path(os.path.commonpath(places))
+        return replace(
+            self,
+            train=self.train and self.train.moved(old, root),
+            validation=self.validation and self.validation.moved(old, root),
+        )
 
     def absolute(self, folder: Path) -> "Data":
         """The same with relative paths taken from the folder."""

@@ -11,6 +11,8 @@ from types import TracebackType
 
 from storage.errors import LeaseLost
 
+LEAVE_S = 2.0  # a beat that waits for a silent database is left behind
+
 logger = logging.getLogger(__name__)
 
 
@@ -35,7 +37,7 @@ class Heartbeat:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._over.set()
-        self._thread.join()
+        self._thread.join(LEAVE_S)
 
     def _run(self) -> None:
         while not self._over.wait(self._interval_s):

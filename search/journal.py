@@ -1,18 +1,25 @@
-"""What a worker writes of the trial that it owns. Each store first makes sure that it still does.
+"""What a worker writes of the trial that it owns: first to disk, then to the database, in order and at most once.
 
-The order at the end matters, because a worker may die between any two writes: the outcome, the constraint, and last
-what Optuna is told. A trial that was not told is claimed again; its recorded outcome then stands.
+Every write to the database is one transaction that the lease fences (`Leases.fenced`), Optuna's own writes included: a
+worker that lost its trial changes nothing of it. While the database is away, results wait in the outbox. A transaction
+whose answer was lost is not repeated blindly: what each entry means is read back first.
 """
 
 import time
+from collections import deque
 from typing import assert_never
 
 import optuna
 from optuna.trial import TrialState
 
+from search.crash_points import CrashPoint, crash_point
+from search.history import Deed, note
+from search.outage import Outage
+from search.outbox import Crashes, End, Entry, Evaluation, Figures, Outbox
 from search.outcomes import INFEASIBLE, Outcome, Verdict
 from search.protocol import Progress, Rung
 from storage.database import Database
+from storage.errors import LeaseLost, StorageUnavailable
 from storage.leases import Leases
 from storage.outcomes import mark_infeasible, read_outcome, record_outcome
 from storage.records import Lease, OutcomeRecord, RungRecord, TelemetryPoint
@@ -23,13 +30,21 @@ CRASHES = "crashes"  # user attribute: how often a trainer was lost under this t
 
 
 class TrialJournal:
-    """One leased, RUNNING trial. Every method may raise `LeaseLost` and `StorageUnavailable`.
+    """One leased, RUNNING trial. Every method may raise `LeaseLost`; which need the database, they say.
 
     `renew` may be called from a heartbeat's thread; all else belongs to the worker's thread.
     """
 
     def __init__(
-        self, database: Database, study: optuna.Study, trial: optuna.Trial, leases: Leases, lease: Lease
+        self,
+        database: Database,
+        study: optuna.Study,
+        trial: optuna.Trial,
+        leases: Leases,
+        lease: Lease,
+        *,
+        outbox: Outbox,
+        outage: Outage,
     ) -> None:
         self.trial = trial
         self.latest: Progress | None = None
@@ -37,6 +52,11 @@ class TrialJournal:
         self._study = study
         self._leases = leases
         self._lease = lease
+        self._outbox = outbox
+        self._outage = outage
+        self._pending: deque[Entry] = deque()
+        self._reported: dict[int, float] = {}
+        self._crashes = 0
         self._points: list[TelemetryPoint] = []
         self._flushed_at = time.monotonic()
 
@@ -45,26 +65,32 @@ class TrialJournal:
         return self.trial.number
 
     def renew(self) -> None:
-        """Keep the lease for another while."""
+        """Keep the lease for another while. Needs the database."""
         self._lease = self._leases.renew(self._lease)
 
-    def standing(self) -> Verdict | None:
-        """The final verdict that an earlier owner recorded but did not live to tell."""
+    def open(self) -> Verdict | None:
+        """Catch up with the trial's earlier lives. Needs the database; may be repeated.
+
+        Returns the final verdict that an earlier owner reached but did not live to tell, else None.
+        """
+        with self._database.guarded():
+            stored = self._stored()
         record = read_outcome(self._database, self._study.study_name, self.number)
-        if record is None or record.outcome == Outcome.INTERRUPTED:
-            return None
-        return Verdict(
-            outcome=Outcome(record.outcome),
-            cause=record.cause,
-            message=record.message,
-            step=record.step,
-            images=record.images,
-            evidence=record.evidence,
-        )
+        self._reported = dict(stored.intermediate_values)
+        self._crashes = int(stored.user_attrs.get(CRASHES, 0))
+        standing = None if record is None else _verdict(record)
+        self._pending.clear()
+        for entry in self._outbox.left_behind():
+            if isinstance(entry, End):
+                standing = standing or _final(entry.verdict)
+            else:
+                self._remember(entry)
+        if standing is None:  # else it follows what waits, and only then may the outbox forget it
+            self.deliver()
+        return standing
 
     def reported(self) -> dict[int, float]:
-        with self._database.guarded():
-            return dict(self._stored().intermediate_values)
+        return dict(self._reported)
 
     def progress(self, progress: Progress) -> None:
         self.latest = progress
@@ -73,14 +99,15 @@ class TrialJournal:
             self.flush()
 
     def flush(self) -> None:
-        """Store the figures that have come since the last time."""
-        self._leases.check(self._lease)
-        append_telemetry(self._database, self._study.study_name, self.number, self._points)
-        self._points.clear()
+        """Hand on the figures that have come since the last time."""
+        if self._points:
+            self._put(Figures(points=self._points))
+        self._points = []
         self._flushed_at = time.monotonic()
 
     def rung(self, rung: Rung, budget_images: int) -> None:
         self.flush()
+        crash_point(CrashPoint.BEFORE_FIRST_REPORT)
         record = RungRecord(
             trial=self.number,
             images=rung.images,
@@ -90,53 +117,112 @@ class TrialJournal:
             training_s=rung.training_s,
             evaluation_s=rung.evaluation_s,
         )
-        record_rung(self._database, self._study.study_name, record)
-        with self._database.guarded():
-            self.trial.report(rung.ap, step=budget_images)
+        self._put(Evaluation(rung=budget_images, record=record))
 
     def should_prune(self) -> bool:
-        with self._database.guarded():
-            return self.trial.should_prune()
+        """Whether the last rung is the last of this trial; False as long as the database can't say."""
+        if self._pending:
+            return False
+        try:
+            with self._database.guarded():
+                return self._study.pruner.prune(self._study, self._stored())
+        except StorageUnavailable as error:
+            self._outage.met(error)
+            return False
 
     def count_crash(self) -> int:
         """Note that a trainer was lost under this trial. Returns how often that has happened, in all its lives."""
-        self._leases.check(self._lease)
-        with self._database.guarded():
-            crashes = int(self._stored().user_attrs.get(CRASHES, 0)) + 1
-            self.trial.set_user_attr(CRASHES, crashes)
-        return crashes
+        self._put(Crashes(count=self._crashes + 1))
+        return self._crashes
 
     def finish(self, verdict: Verdict) -> None:
-        """Record how the trial ended, tell Optuna, and give the lease back; an interrupted one stays RUNNING."""
+        """Hand on how the trial ended; an interrupted one stays RUNNING. `deliver` says whether it has arrived."""
         self.flush()
-        self._record(verdict)
-        if verdict.outcome in INFEASIBLE:
-            mark_infeasible(self._database, self._study, self.trial, str(verdict.outcome))
-        with self._database.guarded():
-            self._tell(verdict.outcome)
-        self._leases.release(self._lease)
+        self._put(End(verdict=verdict))
 
-    def _record(self, verdict: Verdict) -> None:
-        record = OutcomeRecord(
-            trial=self.number,
-            outcome=str(verdict.outcome),
-            cause=verdict.cause,
-            message=verdict.message,
-            step=verdict.step,
-            images=verdict.images,
-            evidence=verdict.evidence,
-        )
-        record_outcome(self._database, self._study.study_name, record)
+    def catch_up(self) -> None:
+        """Deliver what waits, if the database is back."""
+        if not self._pending or self._outage.on:
+            return
+        try:
+            self.deliver()
+        except StorageUnavailable as error:
+            self._outage.met(error)
+
+    def deliver(self) -> None:
+        """Bring everything that waits into the database, in order. Needs the database; may be repeated."""
+        while self._pending:
+            self._write(self._pending[0])
+            self._pending.popleft()
+        self._outbox.clear()
+
+    def _put(self, entry: Entry) -> None:
+        self._outbox.append(entry)
+        self._remember(entry)
+        if isinstance(entry, Evaluation):
+            crash_point(CrashPoint.AFTER_OUTBOX)
+        if isinstance(entry, End):
+            crash_point(CrashPoint.BEFORE_TELL)
+        self.catch_up()
+
+    def _remember(self, entry: Entry) -> None:
+        self._pending.append(entry)
+        if isinstance(entry, Evaluation):
+            self._reported.setdefault(entry.rung, entry.record.ap)
+        if isinstance(entry, Crashes):
+            self._crashes = max(self._crashes, entry.count)
+
+    def _write(self, entry: Entry) -> None:
+        """One entry into the database, unless it is there already."""
+        match entry:
+            case Figures():
+                with self._leases.fenced(self._lease):
+                    append_telemetry(self._database, self._study.study_name, self.number, entry.points)
+            case Evaluation():
+                self._report(entry)
+            case Crashes():
+                with self._leases.fenced(self._lease), self._database.guarded():
+                    self._database.optuna.set_trial_user_attr(self.trial._trial_id, CRASHES, entry.count)
+            case End():
+                self._end(entry.verdict)
+            case _:
+                assert_never(entry)
+
+    def _report(self, entry: Evaluation) -> None:
+        with self._leases.fenced(self._lease), self._database.guarded():
+            if entry.rung in self._stored().intermediate_values:
+                return
+            record_rung(self._database, self._study.study_name, entry.record)
+            self._database.optuna.set_trial_intermediate_value(self.trial._trial_id, entry.rung, entry.record.ap)
+        note(Deed.REPORT, trial=self.number, token=self._lease.token, detail=str(entry.rung))
+        crash_point(CrashPoint.AFTER_REPORT)
+
+    def _end(self, verdict: Verdict) -> None:
+        try:
+            with self._leases.fenced(self._lease):
+                record_outcome(self._database, self._study.study_name, _record(self.number, verdict))
+                crash_point(CrashPoint.BETWEEN_OUTCOME_AND_TELL)
+                with self._database.guarded():
+                    self._tell(verdict.outcome)
+                self._leases.release(self._lease)
+        except LeaseLost:
+            if not self._leases.was_released(self._lease):  # else it is our own commit, whose answer was lost
+                raise
+        note(Deed.END, trial=self.number, token=self._lease.token, detail=verdict.outcome)
+        crash_point(CrashPoint.AFTER_TELL)
 
     def _tell(self, outcome: Outcome) -> None:
+        trial = optuna.Trial(self._study, self.trial._trial_id)  # anew: an undone transaction leaves its cache wrong
+        if outcome in INFEASIBLE:
+            mark_infeasible(self._database, self._study, trial, str(outcome))
         match outcome:
             case Outcome.COMPLETE:
                 values = self._stored().intermediate_values
-                self._study.tell(self.trial, values[max(values)])
+                self._study.tell(trial, values[max(values)])
             case Outcome.SLOW | Outcome.DIVERGED | Outcome.NOT_LEARNING | Outcome.OUT_OF_MEMORY:
-                self._study.tell(self.trial, state=TrialState.PRUNED)
+                self._study.tell(trial, state=TrialState.PRUNED)
             case Outcome.BAD_DATA | Outcome.CRASHED:
-                self._study.tell(self.trial, state=TrialState.FAIL)
+                self._study.tell(trial, state=TrialState.FAIL)
             case Outcome.INTERRUPTED:
                 pass
             case _:
@@ -144,3 +230,32 @@ class TrialJournal:
 
     def _stored(self) -> optuna.trial.FrozenTrial:
         return self._database.optuna.get_trial(self.trial._trial_id)
+
+
+def _final(verdict: Verdict) -> Verdict | None:
+    return None if verdict.outcome is Outcome.INTERRUPTED else verdict
+
+
+def _verdict(record: OutcomeRecord) -> Verdict | None:
+    return _final(
+        Verdict(
+            outcome=Outcome(record.outcome),
+            cause=record.cause,
+            message=record.message,
+            step=record.step,
+            images=record.images,
+            evidence=record.evidence,
+        )
+    )
+
+
+def _record(trial: int, verdict: Verdict) -> OutcomeRecord:
+    return OutcomeRecord(
+        trial=trial,
+        outcome=str(verdict.outcome),
+        cause=verdict.cause,
+        message=verdict.message,
+        step=verdict.step,
+        images=verdict.images,
+        evidence=verdict.evidence,
+    )

@@ -12,6 +12,7 @@ from rich.console import Console
 from detector.config import Anchors, ConfigError
 from search.agreement import agree
 from search.crew import Crew, Departure
+from search.identity import Identity, code_version, keep_identity, pair_fingerprint
 from search.plan import sources_of
 from search.progress import Progress, Snapshot, read_snapshot
 from search.ranking import ranking, ranking_table
@@ -45,10 +46,11 @@ def launch(
     console = console or Console()
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # it would write between our lines
     kept = ("derived",) if specification.derived is None else ()
-    specification = settle(specification, console)
+    specification, data = settle(specification, console)
     with Database.open(specification.storage) as database:
         create_or_load_study(database, specification.name)
         agree(database, specification, kept=kept)
+        keep_identity(database, specification.name, Identity(code=code_version(), data=data))
         before = _snapshot(database, specification)
         console.print(_opening(before, database, specification), highlight=False, soft_wrap=True)
         if before.finished >= specification.budget.trials:
@@ -58,14 +60,16 @@ def launch(
         return _close(database, specification, departure, console, folder)
 
 
-def settle(specification: Specification, console: Console) -> Specification:
-    """The specification with what depends on the data worked out; every file is checked before any trial starts.
+def settle(specification: Specification, console: Console) -> tuple[Specification, str]:
+    """The specification with what depends on the data worked out, and the data's fingerprint (search/identity.py).
+
+    Every file is checked before any trial starts.
 
     Raises:
         ConfigError: the data cannot be used.
     """
     if specification.trainer != "detector":  # no data is read
-        return specification
+        return specification, ""
     from detector.dataset import load_pair
 
     train, validation = sources_of(specification.data)
@@ -87,7 +91,8 @@ def settle(specification: Specification, console: Console) -> Specification:
             )
     sizes_px = [(image.height_px, image.width_px) for image in training_set.images]
     settled = resolved(specification, training_images=len(training_set.images), sizes_px=sizes_px)
-    return _with_derived(settled, training_set, console)
+    fingerprint = pair_fingerprint(training_set.fingerprint, validation_set.fingerprint)
+    return _with_derived(settled, training_set, console), fingerprint
 
 
 def _with_derived(specification: Specification, training_set: "Dataset", console: Console) -> Specification:

@@ -1,6 +1,7 @@
 """A trainer that is kept from trial to trial, and replaced when it is lost."""
 
 import logging
+import signal
 import threading
 from collections.abc import Collection
 from pathlib import Path
@@ -11,6 +12,7 @@ from search.protocol import Ended, Preparing, ProtocolError, Ready, Setup
 from search.trainer_link import TrainerLink
 
 SETUP_IDLE_LIMIT_S = 1800.0  # loading Keras, and building and compiling on a slow machine, say nothing meanwhile
+SETUP_TRIES = 3  # of trainers that something kills; one that fails by itself would fail again
 POLL_S = 0.2
 
 logger = logging.getLogger(__name__)
@@ -43,14 +45,21 @@ class WarmTrainer:
         """
         if self._link is not None and self._link.alive:
             return self._link
+        for tries_left in reversed(range(SETUP_TRIES)):
+            try:
+                return self._start(stop)
+            except (TrainerDied, TrainerHung, ProtocolError) as death:
+                self.kill()
+                if not (tries_left and _killed_from_outside(death)):
+                    raise SetupFailed(verdict_of(death, Position())) from death
+                logger.warning("%s while it was set up; another is started", death)
+        raise AssertionError("the last try returns or raises")
+
+    def _start(self, stop: threading.Event) -> TrainerLink | None:
         self.kill()
         self._link = TrainerLink(self._kind, log=self._log, withheld=self._withheld)
-        try:
-            self._link.send(self._setup)
-            return self._link if self._await_ready(self._link, stop) else None
-        except (TrainerDied, TrainerHung, ProtocolError) as death:
-            self.kill()
-            raise SetupFailed(verdict_of(death, Position())) from death
+        self._link.send(self._setup)
+        return self._link if self._await_ready(self._link, stop) else None
 
     def _await_ready(self, link: TrainerLink, stop: threading.Event) -> bool:
         while not stop.is_set():
@@ -84,6 +93,10 @@ class WarmTrainer:
         """End the trainer, in a signal handler of a process that is about to end too."""
         if self._link is not None:
             self._link.abandon()
+
+
+def _killed_from_outside(death: TrainerDied | TrainerHung | ProtocolError) -> bool:
+    return isinstance(death, TrainerDied) and death.returncode == -signal.SIGKILL and not death.killed_for_memory
 
 
 def verdict_of(death: TrainerDied | TrainerHung | ProtocolError, position: Position) -> Verdict:

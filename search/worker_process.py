@@ -13,11 +13,13 @@ import logging
 import os
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
 
 from detector.config import ConfigError
+from search.identity import require_identity
 from search.outcomes import Outcome
 from search.plan import Plan
 from search.specification import specification_from_json
@@ -41,7 +43,7 @@ def main(arguments: list[str]) -> int:
         return _work(options)
     except SetupFailed as failure:
         sys.stdout.write(f"{failure.verdict.message}\n")
-        return USER_MUST_ACT if failure.verdict.outcome is Outcome.BAD_DATA else BUG
+        return code_of(failure)
     except (ConfigError, StorageError) as error:
         sys.stdout.write(f"{error}\n")
         return USER_MUST_ACT
@@ -56,6 +58,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--folder", required=True, type=Path)
     parser.add_argument("--follow-stdin", action="store_true", help="stop when standard input ends")
     parser.add_argument("--lease-s", type=float, default=Pace().lease_s, help="a dead worker's trial is free after")
+    parser.add_argument("--give-up-s", type=float, default=Pace().give_up_s, help="leave when the database is away for")
+    parser.add_argument("--checked", action="store_true", help="code and data were compared with the study's")
     return parser
 
 
@@ -63,11 +67,45 @@ def _work(options: argparse.Namespace) -> int:
     storage = os.environ.get(STORAGE_VARIABLE, "")
     if not storage:
         raise ConfigError(f"the environment variable {STORAGE_VARIABLE} must hold the storage URL, but is not set")
+    pace = Pace(lease_s=options.lease_s, give_up_s=options.give_up_s)
+    return work_on(
+        storage,
+        options.study,
+        folder=options.folder,
+        pace=pace,
+        checked=options.checked,
+        follow_stdin=options.follow_stdin,
+    )
+
+
+def work_on(
+    storage: str,
+    study: str,
+    *,
+    folder: Path,
+    data_root: Path | None = None,
+    pace: Pace,
+    checked: bool = False,
+    follow_stdin: bool = False,
+) -> int:
+    """Work on a study of which only storage and name are known; returns the exit code.
+
+    `checked` says that code and data were compared with the study's already. Stops at signals (search/stopping.py).
+
+    Raises:
+        ConfigError: there is no such study, or code or data of this machine differ from its own.
+        SetupFailed, StorageError, StorageUnavailable: as `Worker.run`.
+    """
     with Database.open(storage) as database:
-        document = read_specification(database, options.study)
+        document = read_specification(database, study)
         if document is None:
-            raise ConfigError(f"study {options.study!r} has no specification yet; launch it once")
-        plan = Plan.of(specification_from_json(document, storage=storage), options.folder)
+            raise ConfigError(f"study {study!r} has no specification yet; launch it once")
+        specification = specification_from_json(document, storage=storage)
+        if data_root is not None:
+            specification = replace(specification, data=specification.data.moved(data_root))
+        if not checked:
+            require_identity(database, study, specification)
+        plan = Plan.of(specification, folder)
         workers: list[Worker] = []
 
         def at_once() -> None:
@@ -76,11 +114,16 @@ def _work(options: argparse.Namespace) -> int:
             os._exit(TRY_LATER)
 
         with stop_signals(at_once) as stop:
-            if options.follow_stdin:
+            if follow_stdin:
                 threading.Thread(target=_stop_at_end_of_input, args=(stop,), daemon=True).start()
-            worker = Worker(database, plan, stop=stop, pace=Pace(lease_s=options.lease_s), withheld=secrets_of(storage))
+            worker = Worker(database, plan, stop=stop, pace=pace, withheld=secrets_of(storage))
             workers.append(worker)
             return worker.run()
+
+
+def code_of(failure: SetupFailed) -> int:
+    """The exit code where no trainer can be had."""
+    return USER_MUST_ACT if failure.verdict.outcome is Outcome.BAD_DATA else BUG
 
 
 def secrets_of(storage: str) -> tuple[str, ...]:

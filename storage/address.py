@@ -53,6 +53,11 @@ class Address:
         raise StorageError(f"storage must be {_FORMS}, but its scheme is {backend!r}")
 
     @property
+    def has_secret(self) -> bool:
+        """Whether a password stands in the URL itself."""
+        return any(name in self.connect_args for name in _SECRET_OPTIONS)
+
+    @property
     def template(self) -> str:
         """The URL as Optuna wants it: braces doubled, because it calls `str.format` on what it gets."""
         return self.url.render_as_string(hide_password=False).replace("{", "{{").replace("}", "}}")

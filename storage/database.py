@@ -1,14 +1,18 @@
 """One database with everything that a study leaves behind: Optuna's tables and ours, on one engine."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
 
+from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from storage.address import Address
-from storage.errors import translated
+from storage.errors import StorageUnavailable, translated
 from storage.postgresql import open_postgresql
 from storage.sqlite import SNAPSHOT, open_sqlite
 
@@ -20,13 +24,14 @@ class Database:
     no message, repr or label of it holds a credential; it can't be pickled.
     """
 
-    __slots__ = ("_reader", "engine", "label", "optuna")
+    __slots__ = ("_joined", "_reader", "engine", "label", "optuna")
 
     def __init__(self, *, optuna: RDBStorage, label: str) -> None:
         self.optuna = optuna  # give it to optuna functions as `storage`
         self.engine: Engine = optuna.engine
         self.label = label  # host and database, or the path of the file
         self._reader = self.engine.execution_options(**{SNAPSHOT: True})
+        self._joined = threading.local()  # `connection`: the transaction that a thread's blocks are part of
 
     @classmethod
     def open(cls, url: str) -> "Database":
@@ -64,13 +69,44 @@ class Database:
         return translated(self.label)
 
     @contextmanager
+    def together(self) -> Iterator[Connection]:
+        """One transaction for all that this thread does in the block: functions of this package, and Optuna itself.
+
+        Committed at the end of the block, undone when the block raises. Optuna's own commits become savepoints in it.
+        After an undone block load the study anew: Optuna's `Study` keeps trials that it read meanwhile.
+        Where a commit's answer is lost, `StorageUnavailable` leaves open whether it happened: read back, don't repeat.
+        """
+        outer: Connection | None = getattr(self._joined, "connection", None)
+        if outer is not None:
+            yield outer
+            return
+        with translated(self.label), self.engine.begin() as connection:
+            self.optuna.scoped_session.registry.set(Session(bind=connection, join_transaction_mode="create_savepoint"))
+            self._joined.connection = connection
+            try:
+                yield connection
+            except (SQLAlchemyError, StorageInternalError) as error:
+                if connection.invalidated:  # whatever was tried on the dead connection afterwards
+                    raise StorageUnavailable(f"database {self.label}: the connection was lost; try again") from error
+                raise
+            finally:
+                self._joined.connection = None
+                self.optuna.remove_session()
+
+    @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """One transaction: committed at the end of the block, undone when the block raises."""
+        """One transaction: committed at the end of the block, undone when the block raises. Part of `together`'s."""
+        if (joined := getattr(self._joined, "connection", None)) is not None:
+            yield joined
+            return
         with translated(self.label), self.engine.begin() as connection:
             yield connection
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """One transaction that only reads, and on SQLite waits for no writer."""
+        """One transaction that only reads, and on SQLite waits for no writer. Part of `together`'s."""
+        if (joined := getattr(self._joined, "connection", None)) is not None:
+            yield joined
+            return
         with translated(self.label), self._reader.begin() as connection:
             yield connection

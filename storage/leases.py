@@ -11,10 +11,13 @@
 5. A lease that expired but that nobody took is still its holder's: `renew` brings it back to life.
 6. Only RUNNING trials can be claimed. A trial that was told meanwhile is not claimable, however late the claim.
 7. Every method is one transaction: it happened or it did not, and after a lost connection it may be repeated.
+8. What is written inside `fenced` is written by the holder or not at all: the lease's row is locked before the first
+   write and until the commit, and a claim needs that row (docs/decisions/0010).
 
 The **turn** is a lease on looking at the study as a whole: whoever has it may count trials, claim one or ask for a new
 one, and knows that nobody else does so meanwhile. It expires like a lease, so a holder that outlives `turn_s` may find
-company: `check_turn` says so, and promises 1 to 7 hold without it.
+company: `check_turn` says so, and promises 1 to 7 hold without it. A worker that asks for the turn that it has itself
+gets it anew: it did not hear the answer when it took or gave it back.
 """
 
 import random
@@ -93,6 +96,35 @@ class Leases:
         if found is None:
             raise _lost(lease)
 
+    @contextmanager
+    def fenced(self, lease: Lease) -> Iterator[None]:
+        """One transaction, with Optuna's own writes in it, during which the lease can't change hands.
+
+        Raises:
+            LeaseLost: it was taken or released before; nothing of the block happens.
+        """
+        with self._database.together() as connection:
+            row = select(tables.leases.c.token).where(self._still(connection, lease)).with_for_update()
+            if connection.execute(row).first() is None:
+                raise _lost(lease)
+            yield
+
+    def was_released(self, lease: Lease) -> bool:
+        """Whether the holder itself gave this lease up, and nobody has taken the trial since.
+
+        After a lost answer it tells whether the transaction that contained `release` was committed.
+        """
+        leases = tables.leases
+        with self._database.reading() as connection:
+            statement = select(leases.c.token).where(
+                leases.c.study_id == self._study_id(connection),
+                leases.c.trial == lease.trial,
+                leases.c.token == lease.token,
+                leases.c.worker == lease.worker,
+                leases.c.expires_at.is_(None),
+            )
+            return connection.execute(statement).first() is not None
+
     def release(self, lease: Lease) -> None:
         """Give the trial up: if it is still RUNNING, it is claimable at once.
 
@@ -147,13 +179,14 @@ class Leases:
                 )
 
     def check_turn(self, turn: Turn) -> None:
-        """Return if nobody else has had a turn since this one began.
+        """Return if nobody else has had a turn since this one began; in `Database.together` also until its end.
 
         Raises:
             LeaseLost: somebody has; what the block saw of the study may be old.
         """
         with self._database.reading() as connection:
-            found = connection.execute(select(tables.turns.c.token).where(self._same_turn(connection, turn))).first()
+            row = select(tables.turns.c.token).where(self._same_turn(connection, turn)).with_for_update()
+            found = connection.execute(row).first()
         if found is None:
             raise LeaseLost(f"the turn of {turn.worker} (token {turn.token}) is over; look at the study again")
 
@@ -163,7 +196,8 @@ class Leases:
         while True:
             with self._database.writing() as connection:
                 key = {"study_id": self._study_id(connection)}
-                row = _take(connection, tables.turns, key, worker, self._turn_s)
+                own = tables.turns.c.worker == worker
+                row = _take(connection, tables.turns, key, worker, self._turn_s, or_(_free(tables.turns), own))
             if row is not None:
                 return Turn(worker=row.worker, token=row.token, expires_at=tables.instant(row.expires_at))
             if time.monotonic() >= deadline:
@@ -192,8 +226,15 @@ class Leases:
         return and_(turns.c.study_id == self._study_id(connection), turns.c.token == turn.token)
 
 
-def _take(connection: Connection, table: Table, key: dict[str, int], worker: str, for_s: float) -> Row[Any] | None:
-    """The row after the worker took it, in one statement; None if somebody holds it."""
+def _take(
+    connection: Connection,
+    table: Table,
+    key: dict[str, int],
+    worker: str,
+    for_s: float,
+    where: ColumnElement[bool] | None = None,
+) -> Row[Any] | None:
+    """The row after the worker took it, in one statement; None if somebody holds it, or `where` says otherwise."""
     until = tables.clock() + for_s
     statement = (
         tables.insert(connection, table)
@@ -201,7 +242,7 @@ def _take(connection: Connection, table: Table, key: dict[str, int], worker: str
         .on_conflict_do_update(
             index_elements=list(key),
             set_={"worker": worker, "token": table.c.token + 1, "expires_at": until},
-            where=_free(table),
+            where=_free(table) if where is None else where,
         )
         .returning(*table.c)
     )

@@ -1,9 +1,12 @@
 """Opens a PostgreSQL database for many machines."""
 
+from typing import Any
+
 from optuna.storages import RDBStorage
-from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy import Engine, NullPool, create_engine, event, text
 
 from storage.address import Address
+from storage.answers import AnswerConnection
 from storage.optuna_storage import connect_optuna
 from storage.schema import create_schema
 
@@ -24,4 +27,13 @@ def open_postgresql(address: Address) -> RDBStorage:
         # Few connections: hundreds of workers share one server, and a worker talks from two threads at most.
         storage = connect_optuna(address, pool_pre_ping=True, pool_size=2, max_overflow=3, pool_recycle=1800)
         create_schema(storage.engine, address.label)
+    _bound_silence(storage.engine)
     return storage
+
+
+def _bound_silence(engine: Engine) -> None:
+    @event.listens_for(engine, "do_connect")
+    def connect(dialect: Any, record: Any, positional: Any, options: Any) -> AnswerConnection:
+        return AnswerConnection.connect(*positional, **options)
+
+    engine.dispose()  # connections made before the listener

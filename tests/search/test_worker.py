@@ -1,4 +1,6 @@
 import json
+import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -10,7 +12,7 @@ from optuna.trial import TrialState
 from search.outcomes import Outcome
 from search.plan import Plan
 from search.trial_run import Limits
-from search.warm_trainer import SetupFailed
+from search.warm_trainer import SetupFailed, WarmTrainer
 from search.worker import DONE, TRY_LATER, Pace, Worker
 from spaces.parameters import Fixed
 from storage.database import Database
@@ -276,6 +278,28 @@ def test_a_trainer_that_cannot_be_had_ends_the_worker_and_begins_no_trial(databa
     with pytest.raises(SetupFailed):
         work(database, replace(plan, trainer="quantum"))
     assert trials_of(database, plan) == []
+
+
+def test_a_trainer_that_something_kills_while_it_is_set_up_is_replaced(plan, monkeypatch, caplog):
+    monkeypatch.setenv("FRCNN_ANALYTIC_STEP_S", "0")
+    trainer = WarmTrainer(plan.trainer, plan.setup, log=plan.log_file("trainer"))
+    killed = []
+
+    def kill() -> None:
+        while trainer._link is None:
+            time.sleep(0.001)
+        killed.append(trainer._link.pid)
+        os.kill(trainer._link.pid, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    link = trainer.ready(threading.Event())
+    killer.join()
+    assert link is not None
+    assert link.alive
+    assert link.pid not in killed
+    assert "another is started" in caplog.text
+    trainer.close()
 
 
 def test_a_finished_study_starts_no_trainer(database, plan):

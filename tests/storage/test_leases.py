@@ -139,6 +139,13 @@ class TestTurn:
         with leases.turn("bert", wait_s=0) as next_turn:
             assert next_turn.token == turn.token + 1
 
+    def test_is_given_anew_to_the_worker_that_has_it(self, leases: Leases) -> None:
+        """Its answer was lost, so it does not know; what it saw in the turn before counts no more."""
+        with leases.turn("anna") as unheard, leases.turn("anna", wait_s=0) as turn:
+            assert turn.token == unheard.token + 1
+            with pytest.raises(LeaseLost):
+                leases.check_turn(unheard)
+
     def test_ends_when_the_block_raises(self, leases: Leases) -> None:
         with pytest.raises(KeyError), leases.turn("anna"):
             raise KeyError

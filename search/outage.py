@@ -1,0 +1,87 @@
+"""The database is away: how often a worker tries again, and when it gives up. The one place that decides that.
+
+Durations are taken from the monotonic clock, so a corrected wall clock neither shortens nor prolongs anyone's patience.
+"""
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from search.history import Deed, note
+from storage.errors import StorageUnavailable
+
+GIVE_UP_S = 600.0
+_SHORTEST_WAIT_S = 0.1
+_LONGEST_WAIT_S = 5.0
+
+Answer = TypeVar("Answer")
+
+logger = logging.getLogger(__name__)
+
+
+class Outage:
+    """What the threads of one worker know of its database. After `give_up_s` of absence it sets the worker's `stop`."""
+
+    def __init__(self, stop: threading.Event, *, give_up_s: float = GIVE_UP_S) -> None:
+        self._stop = stop
+        self._give_up_s = give_up_s
+        self._lock = threading.Lock()
+        self._since_s: float | None = None
+        self._ended_s = float("-inf")
+        self.survived = 0  # outages that are over
+
+    @property
+    def on(self) -> bool:
+        """Whether the last try failed. Who has somewhere else to go with a result doesn't try then."""
+        return self._since_s is not None
+
+    @property
+    def since_last_s(self) -> float:
+        """Seconds since the database came back the last time; infinite if it was never away."""
+        return time.monotonic() - self._ended_s
+
+    def met(self, error: StorageUnavailable) -> None:
+        """Note a failed try; the worker stops when it has been like that for too long."""
+        with self._lock:
+            first, now = self._since_s is None, time.monotonic()
+            self._since_s = now if self._since_s is None else self._since_s
+            lasts_s = now - self._since_s
+        if first:
+            logger.warning("%s; training goes on, results wait on disk, for at most %g s", error, self._give_up_s)
+            note(Deed.OUTAGE, detail=str(error))
+        if lasts_s >= self._give_up_s and not self._stop.is_set():
+            logger.error("the database has been away for %.0f s: the trial is parked; start this worker later", lasts_s)
+            self._stop.set()
+
+    def over(self) -> None:
+        """Note that the database answered."""
+        with self._lock:
+            if self._since_s is None:
+                return
+            self._ended_s = time.monotonic()
+            lasted_s, self._since_s = self._ended_s - self._since_s, None
+            self.survived += 1
+        logger.warning("the database is back after %.1f s", lasted_s)
+        note(Deed.BACK, detail=f"{lasted_s:.1f} s")
+
+    def insist(self, call: Callable[[], Answer]) -> Answer:
+        """What the call returns, as soon as the database lets it. The call must be one that may be repeated.
+
+        Raises:
+            StorageUnavailable: it was away until the worker was stopped, or for too long.
+        """
+        pause_s = _SHORTEST_WAIT_S
+        while True:
+            try:
+                answer = call()
+            except StorageUnavailable as error:
+                self.met(error)
+                if self._stop.wait(pause_s * random.uniform(0.5, 1.5)):  # uneven: workers don't come back in step
+                    raise
+                pause_s = min(_LONGEST_WAIT_S, 2 * pause_s)
+            else:
+                self.over()
+                return answer

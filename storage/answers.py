@@ -1,0 +1,41 @@
+"""PostgreSQL connections that give up on a server that says nothing.
+
+A cut network looks like a server that thinks. The kernel notices it only if nobody in between (a proxy, a NAT box, a
+host that was suspended) still acknowledges our bytes; a worker that waits for such an answer could neither go on
+training nor obey a signal.
+"""
+
+import time
+from collections.abc import Generator
+from typing import Any, TypeVar
+
+import psycopg
+
+#: No statement of ours is silent for so long on a server that is there; one that is, is repeated like after an outage.
+ANSWER_LIMIT_S = 15.0
+_LOOK_AGAIN_S = 0.1  # as psycopg
+
+Result = TypeVar("Result")
+
+
+class AnswerConnection(psycopg.Connection[Any]):
+    """A connection that closes itself and raises `OperationalError` after `ANSWER_LIMIT_S` without a byte."""
+
+    def wait(self, gen: Any, interval: float = _LOOK_AGAIN_S, *arguments: Any, **options: Any) -> Any:
+        """The generator's result; psycopg calls this for whatever may block (its promise since 3.0)."""
+        return super().wait(self._impatient(gen), interval, *arguments, **options)
+
+    def _impatient(self, waiting: Generator[Any, Any, Result]) -> Generator[Any, Any, Result]:
+        heard_at = time.monotonic()
+        try:
+            wanted = next(waiting)
+            while True:
+                ready = yield wanted
+                if ready:
+                    heard_at = time.monotonic()
+                elif time.monotonic() - heard_at > ANSWER_LIMIT_S:
+                    self.pgconn.finish()
+                    raise psycopg.OperationalError(f"the server has said nothing for {ANSWER_LIMIT_S:g} s")
+                wanted = waiting.send(ready)
+        except StopIteration as end:
+            return end.value

@@ -1,0 +1,74 @@
+import logging
+import threading
+import time
+
+import pytest
+
+from search.outage import Outage
+from storage.errors import StorageUnavailable
+
+AWAY = StorageUnavailable("database h/d doesn't answer")
+
+
+class Flaky:
+    """Fails so many times, then answers."""
+
+    def __init__(self, failures: int) -> None:
+        self.calls = 0
+        self._failures = failures
+
+    def __call__(self) -> str:
+        self.calls += 1
+        if self.calls <= self._failures:
+            raise AWAY
+        return "an answer"
+
+
+def test_a_call_is_repeated_until_the_database_answers(caplog):
+    stop = threading.Event()
+    outage, flaky = Outage(stop), Flaky(2)
+    with caplog.at_level(logging.WARNING):
+        assert outage.insist(flaky) == "an answer"
+    assert flaky.calls == 3
+    assert (outage.on, outage.survived, stop.is_set()) == (False, 1, False)
+    assert outage.since_last_s < 5
+    assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]  # its beginning and its end
+
+
+def test_patience_ends_and_the_worker_is_stopped():
+    stop = threading.Event()
+    outage = Outage(stop, give_up_s=0.3)
+    began = time.monotonic()
+    with pytest.raises(StorageUnavailable):
+        outage.insist(Flaky(10**6))
+    assert 0.3 <= time.monotonic() - began < 5
+    assert stop.is_set()
+    assert outage.on
+
+
+def test_patience_counts_monotonic_seconds_whatever_the_wall_clock_says(monkeypatch):
+    true_time = time.time
+    stop = threading.Event()
+    outage = Outage(stop, give_up_s=60)
+    outage.met(AWAY)
+    monkeypatch.setattr(time, "time", lambda: true_time() + 3600)
+    outage.met(AWAY)
+    assert not stop.is_set()
+
+
+def test_a_stopped_worker_waits_for_no_database():
+    stop = threading.Event()
+    stop.set()
+    flaky = Flaky(1)
+    with pytest.raises(StorageUnavailable):
+        Outage(stop).insist(flaky)
+    assert flaky.calls == 1
+
+
+def test_what_is_no_outage_passes_through():
+    with pytest.raises(ZeroDivisionError):
+        Outage(threading.Event()).insist(lambda: 1 // 0)
+
+
+def test_a_database_that_was_never_away_is_not_just_back():
+    assert Outage(threading.Event()).since_last_s == float("inf")

@@ -1,0 +1,193 @@
+"""The database goes away under workers: PostgreSQL behind a proxy that loses connections, bytes and answers."""
+
+import os
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from optuna.trial import TrialState
+
+from search import history
+from search.history import Deed
+from search.plan import Plan
+from search.worker import DONE, TRY_LATER, Pace, Worker
+from storage import answers
+from storage.database import Database
+from storage.studies import create_or_load_study, load_study
+from tests.conftest import create_postgresql_database, start_postgresql
+from tests.search.fault_proxy import FaultProxy, Mode, proxied
+from tests.search.history_checker import check_history, read_history
+from tests.search.workforce import found, leave, start_worker, wait_until
+
+PACE = Pace(lease_s=3.0, wait_s=0.05)
+
+
+@pytest.fixture
+def records(tmp_path: Path, monkeypatch) -> Path:
+    """Where every process notes what it did."""
+    folder = tmp_path / "history"
+    folder.mkdir()
+    monkeypatch.setenv(history.VARIABLE, str(folder))
+    return folder
+
+
+@pytest.fixture
+def proxy_and_url(postgresql_folder: Path) -> Iterator[tuple[FaultProxy, str]]:
+    with proxied(postgresql_folder, create_postgresql_database(postgresql_folder)) as pair:
+        yield pair
+
+
+@pytest.fixture
+def direct(proxy_and_url, postgresql_folder: Path) -> str:
+    """The storage URL around the proxy."""
+    name = proxy_and_url[1].rpartition("/")[2].partition("?")[0]
+    return f"postgresql://postgres@/{name}?host={postgresql_folder}"
+
+
+def deeds(records: Path, deed: Deed) -> int:
+    return sum(line["deed"] == deed for line in read_history(records))
+
+
+def reports_of(database: Database, plan: Plan, trial: int) -> dict[int, float]:
+    trials = load_study(database, plan.study).get_trials(deepcopy=False)
+    return trials[trial].intermediate_values if trial < len(trials) else {}
+
+
+class InThread:
+    """A worker with a database connection of its own, in a thread."""
+
+    def __init__(self, url: str, plan: Plan, pace: Pace = PACE) -> None:
+        self.stop = threading.Event()
+        self.ready = threading.Event()  # the database is open; a worker that finds it away when it starts leaves
+        self.code: int | Exception | None = None
+        self._thread = threading.Thread(target=self._run, args=(url, plan, pace))
+        self._thread.start()
+        assert self.ready.wait(30)
+
+    def _run(self, url: str, plan: Plan, pace: Pace) -> None:
+        try:
+            with Database.open(url) as database:
+                worker = Worker(database, plan, stop=self.stop, pace=pace)
+                self.ready.set()
+                self.code = worker.run()
+        except Exception as error:
+            self.code = error
+
+    def result(self, within_s: float = 90.0) -> int | Exception | None:
+        self._thread.join(within_s)
+        assert not self._thread.is_alive()
+        return self.code
+
+
+@pytest.mark.parametrize("first", [0, 1, *(pytest.param(later, marks=pytest.mark.slow) for later in range(2, 12))])
+def test_a_commit_whose_answer_is_lost_is_neither_repeated_nor_forgotten(proxy_and_url, direct, plan, records, first):
+    """Every so many transactions one is cut after the server has committed it, each time at another place."""
+    proxy, url = proxy_and_url
+    with Database.open(direct) as database:
+        create_or_load_study(database, plan.study)
+        plan = replace(plan, trials=3)
+        worker = InThread(url, plan)
+        proxy.cut_commit(after=first)
+        after = 3 + first
+        while worker.code is None:
+            cut = proxy.counts["commits cut"]
+            wait_until(lambda cut=cut: worker.code is not None or proxy.counts["commits cut"] > cut)
+            after += 5
+            proxy.cut_commit(after=after)
+        assert worker.result() == DONE
+        assert proxy.counts["commits cut"] >= 2
+        check_history(database, plan.study, read_history(records), trials=3, rungs=plan.rungs)
+
+
+def test_workers_outlive_a_server_that_is_killed_and_comes_back(tmp_path, records, monkeypatch):
+    """Optuna alone: four of four workers die."""
+    monkeypatch.setenv("FRCNN_ANALYTIC_STEP_S", "0.03")
+    folder = Path(tempfile.mkdtemp(prefix="frcnn-pg-"))
+    server = start_postgresql(folder)
+    url = f"postgresql://postgres@/{create_postgresql_database(folder)}?host={folder}"
+    found(url, tmp_path, trials=8)
+    workers = [start_worker(url, tmp_path, lease_s=3.0) for _ in range(4)]
+    wait_until(lambda: len({line["pid"] for line in read_history(records) if line["deed"] == Deed.CLAIM}) == 4)
+    os.kill(server.get_pid(), signal.SIGKILL)
+    time.sleep(4)
+    assert [worker.exitcode for worker in workers] == [None] * 4
+    restart(server)
+    assert [leave(worker, 90) for worker in workers] == [0] * 4
+    lines = read_history(records)
+    assert {line["pid"] for line in lines if line["deed"] == Deed.OUTAGE} == {worker.pid for worker in workers}
+    assert {line["pid"] for line in lines if line["deed"] == Deed.BACK} == {worker.pid for worker in workers}
+    with Database.open(url) as database:
+        check_history(database, "analytic", lines, trials=8, rungs=(160, 480, 1440))
+    server.cleanup()
+
+
+def restart(server: Any) -> None:
+    """Start a killed server again, as soon as the last of its orphans has let go of the shared memory."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            server.ensure_postgres_running()
+        except subprocess.SubprocessError:
+            assert time.monotonic() < deadline
+            time.sleep(0.5)
+        else:
+            return
+
+
+def test_training_goes_on_while_the_database_is_away_and_the_results_follow_in_order(
+    proxy_and_url, direct, plan, records, monkeypatch
+):
+    monkeypatch.setenv("FRCNN_ANALYTIC_STEP_S", "0.02")  # 90 steps of 16 images: about 2 s a trial
+    proxy, url = proxy_and_url
+    with Database.open(direct) as database:
+        create_or_load_study(database, plan.study)
+        plan = replace(plan, trials=2, pruner="none")
+        worker = InThread(url, plan)
+        wait_until(lambda: reports_of(database, plan, 0))
+        proxy.set_mode(Mode.REFUSE)
+        directory = plan.trial_directory(0)
+        wait_until(lambda: any('"rung": 1440' in file.read_text() for file in directory.glob("outbox-*.jsonl")))
+        assert 1440 not in reports_of(database, plan, 0)
+        assert worker.code is None
+        proxy.set_mode(Mode.PASS)
+        assert worker.result() == DONE
+        assert proxy.counts["refused"] >= 1
+        assert deeds(records, Deed.OUTAGE) >= 1
+        assert list(reports_of(database, plan, 0)) == [160, 480, 1440]
+        check_history(database, plan.study, read_history(records), trials=2, rungs=plan.rungs)
+
+
+def test_past_the_limit_the_worker_parks_and_the_next_one_brings_in_what_it_had(
+    proxy_and_url, direct, plan, records, monkeypatch
+):
+    monkeypatch.setattr(answers, "ANSWER_LIMIT_S", 0.5)
+    monkeypatch.setenv("FRCNN_ANALYTIC_STEP_S", "0.02")
+    proxy, url = proxy_and_url
+    with Database.open(direct) as database:
+        create_or_load_study(database, plan.study)
+        plan = replace(plan, trials=1, pruner="none", rungs=(160, 480, 1440, 32_000))
+        worker = InThread(url, plan, replace(PACE, give_up_s=3.0))
+        wait_until(lambda: reports_of(database, plan, 0))
+        proxy.set_mode(Mode.SWALLOW)
+        assert worker.result() == TRY_LATER
+        assert proxy.counts["swallowed"] >= 1
+        before = reports_of(database, plan, 0)
+        [outbox] = plan.trial_directory(0).glob("outbox-*.jsonl")
+        assert '"rung": 480' in outbox.read_text()
+        assert '"outcome": "interrupted"' in outbox.read_text()
+        assert 480 not in before
+
+        monkeypatch.setenv("FRCNN_ANALYTIC_STEP_S", "0")
+        last = InThread(direct, plan)
+        assert last.result() == DONE
+        assert not list(plan.trial_directory(0).glob("outbox-*.jsonl"))
+        check_history(database, plan.study, read_history(records), trials=1, rungs=plan.rungs)
+        [trial] = load_study(database, plan.study).trials
+        assert trial.state is TrialState.COMPLETE
