@@ -89,8 +89,8 @@ class Chaos:
             self.struck["trainer killed"] += 1
 
     def _stop_worker(self) -> None:
-        victim = psutil.Process(self._victim().pid)
-        with contextlib.suppress(psutil.NoSuchProcess):
+        with contextlib.suppress(psutil.NoSuchProcess):  # it may just have done its work and left
+            victim = psutil.Process(self._victim().pid)
             victim.suspend()
             time.sleep(1.5 * LEASE_S)
             self.struck["worker stopped"] += victim.status() == psutil.STATUS_STOPPED
