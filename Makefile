@@ -8,7 +8,7 @@ ROOMS := benchmarks detector search spaces storage
 
 # The sample study of `make study`; on a faster machine: make study STUDY_TRIALS=30 STUDY_IMAGES=2000
 STUDY_TRIALS ?= 10
-STUDY_IMAGES ?= 360
+STUDY_IMAGES ?= 240
 STUDY_CANVAS ?= 96x128
 
 .DEFAULT_GOAL := help
