@@ -19,7 +19,7 @@ from detector.batches import TrainingBatches
 from detector.boxes import Tensor
 from detector.checkpoint import Checkpoint, drop_checkpoints, newest_checkpoint, save_checkpoint
 from detector.config import DataSource, Detector, Hyperparameters, StepShape
-from detector.dataset import Dataset, load_pair, most_boxes
+from detector.dataset import Dataset, ground_truth_slots, load_pair
 from detector.health import unpack
 from detector.image_cache import CanvasCache, open_cache
 from detector.inputs import step_inputs, trial_inputs
@@ -30,7 +30,6 @@ from detector.schedule import learning_rate, optimizer_steps
 from detector.step import State, TrainStep, initial_state
 from detector.watch import Watch
 
-BOX_SLOTS_MULTIPLE = 8  # so that a few more boxes do not compile anew
 LOOK_EVERY_STEPS = 10  # the watch sees every step, this late at most
 WEIGHTS_FILE = "weights.safetensors"
 SLOTS = ("weights", "velocity", "second")
@@ -86,7 +85,7 @@ class Trainer:
         )
         count = len(self._validation_set.images)
         self._validation_count = min(count, validation_images or count)
-        slots = -(-most_boxes(self._train_set) // BOX_SLOTS_MULTIPLE) * BOX_SLOTS_MULTIPLE
+        slots = ground_truth_slots(self._train_set)
         self.shape = StepShape.for_detector(
             detector,
             anchors_per_cell=anchors_per_cell,

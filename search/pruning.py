@@ -92,10 +92,5 @@ def make_pruner(
     raise ValueError(f"the pruner must be halving, hyperband, median or none, but is {kind!r}")
 
 
-def reported(trial: FrozenTrial) -> dict[int, float]:
-    """AP by rung (images) as far as the study knows it."""
-    return dict(trial.intermediate_values)
-
-
 #: States that count against the budget of trials: everything that was ever begun.
 BEGUN = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
