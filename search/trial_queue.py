@@ -1,0 +1,132 @@
+"""Which trial is next: one that its worker left behind, else a new one, never more than the study asks for.
+
+Workers of any number of machines take turns at this; claiming and asking are transactions (docs/decisions/0010).
+"""
+
+import contextlib
+import enum
+import logging
+import shutil
+
+import optuna
+from optuna.trial import TrialState
+
+from search.crash_points import CrashPoint, crash_point
+from search.history import Deed, note
+from search.journal import TrialJournal
+from search.outage import Outage
+from search.outbox import Outbox
+from search.plan import Plan
+from search.pruning import BEGUN
+from storage.database import Database
+from storage.errors import LeaseHeld, LeaseLost, StorageUnavailable
+from storage.leases import Leases
+from storage.records import Lease, Turn
+from storage.studies import create_or_load_study
+
+LONGEST_TURN_S = 30.0  # a worker that dies in its turn holds the others up for so long
+
+logger = logging.getLogger(__name__)
+
+
+class Outlook(enum.StrEnum):
+    """What a study holds for a worker."""
+
+    WORK = "work"
+    WAIT = "wait"  # others train the last trials; should they die, those are ours
+    DONE = "done"
+
+
+class TrialQueue:
+    """One worker's view of what a study has left to do. Its trials are owned through leases of `lease_s`."""
+
+    def __init__(self, database: Database, plan: Plan, *, worker: str, lease_s: float, outage: Outage) -> None:
+        self._database = database
+        self._plan = plan
+        self._worker = worker
+        self._lease_s = lease_s
+        self._outage = outage
+        self._study = self._load_study()
+        self._leases = Leases(database, plan.study, duration_s=lease_s, turn_s=min(LONGEST_TURN_S, lease_s))
+
+    def _load_study(self) -> optuna.Study:
+        return create_or_load_study(self._database, self._plan.study, pruner=self._plan.make_pruner())
+
+    def outlook(self) -> Outlook:
+        """What there is to do, as far as one look tells."""
+        with self._database.guarded():
+            trials = self._study.get_trials(deepcopy=False, states=BEGUN)
+        if len(trials) < self._plan.trials or self._left_behind():
+            return Outlook.WORK
+        return Outlook.WAIT if any(trial.state is TrialState.RUNNING for trial in trials) else Outlook.DONE
+
+    def _left_behind(self) -> list[int]:
+        """Trials without an owner. After an outage every lease has expired, and its owner may renew it first."""
+        if self._outage.since_last_s < self._lease_s / 3:
+            return []
+        return self._leases.claimable()
+
+    def next_trial(self) -> TrialJournal | None:
+        """A trial that is ours from now on: one left behind, else a new one, else None. May be repeated."""
+        try:
+            with self._leases.turn(self._worker) as turn:
+                lease = self._claim_one(turn)
+                return None if lease is None else self._take(lease)
+        except LeaseLost as lost:  # of the turn: others had theirs meanwhile
+            logger.warning("%s", lost)
+            return None
+        except StorageUnavailable:
+            self._study = self._load_study()  # a transaction that was undone has left its trials in the old one
+            raise
+
+    def _claim_one(self, turn: Turn) -> Lease | None:
+        for lease in self._leases.held():
+            if lease.worker == self._worker:  # we train one at a time: this is a claim whose answer was lost
+                return lease
+        for number in self._left_behind():
+            with contextlib.suppress(LeaseHeld):
+                return self._leases.claim(number, self._worker)
+        return self._ask(turn)
+
+    def _ask(self, turn: Turn) -> Lease | None:
+        """Count, ask and claim in one transaction: all of it happened or nothing, also where the answer is lost."""
+        with self._database.together(), self._database.guarded():
+            self._leases.check_turn(turn)
+            trials = self._study.get_trials(deepcopy=False)
+            if sum(trial.state in BEGUN for trial in trials) >= self._plan.trials:
+                return None
+            number = next((t.number for t in trials if t.state is TrialState.WAITING), len(trials))
+            if number == len(trials) < len(self._plan.first_points):
+                self._study.enqueue_trial(self._plan.first_points[number])
+            self._study.sampler = self._plan.make_sampler(number)
+            trial = self._study.ask()
+            crash_point(CrashPoint.AFTER_ASK)
+            return self._leases.claim(trial.number, self._worker)
+
+    def _existing(self, number: int) -> optuna.Trial:
+        with self._database.guarded():
+            self._study.sampler = self._plan.make_sampler(number)
+            trial_id = self._database.optuna.get_trial_id_from_study_id_trial_number(self._study._study_id, number)
+            return optuna.Trial(self._study, trial_id)
+
+    def _take(self, lease: Lease) -> TrialJournal:
+        note(Deed.CLAIM, trial=lease.trial, token=lease.token)
+        crash_point(CrashPoint.AFTER_CLAIM)
+        with self._database.guarded():
+            self._study.get_trials(deepcopy=False)  # Optuna writes parameters only of trials that it has listed
+            self._plan.space.suggest(
+                self._existing(lease.trial)
+            )  # within the turn: the next sampler sees what is tried
+        trial = self._existing(lease.trial)  # as it is stored, should a former owner have set some of it
+        outbox = Outbox(self._plan.trial_directory(lease.trial), lease.token)
+        return TrialJournal(self._database, self._study, trial, self._leases, lease, outbox=outbox, outage=self._outage)
+
+    def tidy(self) -> None:
+        """Remove the checkpoints of trials that are over, except the best one's."""
+        with self._database.guarded():
+            trials = self._study.get_trials(deepcopy=False)
+            complete = [t for t in trials if t.state is TrialState.COMPLETE]
+        best = max(complete, key=lambda trial: trial.value or 0.0, default=None)
+        for trial in trials:
+            if trial.state.is_finished() and trial is not best:
+                shutil.rmtree(self._plan.trial_directory(trial.number), ignore_errors=True)
