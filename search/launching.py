@@ -13,9 +13,11 @@ from detector.config import Anchors, ConfigError
 from search.agreement import agree
 from search.crew import Crew, Departure
 from search.identity import Identity, code_version, keep_identity, pair_fingerprint
+from search.local_engine import LocalEngine
 from search.plan import sources_of
 from search.progress import Progress, Snapshot, read_snapshot
 from search.ranking import ranking, ranking_table
+from search.seat import Engine, Job
 from search.specification import Specification, resolved
 from search.stopping import stop_signals
 from search.worker import DONE, TRY_LATER
@@ -32,15 +34,21 @@ TICK_S = 1.0
 
 
 def launch(
-    specification: Specification, *, folder: Path, console: Console | None = None, options: tuple[str, ...] = ()
+    specification: Specification,
+    *,
+    folder: Path,
+    console: Console | None = None,
+    options: tuple[str, ...] = (),
+    engine: Engine | None = None,
 ) -> int:
     """Run the study until it has its trials, or until a signal: the first stops cleanly, the second at once.
 
     Checkpoints, caches and logs go below `folder`. Returns 0 when the study is complete, 75 when it was stopped or
-    the database went away (the same call goes on), 1 after a bug. `options` go to the worker processes.
+    the database went away (the same call goes on), 1 after a bug. `options` go to the worker processes, which the
+    engine starts: on this machine by default.
 
     Raises:
-        ConfigError: the data cannot be used, or the study was begun with another specification.
+        ConfigError: the data cannot be used, the study was begun with another specification, or the engine can't be had.
         StorageError, StorageUnavailable: the database cannot be used, or not now.
     """
     console = console or Console()
@@ -56,7 +64,8 @@ def launch(
         if before.finished >= specification.budget.trials:
             departure = Departure(code=DONE, messages=())
         else:
-            departure = _run(database, specification, folder, console, options)
+            job = Job(study=specification.name, storage=specification.storage, folder=folder, options=options)
+            departure = _run(database, specification, job, engine or LocalEngine(), console)
         return _close(database, specification, departure, console, folder)
 
 
@@ -116,30 +125,26 @@ def _with_derived(specification: Specification, training_set: "Dataset", console
     return replace(specification, derived=derived.values)
 
 
-def _run(
-    database: Database, specification: Specification, folder: Path, console: Console, options: tuple[str, ...]
-) -> Departure:
-    crew = Crew(
-        study=specification.name,
-        storage=specification.storage,
-        folder=folder,
-        workers=specification.workers,
-        options=options,
-    )
-    with stop_signals(at_once=crew.stop) as stop, Progress(console, rungs=specification.rungs).shown() as progress:
-        _watch(database, specification, crew, stop, progress)
-        if stop.is_set():
-            console.print("stopping: trials are checkpointed; once more ends at once", highlight=False, soft_wrap=True)
-        crew.stop()
-        departure = crew.leave(complete=lambda: _complete(database, specification))
-        _update(progress, database, specification)
+def _run(database: Database, specification: Specification, job: Job, engine: Engine, console: Console) -> Departure:
+    def say(message: str) -> None:
+        console.print(message, highlight=False, soft_wrap=True, markup=False)
+
+    with engine.seats(job, specification.workers, say) as start:
+        crew = Crew(start, workers=specification.workers, say=say)
+        with stop_signals(at_once=crew.hurry) as stop, Progress(console, rungs=specification.rungs).shown() as progress:
+            _watch(database, specification, crew, stop, progress)
+            if stop.is_set():
+                say("stopping: trials are checkpointed; once more ends at once")
+            crew.stop()
+            departure = crew.leave(complete=lambda: _complete(database, specification))
+            _update(progress, database, specification)
     return departure
 
 
 def _watch(
     database: Database, specification: Specification, crew: Crew, stop: threading.Event, progress: Progress
 ) -> None:
-    while crew.working and not stop.is_set():
+    while crew.tend() and not stop.is_set():
         _update(progress, database, specification)
         stop.wait(TICK_S)
 
