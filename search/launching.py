@@ -2,6 +2,8 @@
 
 import contextlib
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +16,7 @@ from search.agreement import agree
 from search.crew import Crew, Departure
 from search.identity import Identity, code_version, keep_identity, pair_fingerprint
 from search.local_engine import LocalEngine
+from search.places import Places
 from search.plan import sources_of
 from search.progress import Progress, Snapshot, read_snapshot
 from search.ranking import ranking, ranking_table
@@ -52,6 +55,35 @@ def launch(
         StorageError, StorageUnavailable: the database cannot be used, or not now.
     """
     console = console or Console()
+    with _created(specification, console) as (specification, database):
+        if _snapshot(database, specification).finished >= specification.budget.trials:
+            departure = Departure(code=DONE, messages=())
+        else:
+            job = Job(study=specification.name, storage=specification.storage, folder=folder, options=options)
+            departure = _run(database, specification, job, engine or LocalEngine(), console)
+        return _close(database, specification, departure, console, folder)
+
+
+def only_create(specification: Specification, *, console: Console | None = None) -> int:
+    """Create the study, or see that it agrees with what is there, for workers that somebody else starts. Returns 0.
+
+    Raises:
+        ConfigError, StorageError, StorageUnavailable: as `launch`.
+    """
+    console = console or Console()
+    with _created(specification, console):
+        kind = "env:NAME" if specification.storage.startswith("postgresql") else specification.storage
+        console.print(
+            f'workers join it with: frcnn-search worker --storage {kind} --study "{specification.name}"',
+            highlight=False,
+            soft_wrap=True,
+        )
+    return DONE
+
+
+@contextmanager
+def _created(specification: Specification, console: Console) -> Iterator[tuple[Specification, Database]]:
+    """The study in its database, with its settled specification, which agrees with what was there before."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # it would write between our lines
     kept = ("derived",) if specification.derived is None else ()
     specification, data = settle(specification, console)
@@ -59,14 +91,9 @@ def launch(
         create_or_load_study(database, specification.name)
         agree(database, specification, kept=kept)
         keep_identity(database, specification.name, Identity(code=code_version(), data=data))
-        before = _snapshot(database, specification)
-        console.print(_opening(before, database, specification), highlight=False, soft_wrap=True)
-        if before.finished >= specification.budget.trials:
-            departure = Departure(code=DONE, messages=())
-        else:
-            job = Job(study=specification.name, storage=specification.storage, folder=folder, options=options)
-            departure = _run(database, specification, job, engine or LocalEngine(), console)
-        return _close(database, specification, departure, console, folder)
+        opening = _opening(_snapshot(database, specification), database, specification)
+        console.print(opening, highlight=False, soft_wrap=True)
+        yield specification, database
 
 
 def settle(specification: Specification, console: Console) -> tuple[Specification, str]:
@@ -81,7 +108,7 @@ def settle(specification: Specification, console: Console) -> tuple[Specificatio
         return specification, ""
     from detector.dataset import load_pair
 
-    train, validation = sources_of(specification.data)
+    train, validation = sources_of(Places.here().find(specification.data))
     share, seed = specification.data.validation_share, specification.sampler.seed
     training_set, validation_set = load_pair(train, validation, share=share, seed=seed)
     held_out = "" if validation else f", held out of the training data ({share:.0%}, by file name)"

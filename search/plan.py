@@ -36,8 +36,10 @@ class Plan:
     derived: Mapping[str, Value] | None = None  # what trial 1 has in place of the reference's values
 
     @classmethod
-    def of(cls, specification: Specification, folder: Path) -> "Plan":
+    def of(cls, specification: Specification, folder: Path, *, cache: Path | None = None) -> "Plan":
         """The plan of a specification whose canvas and budget are settled. Reads no data, only the folder's layout.
+
+        Caches lie below `folder` too, unless they have a place of their own.
 
         Raises:
             ConfigError: something is still `auto`, or the folder holds no dataset.
@@ -55,7 +57,7 @@ class Plan:
                 anchors_per_cell=specification.space.anchors_per_cell(),
                 micro_batch=specification.micro_batch,
                 validation_images=specification.budget.validation_images,
-                cache=folder / "cache",
+                cache=cache or folder / "cache",
                 seed=specification.sampler.seed,
                 watch=specification.watch.enabled,
             ),
