@@ -71,7 +71,8 @@ def launch(
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of proposals, weights and data order.")] = None,
     only_create: Annotated[
-        bool, typer.Option("--only-create", help="Check the data and create the study, for workers elsewhere; run none.")
+        bool,
+        typer.Option("--only-create", help="Check the data and create the study, for workers elsewhere; run none."),
     ] = False,
     engine: Annotated[EngineName, typer.Option(help="Where the workers run: this machine, or a Ray cluster.")] = (
         EngineName.LOCAL
@@ -178,9 +179,10 @@ def worker(
     """Work on a study from any machine: it needs only the database and the study's name. Any number may do so."""
     with _exit_codes():
         from search.standalone import work
+        from search.worker import Pace
 
-        places = {"folder": folder, "data_root": data_root, "cache": cache}
-        raise typer.Exit(work(storage, study, **places, lease_s=lease_s, give_up_s=give_up_s))
+        pace = Pace(lease_s=lease_s, give_up_s=give_up_s)
+        raise typer.Exit(work(storage, study, folder=folder, data_root=data_root, cache=cache, pace=pace))
 
 
 @app.command()

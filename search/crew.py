@@ -34,8 +34,8 @@ class _Post:
 class Crew:
     """So many workers, started by `start` with their numbers from 1 on; `say` tells the user of losses.
 
-    A worker that is lost with its machine is started again, elsewhere: its trial waits for whoever claims it first. Only
-    machines that are lost again and again within a minute are given up, so that preemption uses up no budget.
+    A worker that is lost with its machine is started again, elsewhere; its trial goes to whoever claims it first. Only
+    one that is lost again and again within a minute is given up, so that preemption uses up no budget.
     """
 
     def __init__(self, start: Callable[[int], Seat], *, workers: int, say: Callable[[str], None]) -> None:

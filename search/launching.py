@@ -51,7 +51,7 @@ def launch(
     engine starts: on this machine by default.
 
     Raises:
-        ConfigError: the data cannot be used, the study was begun with another specification, or the engine can't be had.
+        ConfigError: the data or the engine cannot be used, or the study was begun with another specification.
         StorageError, StorageUnavailable: the database cannot be used, or not now.
     """
     console = console or Console()

@@ -1,7 +1,7 @@
 """Where this machine has what a study needs, if not where the study was begun. Variables of its environment may say so:
 
-    FRCNN_DATA_ROOT   the folder of the study's data
-    FRCNN_CACHE       a folder for decoded images and calibrated weights; best on a disk of this machine
+FRCNN_DATA_ROOT   the folder of the study's data
+FRCNN_CACHE       a folder for decoded images and calibrated weights; best on a disk of this machine
 """
 
 import os

@@ -1,7 +1,7 @@
 """What runs on a Ray node: an actor that starts the ordinary worker process, waits for it, and passes signals on.
 
-The worker stays what it is elsewhere: a supervisor of its own, which Ray cannot block, and which outlives the actor long
-enough to checkpoint. Nothing here imports Ray.
+The worker stays what it is elsewhere: a supervisor of its own, which Ray cannot block and which may outlive the actor
+for a checkpoint. Nothing here imports Ray.
 """
 
 import os
@@ -34,7 +34,9 @@ class Attendant:
     def work(self) -> Left:
         """Run the worker to its end, and say how it ended."""
         try:
-            self._seat = ProcessSeat(self._job, log=log_of(self._job.folder, self._number), environment=self._variables())
+            self._seat = ProcessSeat(
+                self._job, log=log_of(self._job.folder, self._number), environment=self._variables()
+            )
         except OSError as error:
             return Left(code=USER_MUST_ACT, said=f"on {self.host()}: {self._job.folder} cannot be used: {error}")
         if self._stopped:

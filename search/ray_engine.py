@@ -1,7 +1,7 @@
 """Workers on the nodes of a Ray cluster: one that exists, or one on this machine that lives as long as the launch.
 
-Ray only finds them a place, with its share of a GPU, and says when a node is lost. What the workers do they settle among
-themselves through the database, as everywhere.
+Ray only finds them a place, with its share of a GPU, and says when a node is lost. What the workers do, they settle
+among themselves through the database, as everywhere.
 """
 
 import importlib
@@ -84,11 +84,15 @@ class RayEngine:
             context = ray.init(**arguments, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             what = f"the Ray cluster at {address}" if address else "a Ray cluster on this machine"
-            hint = "is it running, is this one of its machines, and is the token at hand the cluster's?" if address else ""
+            hint = (
+                "is it running, is this one of its machines, and is the token at hand the cluster's?" if address else ""
+            )
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise ConfigError(f"{what} can't be used: {reason}; {hint}".rstrip("; ")) from None
         where = context.address_info["node_ip_address"]
-        require(address is not None or where == LOOPBACK, f"our own Ray cluster must stay on {LOOPBACK}, but is on {where}")
+        require(
+            address is not None or where == LOOPBACK, f"our own Ray cluster must stay on {LOOPBACK}, but is on {where}"
+        )
 
     def _gpus(self, nodes: list[dict[str, Any]], workers: int) -> float:
         if self.gpus_per_worker is not None:
@@ -147,8 +151,8 @@ def require_reference(storage: str) -> None:
     """
     if not storage.startswith(("env:", "file:")) and Address.parse(storage).has_secret:
         raise ConfigError(
-            "the study's storage must hold no password with --engine ray, which would hand it around; write `storage: "
-            "env:NAME` (a variable of every node's environment) or `storage: file:PATH` (a file of mode 600 on every node)"
+            "with --engine ray, which would hand it around, the study's storage must hold no password; write `storage: "
+            "env:NAME` (a variable of each node's environment) or `storage: file:PATH` (a file, mode 600, on each node)"
         )
 
 

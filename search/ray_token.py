@@ -1,7 +1,7 @@
 """The token without which nobody may use a Ray cluster, which otherwise runs code for whoever reaches it.
 
-Ray looks for it in RAY_AUTH_TOKEN, then in the file RAY_AUTH_TOKEN_PATH, then in ~/.ray/auth_token; so do we. All of this
-must be settled before Ray is imported.
+Ray looks for it in RAY_AUTH_TOKEN, then in the file RAY_AUTH_TOKEN_PATH, then in ~/.ray/auth_token; so do we. All of
+this must be settled before Ray is imported.
 """
 
 import os
@@ -36,8 +36,8 @@ def require_token(environment: MutableMapping[str, str], *, existing: bool, say:
         return
     if existing:
         raise ConfigError(
-            f"the cluster's token must be in {file} or where the variable {TOKEN_PATH} says, but there is none. Copy it "
-            f"from the machine that started the cluster (`ray get-auth-token` shows it), with mode 600"
+            f"the cluster's token must be in {file}, or where the variable {TOKEN_PATH} says, but there is none. Copy "
+            "it from the machine that started the cluster (`ray get-auth-token` shows it), with mode 600"
         )
     write_token(file)
     say(f"wrote {file}: the token of this user's Ray clusters")
@@ -61,14 +61,16 @@ def write_token(file: Path) -> None:
         finally:
             draft.unlink()
     except OSError as error:
-        raise ConfigError(f"{file}: the token can't be written ({error.strerror}); name another: {TOKEN_PATH}") from None
+        raise ConfigError(
+            f"{file}: the token can't be written ({error.strerror}); name another: {TOKEN_PATH}"
+        ) from None
 
 
 def _accept_mode(mode: str, *, existing: bool, say: Callable[[str], None]) -> None:
     if not existing:
         raise ConfigError(
-            f"{MODE} must be token for a cluster that we start, but is {mode!r}; unset it, or name a cluster of your own "
-            "with --ray-address"
+            f"{MODE} must be token for a cluster that we start, but is {mode!r}; unset it, or name a cluster of your "
+            "own with --ray-address"
         )
     if mode == "disabled":
         say(f"{MODE} is disabled: whoever reaches this cluster can run code on it as you")

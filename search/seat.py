@@ -52,7 +52,9 @@ class Seat(Protocol):
 class Engine(Protocol):
     """Where the workers of a launch run."""
 
-    def seats(self, job: Job, workers: int, say: Callable[[str], None]) -> AbstractContextManager[Callable[[int], Seat]]:
+    def seats(
+        self, job: Job, workers: int, say: Callable[[str], None]
+    ) -> AbstractContextManager[Callable[[int], Seat]]:
         """A function that starts the worker of that number, from 1 on; it may be called again when that one was lost.
 
         `say` gets what the user should know meanwhile. At the end of the block nothing is left of what was started.

@@ -20,9 +20,8 @@ def work(
     *,
     folder: Path,
     data_root: Path | None,
-    cache: Path | None = None,
-    lease_s: float,
-    give_up_s: float,
+    cache: Path | None,
+    pace: Pace,
 ) -> int:
     """Work on the study until it has its trials, or until a signal. Returns the exit code; the log goes to stderr.
 
@@ -37,7 +36,6 @@ def work(
         raise ConfigError(f"{path}: there is no such database; a study begins with `frcnn-search launch`")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    pace = Pace(lease_s=lease_s, give_up_s=give_up_s)
     try:
         return work_on(storage, study, folder=folder.resolve(), data_root=data_root, cache=cache, pace=pace)
     except SetupFailed as failure:

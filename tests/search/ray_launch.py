@@ -18,7 +18,7 @@ if __name__ == "__main__":
         code = launch(
             specification_from_json(json.loads(document), storage=storage),
             folder=Path(folder),
-            options=("--lease-s", "4"),
+            options=("--lease-s", "6"),
             engine=RayEngine(**json.loads(engine)),
         )
     except ConfigError as error:

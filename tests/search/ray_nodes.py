@@ -2,8 +2,8 @@
 
     python -m tests.search.ray_nodes FOLDER
 
-Each line of its input, `{"num_cpus": 1}`, adds a node; the answer is a line with the address and the pid of the node's
-raylet. The cluster ends with the input, and keeps its logs in the folder. Variables of the environment are every node's.
+Each line of its input, `{"num_cpus": 1}`, adds a node; the answer is a line with the address and the pid of the
+node's raylet. The cluster ends with the input, and keeps its logs in the folder. All nodes have our environment.
 """
 
 import json

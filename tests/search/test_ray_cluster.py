@@ -30,7 +30,7 @@ from tests.search.workforce import found, wait_until
 pytest.importorskip("ray", reason="Ray has no wheel for this Python")
 pytestmark = pytest.mark.slow
 
-TRIALS = 8
+TRIALS = 6
 STRANGER = "import ray, sys; ray.init(address=sys.argv[1], logging_level=40); print('welcome')"
 
 
@@ -158,9 +158,7 @@ def test_nobody_uses_a_cluster_without_its_token(nodes, tmp_path):
     assert "token" in refused.stderr.lower()
     specification = found(f"sqlite:///{tmp_path / 'study.db'}", tmp_path)
     (tmp_path / "token").write_text("f" * 64)
-    launch = start(
-        specification, specification.storage, tmp_path, environment(tmp_path), address=nodes.address
-    )
+    launch = start(specification, specification.storage, tmp_path, environment(tmp_path), address=nodes.address)
     output, _ = launch.communicate(timeout=120)
     assert launch.returncode == 2, output
     assert "is the token at hand the cluster's?" in output
@@ -172,13 +170,15 @@ def test_a_node_that_is_killed_loses_no_trial_and_doubles_none(nodes, tmp_path):
     doomed = nodes.add()
     launch = start(specification, "env:STUDY_STORAGE", tmp_path, nodes.variables, address=nodes.address)
     with Database.open(nodes.url) as database:
-        leases = Leases(database, "analytic", duration_s=4, turn_s=4)
+        leases = Leases(database, "analytic", duration_s=6, turn_s=6)
 
         def half_done(worker: psutil.Process) -> list[int]:
             """Trials that the worker owns and has reported a rung of."""
             notes = [line for line in read_history(nodes.folder / "history") if line["pid"] == worker.pid]
             reported = {line["trial"] for line in notes if line["deed"] == history.Deed.REPORT}
-            return [lease.trial for lease in leases.held() if lease.trial in reported and str(worker.pid) in lease.worker]
+            return [
+                lease.trial for lease in leases.held() if lease.trial in reported and str(worker.pid) in lease.worker
+            ]
 
         def is_in_the_middle() -> bool:
             assert launch.poll() is None, launch.stdout.read()
@@ -200,9 +200,10 @@ def test_a_node_that_is_killed_loses_no_trial_and_doubles_none(nodes, tmp_path):
     notes = read_history(nodes.folder / "history")
     with Database.open(nodes.url) as database:
         check_history(database, "analytic", notes, trials=TRIALS, rungs=specification.rungs)
-    claims = [line["pid"] for line in notes if line["deed"] == history.Deed.CLAIM and line["trial"] == struck]
-    assert claims[0] == victim.pid
-    assert len(set(claims)) == 2  # another went on with it
+    of_struck = sorted((line for line in notes if line["trial"] == struck), key=lambda line: line["at_s"])
+    claims = [line["pid"] for line in of_struck if line["deed"] == history.Deed.CLAIM]
+    assert victim.pid in claims
+    assert claims[-1] != victim.pid  # another went on with it
     assert len({line["pid"] for line in notes}) == 3  # the two that began, and the one in place of the victim
     log = "".join(file.read_text() for file in (tmp_path / "logs").glob("worker-*.log"))
     assert f"trial {struck} goes on after" in log
@@ -225,7 +226,7 @@ def test_ctrl_c_checkpoints_and_a_second_launch_goes_on(tmp_path):
     variables = environment(tmp_path)
     first = start(specification, specification.storage, tmp_path, variables)
     with Database.open(specification.storage) as database:
-        leases = Leases(database, "analytic", duration_s=4, turn_s=4)
+        leases = Leases(database, "analytic", duration_s=6, turn_s=6)
 
         def both_train() -> bool:
             assert first.poll() is None, first.stdout.read()
