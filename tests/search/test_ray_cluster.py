@@ -37,7 +37,9 @@ STRANGER = "import ray, sys; ray.init(address=sys.argv[1], logging_level=40); pr
 def environment(folder: Path, **variables: str) -> dict[str, str]:
     """That of every process here; the token file is the test's own."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-    return {**kept, "RAY_AUTH_TOKEN_PATH": str(folder / "token"), "FRCNN_ANALYTIC_STEP_S": "0.05", **variables}
+    ours = {"RAY_AUTH_TOKEN_PATH": str(folder / "token"), "FRCNN_ANALYTIC_STEP_S": "0.05"}
+    ours["RAY_worker_niceness"] = "0"  # on a busy machine Ray's default would starve the workers under test
+    return {**kept, **ours, **variables}
 
 
 def start(specification: Specification, storage: str, folder: Path, variables: dict[str, str], **engine):
