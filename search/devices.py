@@ -3,6 +3,7 @@
 Variables that a user has set himself stay as they are.
 """
 
+import math
 import os
 import re
 import subprocess
@@ -74,7 +75,7 @@ def memory_variables(share: float) -> dict[str, str]:
     return {
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
-        "XLA_PYTHON_CLIENT_MEM_FRACTION": f"{_USABLE_SHARE * share:.3f}",
+        "XLA_PYTHON_CLIENT_MEM_FRACTION": f"{math.floor(1000 * _USABLE_SHARE * share) / 1000:.3f}",
     }
 
 

@@ -49,7 +49,7 @@ class RayEngine:
     def __post_init__(self) -> None:
         gpus = self.gpus_per_worker
         require(
-            gpus is None or 0 <= gpus < 1 or gpus == int(gpus) >= 1,
+            gpus is None or 0 <= gpus < 1 or (1 <= gpus < math.inf and gpus % 1 == 0),
             f"--gpus-per-worker must be 0, a part of one such as 0.5, or a whole number, but is {gpus}",
         )
         require(self.cpus_per_worker >= 0, f"--cpus-per-worker must be at least 0, but is {self.cpus_per_worker}")

@@ -1,6 +1,4 @@
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import psutil
@@ -87,7 +85,7 @@ def test_no_device_is_promised_more_than_it_has(devices, workers):
     for number in range(1, workers + 1):
         variables = variables_of_worker(names, number=number, workers=workers)
         promised[variables["CUDA_VISIBLE_DEVICES"]] += float(variables["XLA_PYTHON_CLIENT_MEM_FRACTION"])
-    assert max(promised.values()) <= 0.9 + 0.0005 * workers  # the fractions have three decimals
+    assert max(promised.values()) <= 0.9 + 1e-9
     assert sum(share > 0 for share in promised.values()) == min(devices, workers)
 
 
@@ -102,12 +100,6 @@ def test_what_the_user_has_set_stays_but_for_the_device():
         "HOME": "/home",
     }
     assert theirs["CUDA_VISIBLE_DEVICES"] == "0,1"
-
-
-def test_looking_for_devices_loads_no_framework():
-    code = "import sys, search.local_engine; print({'keras', 'tensorflow', 'jax', 'ray'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "set()"
 
 
 def test_each_trainer_sees_its_own_device_and_share(nvidia_smi, tmp_path, monkeypatch):

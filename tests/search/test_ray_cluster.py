@@ -103,6 +103,7 @@ class Nodes:
     variables: dict[str, str]
     process: subprocess.Popen
     address: str = ""
+    head: psutil.Process | None = None
 
     def add(self) -> psutil.Process:
         """The raylet of a new node with one CPU."""
@@ -134,7 +135,7 @@ def nodes(tmp_path_factory: pytest.TempPathFactory, postgresql_folder: Path) -> 
         text=True,
     )
     made = Nodes(folder=folder, logs=logs, url=url, canary=canary, variables=variables, process=process)
-    made.add()
+    made.head = made.add()
     yield made
     family = kill_machine(psutil.Process(process.pid))
     process.communicate(timeout=60)
@@ -169,8 +170,15 @@ def test_nobody_uses_a_cluster_without_its_token(nodes, tmp_path):
 
 def test_a_node_that_is_killed_loses_no_trial_and_doubles_none(nodes, tmp_path):
     specification = replace(found(nodes.url, tmp_path, trials=TRIALS), workers=2)
-    doomed = nodes.add()
+    spared, doomed = nodes.head, nodes.add()
     launch = start(specification, "env:STUDY_STORAGE", tmp_path, nodes.variables, address=nodes.address)
+
+    def claimants_of(trial: int) -> list[int]:
+        """The processes that have claimed the trial, in order."""
+        notes = [line for line in read_history(nodes.folder / "history") if line["trial"] == trial]
+        claims = [line for line in notes if line["deed"] == history.Deed.CLAIM]
+        return [line["pid"] for line in sorted(claims, key=lambda line: line["at_s"])]
+
     with Database.open(nodes.url) as database:
         leases = Leases(database, "analytic", duration_s=6, turn_s=6)
 
@@ -188,12 +196,22 @@ def test_a_node_that_is_killed_loses_no_trial_and_doubles_none(nodes, tmp_path):
 
         wait_until(is_in_the_middle, within_s=240)
         (victim,) = processes_of(doomed, "search.worker_process")
+        (spared_worker,) = processes_of(spared, "search.worker_process")
         (struck,) = half_done(victim)
     assert command_lines_with(nodes.canary) == []
+    (spared_trainer,) = processes_of(spared, "search.trainer")
+    spared_trainer.suspend()  # so that nobody but the worker that is started again can go on with the trial
     killed = kill_machine(doomed)
     assert victim in killed
     wait_until(lambda: all(map(is_over, killed)), within_s=10)
     nodes.add()
+
+    def is_taken_over() -> bool:
+        assert launch.poll() is None, launch.stdout.read()
+        return len({pid for pid in claimants_of(struck) if pid != spared_worker.pid}) == 2
+
+    wait_until(is_taken_over, within_s=240)
+    spared_trainer.resume()
     output, _ = launch.communicate(timeout=300)
     assert launch.returncode == 0, output
     assert "was lost" in output
@@ -202,11 +220,8 @@ def test_a_node_that_is_killed_loses_no_trial_and_doubles_none(nodes, tmp_path):
     notes = read_history(nodes.folder / "history")
     with Database.open(nodes.url) as database:
         check_history(database, "analytic", notes, trials=TRIALS, rungs=specification.rungs)
-    of_struck = sorted((line for line in notes if line["trial"] == struck), key=lambda line: line["at_s"])
-    claims = [line["pid"] for line in of_struck if line["deed"] == history.Deed.CLAIM]
-    assert victim.pid in claims
-    assert claims[-1] != victim.pid  # another went on with it
-    assert len({line["pid"] for line in notes}) == 3  # the two that began, and the one in place of the victim
+    assert claimants_of(struck)[-2] == victim.pid
+    assert claimants_of(struck)[-1] not in (victim.pid, spared_worker.pid)
     log = "".join(file.read_text() for file in (tmp_path / "logs").glob("worker-*.log"))
     assert f"trial {struck} goes on after" in log
     assert nodes.canary not in output

@@ -85,7 +85,13 @@ def test_a_worker_sees_the_node_s_environment_without_ray_s_own():
     assert worker_variables(node, gpus=0)["CUDA_VISIBLE_DEVICES"] == ""  # what Ray did not give is not taken
 
 
-def test_a_local_launch_never_loads_ray():
-    code = "import sys, search.command_line as c; c._engine(c.EngineName.LOCAL, {}); print('ray' in sys.modules)"
+def test_a_local_launch_finds_its_devices_without_ray_or_a_framework():
+    code = """
+import sys
+from search.command_line import EngineName, _engine
+from search.devices import visible_devices
+_engine(EngineName.LOCAL, {}), visible_devices()
+print({"keras", "tensorflow", "jax", "ray"} & set(sys.modules))
+"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
+    assert done.stdout.strip() == "set()"
