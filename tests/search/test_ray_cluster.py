@@ -177,7 +177,7 @@ def test_a_node_that_is_killed_loses_no_trial_and_doubles_none(nodes, tmp_path):
         """The processes that have claimed the trial, in order."""
         notes = [line for line in read_history(nodes.folder / "history") if line["trial"] == trial]
         claims = [line for line in notes if line["deed"] == history.Deed.CLAIM]
-        return [line["pid"] for line in sorted(claims, key=lambda line: line["at_s"])]
+        return list(dict.fromkeys(line["pid"] for line in sorted(claims, key=lambda line: line["at_s"])))
 
     with Database.open(nodes.url) as database:
         leases = Leases(database, "analytic", duration_s=6, turn_s=6)
@@ -191,8 +191,16 @@ def test_a_node_that_is_killed_loses_no_trial_and_doubles_none(nodes, tmp_path):
             ]
 
         def is_in_the_middle() -> bool:
+            """Whether the doomed node's trainer has been stopped between two rungs of a trial."""
             assert launch.poll() is None, launch.stdout.read()
-            return any(half_done(worker) for worker in processes_of(doomed, "search.worker_process"))
+            for worker in processes_of(doomed, "search.worker_process"):
+                for trainer in processes_of(worker, "search.trainer") if half_done(worker) else []:
+                    trainer.suspend()
+                    time.sleep(0.5)  # what it said last has been written
+                    if half_done(worker):
+                        return True
+                    trainer.resume()
+            return False
 
         wait_until(is_in_the_middle, within_s=240)
         (victim,) = processes_of(doomed, "search.worker_process")
@@ -208,7 +216,7 @@ def test_a_node_that_is_killed_loses_no_trial_and_doubles_none(nodes, tmp_path):
 
     def is_taken_over() -> bool:
         assert launch.poll() is None, launch.stdout.read()
-        return len({pid for pid in claimants_of(struck) if pid != spared_worker.pid}) == 2
+        return claimants_of(struck)[-1] not in (victim.pid, spared_worker.pid)
 
     wait_until(is_taken_over, within_s=240)
     spared_trainer.resume()
@@ -220,8 +228,7 @@ def test_a_node_that_is_killed_loses_no_trial_and_doubles_none(nodes, tmp_path):
     notes = read_history(nodes.folder / "history")
     with Database.open(nodes.url) as database:
         check_history(database, "analytic", notes, trials=TRIALS, rungs=specification.rungs)
-    assert claimants_of(struck)[-2] == victim.pid
-    assert claimants_of(struck)[-1] not in (victim.pid, spared_worker.pid)
+    assert victim.pid in claimants_of(struck)
     log = "".join(file.read_text() for file in (tmp_path / "logs").glob("worker-*.log"))
     assert f"trial {struck} goes on after" in log
     assert nodes.canary not in output
