@@ -26,16 +26,13 @@ LOOPBACK = "127.0.0.1"
 ADDRESS = "RAY_ADDRESS"
 _OBJECT_STORE_BYTES = 80 * 2**20  # close to Ray's minimum: nothing of ours goes through it
 
-#: Before Ray is imported: for a cluster of our own, and for one that exists.
+#: Read when Ray is imported: for a cluster of our own, and for one that exists.
 _LOCAL_VARIABLES = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # on every system the switch for loopback addresses only
     "RAY_kill_child_processes_on_worker_exit": "false",  # a worker whose launch died stops by itself, and cleanly
     "RAY_USAGE_STATS_ENABLED": "0",
 }
-_EXISTING_VARIABLES = {
-    "RAY_NUM_REDIS_GET_RETRIES": "5",  # seconds of trying, instead of twenty, where address or token is wrong
-    "RAY_BACKEND_LOG_LEVEL": "error",  # of this process: it would write a line for each of these tries
-}
+_EXISTING_VARIABLES = {"RAY_NUM_REDIS_GET_RETRIES": "5"}  # seconds, instead of twenty, if address or token is wrong
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +56,11 @@ class RayEngine:
         """As `Engine.seats`."""
         require_reference(job.storage)
         address = self.address or os.environ.get(ADDRESS) or None
+        require(
+            not (address or "").startswith("ray://"),
+            f"the address of the cluster must be HOST:PORT, as `ray start` printed it, but is {address}: a launch runs on "
+            "one of the cluster's machines, not through Ray Client",
+        )
         require_token(os.environ, existing=address is not None, say=say)
         os.environ |= {**(_EXISTING_VARIABLES if address else _LOCAL_VARIABLES), **os.environ}
         ray = import_ray()

@@ -59,6 +59,14 @@ def test_a_password_is_refused_before_ray_is_even_loaded(monkeypatch, tmp_path):
     assert "canary-word" not in str(refused.value)
 
 
+def test_ray_client_is_refused_before_ray_is_even_loaded(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.setenv("RAY_ADDRESS", "ray://head:10001")
+    job = Job(study="s", storage=POSTGRESQL, folder=tmp_path)
+    with pytest.raises(ConfigError, match="must be HOST:PORT"), RayEngine().seats(job, 1, print):
+        pass
+
+
 def test_without_ray_there_is_one_plain_message(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ConfigError, match=r"--engine ray needs Ray, which is not installed: pip install"):
