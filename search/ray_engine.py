@@ -58,8 +58,8 @@ class RayEngine:
         address = self.address or os.environ.get(ADDRESS) or None
         require(
             not (address or "").startswith("ray://"),
-            f"the address of the cluster must be HOST:PORT, as `ray start` printed it, but is {address}: a launch runs on "
-            "one of the cluster's machines, not through Ray Client",
+            f"the address of the cluster must be HOST:PORT, as `ray start` printed it, but is {address}: a launch runs "
+            "on one of the cluster's machines, not through Ray Client",
         )
         require_token(os.environ, existing=address is not None, say=say)
         os.environ |= {**(_EXISTING_VARIABLES if address else _LOCAL_VARIABLES), **os.environ}

@@ -106,8 +106,8 @@ class Nodes:
     head: psutil.Process | None = None
 
     def add(self) -> psutil.Process:
-        """The raylet of a new node with one CPU."""
-        self.process.stdin.write(json.dumps({"num_cpus": 1}) + "\n")
+        """The raylet of a new node with one CPU, and a GPU that is one to Ray alone."""
+        self.process.stdin.write(json.dumps({"num_cpus": 1, "num_gpus": 1}) + "\n")
         self.process.stdin.flush()
         made = json.loads(self.process.stdout.readline())
         self.address = made["address"]
@@ -171,7 +171,8 @@ def test_nobody_uses_a_cluster_without_its_token(nodes, tmp_path):
 def test_a_node_that_is_killed_loses_no_trial_and_doubles_none(nodes, tmp_path):
     specification = replace(found(nodes.url, tmp_path, trials=TRIALS), workers=2)
     spared, doomed = nodes.head, nodes.add()
-    launch = start(specification, "env:STUDY_STORAGE", tmp_path, nodes.variables, address=nodes.address)
+    wanted = {"address": nodes.address, "gpus_per_worker": 0.5}
+    launch = start(specification, "env:STUDY_STORAGE", tmp_path, nodes.variables, **wanted)
 
     def claimants_of(trial: int) -> list[int]:
         """The processes that have claimed the trial, in order."""
@@ -208,6 +209,9 @@ def test_a_node_that_is_killed_loses_no_trial_and_doubles_none(nodes, tmp_path):
         (struck,) = half_done(victim)
     assert command_lines_with(nodes.canary) == []
     (spared_trainer,) = processes_of(spared, "search.trainer")
+    seen = spared_trainer.environ()
+    assert (seen["CUDA_VISIBLE_DEVICES"], seen["XLA_PYTHON_CLIENT_MEM_FRACTION"]) == ("0", "0.450")  # 0.9 × 0.5
+    assert not any(name.startswith("RAY_") for name in seen)
     spared_trainer.suspend()  # so that nobody but the worker that is started again can go on with the trial
     killed = kill_machine(doomed)
     assert victim in killed
