@@ -287,10 +287,11 @@ def sample_data(
 def _engine(name: EngineName, options: dict[str, Any]) -> "Engine":
     """Where to run workers; options that are None keep the engine's defaults."""
     from search.local_engine import LocalEngine
-    from search.ray_engine import RayEngine
+    from search.ray_engine import RayEngine, require_installed
 
     given = {key: value for key, value in options.items() if value is not None}
     if name is EngineName.RAY:
+        require_installed()
         return RayEngine(**given)
     if given:
         flags = " and ".join("--ray-address" if key == "address" else f"--{key.replace('_', '-')}" for key in given)

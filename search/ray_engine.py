@@ -5,6 +5,7 @@ among themselves through the database, as everywhere.
 """
 
 import importlib
+import importlib.util
 import logging
 import math
 import os
@@ -127,19 +128,27 @@ class RayEngine:
         return lambda number: RaySeat(ray, attendant.remote(job, number=number, gpus=gpus))
 
 
+def require_installed() -> None:
+    """Return if Ray is installed; it is not loaded.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    require(
+        importlib.util.find_spec("ray") is not None,
+        "--engine ray needs Ray, which is not installed: pip install 'frcnn-search[ray]'",
+    )
+
+
 def import_ray() -> ModuleType:
     """The module `ray`.
 
     Raises:
         ConfigError: it is not installed, or too old.
     """
-    try:
-        ray = importlib.import_module("ray")
-        importlib.import_module("ray.util.scheduling_strategies")
-    except ModuleNotFoundError as error:
-        if not (error.name or "").startswith("ray"):
-            raise
-        raise ConfigError("--engine ray needs Ray, which is not installed: pip install 'frcnn-search[ray]'") from None
+    require_installed()
+    ray = importlib.import_module("ray")
+    importlib.import_module("ray.util.scheduling_strategies")
     version = tuple(int(part) for part in ray.__version__.split(".")[:2])
     require(version >= OLDEST, f"Ray must be {OLDEST[0]}.{OLDEST[1]} or newer, but is {ray.__version__}; upgrade it")
     return ray

@@ -1,5 +1,6 @@
 """What the Ray engine decides before and beside Ray; the clusters are in test_ray_cluster.py."""
 
+import importlib.machinery
 import subprocess
 import sys
 import types
@@ -75,6 +76,7 @@ def test_without_ray_there_is_one_plain_message(monkeypatch):
 
 def test_an_old_ray_is_refused(monkeypatch):
     old = types.ModuleType("ray")
+    old.__spec__ = importlib.machinery.ModuleSpec("ray", None)
     old.__version__ = "2.53.1"
     for name in ("ray.util", "ray.util.scheduling_strategies"):
         monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
