@@ -291,8 +291,9 @@ def _engine(name: EngineName, options: dict[str, Any]) -> "Engine":
 
     given = {key: value for key, value in options.items() if value is not None}
     if name is EngineName.RAY:
+        engine = RayEngine(**given)
         require_installed()
-        return RayEngine(**given)
+        return engine
     if given:
         flags = " and ".join("--ray-address" if key == "address" else f"--{key.replace('_', '-')}" for key in given)
         raise ConfigError(f"{flags} must come with --engine ray; workers of this machine share its GPUs by themselves")
