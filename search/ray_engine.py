@@ -136,7 +136,7 @@ def require_installed() -> None:
     """
     require(
         importlib.util.find_spec("ray") is not None,
-        "--engine ray needs Ray, which is not installed: pip install 'frcnn-search[ray]'",
+        "--engine ray needs Ray, which is not installed: pip install 'ray>=2.54'",
     )
 
 

@@ -194,7 +194,7 @@ def test_ray_that_is_not_installed_is_said_before_the_data_is_read(
     monkeypatch.setitem(sys.modules, "ray", None)
     result = run("launch", study_file, "--engine", "ray")
     assert (result.code, result.out) == (2, "")
-    assert "--engine ray needs Ray, which is not installed: pip install 'frcnn-search[ray]'" in result.err
+    assert "--engine ray needs Ray, which is not installed: pip install 'ray>=2.54'" in result.err
 
 
 #: The same with a study that was run.
