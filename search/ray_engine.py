@@ -31,6 +31,7 @@ _OBJECT_STORE_BYTES = 80 * 2**20  # close to Ray's minimum: nothing of ours goes
 _LOCAL_VARIABLES = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # on every system the switch for loopback addresses only
     "RAY_kill_child_processes_on_worker_exit": "false",  # a worker whose launch died stops by itself, and cleanly
+    "RAY_memory_monitor_refresh_ms": "0",  # it ends our actors for what their trainers take; workers see to that
     "RAY_USAGE_STATS_ENABLED": "0",
 }
 _EXISTING_VARIABLES = {"RAY_NUM_REDIS_GET_RETRIES": "5"}  # seconds, instead of twenty, if address or token is wrong

@@ -8,6 +8,9 @@ from search.worker import TRY_LATER
 from search.worker_process import USER_MUST_ACT
 
 
+MOST_CHARACTERS = 300  # of what Ray says; it may be pages
+
+
 class RaySeat:
     """A `Seat` (search/seat.py) whose worker an `Attendant` looks after, on whichever node has room for it."""
 
@@ -49,7 +52,9 @@ class RaySeat:
     def _outcome(self) -> Left:
         try:
             left: Left = self._ray.get(self._work)
-        except self._ray.exceptions.RayActorError as error:
+        except self._ray.exceptions.RayTaskError:  # a bug of ours, with its traceback
+            raise
+        except self._ray.exceptions.RayError as error:  # the node, or Ray's own watch over its memory
             return _lost(error)
         if left.code is not None and left.code < 0:  # the node's kernel or administrator; others may fare better
             return Left(code=None, said=f"its process was ended by signal {-left.code}. {left.said}".strip())
@@ -58,9 +63,9 @@ class RaySeat:
 
 def _lost(error: Any) -> Left:
     """What became of an actor that cannot tell us itself."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if error.actor_init_failed:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    if getattr(error, "actor_init_failed", False):
         return Left(code=USER_MUST_ACT, said=f"a Ray node can't run our workers: {lines[-1]}")
     place = next((line for line in lines if line.startswith("ip:")), "")
-    reason = lines[-1] if lines else type(error).__name__
-    return Left(code=None, said=f"{place} {reason}".strip())
+    reason = lines[-1] if place else lines[0]  # what Ray knows of an actor begins with who it was
+    return Left(code=None, said=f"{place} {reason[:MOST_CHARACTERS]}".strip())

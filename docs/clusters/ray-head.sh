@@ -6,6 +6,7 @@ set -euo pipefail
 SHARED=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH=${RAY_AUTH_TOKEN_PATH:-$SHARED/ray.token}
 export RAY_kill_child_processes_on_worker_exit=false  # workers whose launch died stop by themselves, with a checkpoint
+export RAY_memory_monitor_refresh_ms=0                # a trial that takes too much memory is the worker's to end, not Ray's
 export FRCNN_CACHE=${FRCNN_CACHE:-/tmp/frcnn-cache}   # decoded images: a disk of the machine
 # export FRCNN_DATA_ROOT=/scratch/bccd                # where this machine has the data, if it has its own copy
 
