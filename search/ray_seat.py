@@ -7,7 +7,6 @@ from search.seat import Left
 from search.worker import TRY_LATER
 from search.worker_process import USER_MUST_ACT
 
-
 MOST_CHARACTERS = 300  # of what Ray says; it may be pages
 
 

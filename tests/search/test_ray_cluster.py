@@ -38,6 +38,7 @@ def environment(folder: Path, **variables: str) -> dict[str, str]:
     """That of every process here; the token file is the test's own."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     ours = {"RAY_AUTH_TOKEN_PATH": str(folder / "token"), "FRCNN_ANALYTIC_STEP_S": "0.05"}
+    ours["RAY_memory_monitor_refresh_ms"] = "0"  # what other programs take is not our workers' fault
     ours["RAY_worker_niceness"] = "0"  # on a busy machine Ray's default would starve the workers under test
     return {**kept, **ours, **variables}
 

@@ -22,7 +22,15 @@ from storage.leases import Leases
 from tests.search.workforce import found, wait_until
 
 
-class ActorDied(Exception):
+class RayError(Exception):
+    """As Ray's: something else than the actor's own code went wrong."""
+
+
+class TaskError(RayError):
+    """As Ray's: an exception in the actor's code."""
+
+
+class ActorDied(RayError):
     """As Ray's: what became of the actor."""
 
     actor_init_failed = False
@@ -58,7 +66,7 @@ class Handle:
 class ThreadedRay:
     """The four functions of Ray that a seat uses."""
 
-    exceptions = types.SimpleNamespace(RayActorError=ActorDied)
+    exceptions = types.SimpleNamespace(RayError=RayError, RayTaskError=TaskError)
 
     def wait(self, results: list[Future], timeout: float) -> tuple[list[Future], list[Future]]:
         return [r for r in results if r.done()], [r for r in results if not r.done()]
@@ -71,11 +79,11 @@ class ThreadedRay:
         if handle.attendant._seat is not None:
             handle.attendant._seat.kill()
 
-    def lose(self, handle: Handle, message: str) -> None:
-        """The node is gone."""
+    def lose(self, handle: Handle, error: RayError) -> None:
+        """The actor is gone, and Ray says why."""
         for future in handle.pending:
             if not future.done():
-                future.set_exception(ActorDied(message))
+                future.set_exception(error)
         self.kill(handle)
 
 
@@ -146,22 +154,31 @@ class TestSeat:
         assert psutil.wait_procs(family, timeout=20)[1] == []
 
 
-def test_a_worker_whose_node_is_gone_is_lost_and_one_that_was_killed_too(job):
-    ray = ThreadedRay()
-    for end, said in (
-        (
-            lambda handle: ray.lose(handle, "died\n\tip: 10.0.0.7\nThe node failed its health check."),
-            "ip: 10.0.0.7 The",
-        ),
-        (lambda handle: handle.attendant._seat._process.kill(), "ended by signal 9"),
-    ):
-        handle = Handle(Attendant(job, number=1, gpus=0))
-        seat = RaySeat(ray, handle)
-        wait_until(lambda handle=handle: handle.attendant._seat is not None, within_s=60)
-        end(handle)
-        left = end_of(seat)
-        assert left.code is None
-        assert said in left.said
+LOSSES = {
+    "node": (ActorDied("died\n\tip: 10.0.0.7\nNo health."), "ip: 10.0.0.7 No health."),
+    "memory": (RayError("1 worker(s) were killed\n" + "memory\n" * 99), "1 worker(s) were killed"),
+    "process": (None, "its process was ended by signal 9."),
+}
+
+
+@pytest.mark.parametrize(("error", "said"), LOSSES.values(), ids=LOSSES)
+def test_a_worker_that_is_lost_with_its_node_or_killed_there_may_start_again(job, error, said):
+    ray, handle = ThreadedRay(), Handle(Attendant(job, number=1, gpus=0))
+    seat = RaySeat(ray, handle)
+    wait_until(lambda: handle.attendant._seat is not None, within_s=60)
+    if error is None:
+        handle.attendant._seat._process.kill()
+    else:
+        ray.lose(handle, error)
+    assert end_of(seat) == Left(code=None, said=said)
+
+
+def test_a_bug_in_the_actor_keeps_its_traceback(job):
+    handle = Handle(Attendant(job, number=1, gpus=0))
+    handle.attendant.work = lambda: (_ for _ in ()).throw(TaskError("KeyError"))
+    seat = RaySeat(ThreadedRay(), handle)
+    with pytest.raises(TaskError):
+        end_of(seat)
 
 
 def test_a_worker_that_still_waits_for_a_node_is_stopped_without_one(job, monkeypatch):
