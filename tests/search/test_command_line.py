@@ -281,7 +281,7 @@ def test_launch_on_a_folder_writes_a_study_file_that_reads_back_and_goes_on_with
     run: Callable[..., Run], sample: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     launched = []
-    monkeypatch.setattr("search.launching.launch", lambda specification, folder: launched.append(specification) or 0)
+    monkeypatch.setattr("search.launching.launch", lambda specification, **_: launched.append(specification) or 0)
     options = ("--data", sample, "--trials", 5, "--images", 480, "--canvas", "96x128", "--name", "small")
     first = run("launch", "new.yaml", *options)
     assert (first.code, first.out.startswith("wrote new.yaml")) == (0, True)
