@@ -42,6 +42,16 @@ class EngineName(StrEnum):
     RAY = "ray"
 
 
+Engines = Annotated[EngineName, typer.Option(help="Where the workers run: this machine, or a Ray cluster.")]
+RayAddress = Annotated[
+    str | None, typer.Option(help="HOST:PORT of a Ray cluster [default: RAY_ADDRESS, or a new one on this machine].")
+]
+GpusPerWorker = Annotated[
+    float | None, typer.Option(help="With --engine ray: GPUs, or a part of one [default: an equal share].")
+]
+CpusPerWorker = Annotated[float | None, typer.Option(help="With --engine ray: CPU cores [default: 1].")]
+
+
 def main() -> None:
     """The entry point of the installed command."""
     app()
@@ -74,17 +84,10 @@ def launch(
         bool,
         typer.Option("--only-create", help="Check the data and create the study, for workers elsewhere; run none."),
     ] = False,
-    engine: Annotated[EngineName, typer.Option(help="Where the workers run: this machine, or a Ray cluster.")] = (
-        EngineName.LOCAL
-    ),
-    ray_address: Annotated[
-        str | None,
-        typer.Option(help="HOST:PORT of a Ray cluster [default: RAY_ADDRESS, or a new one on this machine]."),
-    ] = None,
-    gpus_per_worker: Annotated[
-        float | None, typer.Option(help="With --engine ray: GPUs, or a part of one [default: an equal share].")
-    ] = None,
-    cpus_per_worker: Annotated[float | None, typer.Option(help="With --engine ray: CPU cores [default: 1].")] = None,
+    engine: Engines = EngineName.LOCAL,
+    ray_address: RayAddress = None,
+    gpus_per_worker: GpusPerWorker = None,
+    cpus_per_worker: CpusPerWorker = None,
 ) -> None:
     """Create or resume a study and run it: progress, then the ranking. Ctrl-c stops it; a second launch goes on."""
     with _exit_codes():

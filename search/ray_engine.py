@@ -111,7 +111,7 @@ class RayEngine:
         if room >= workers:
             return
         needs = f"{self.cpus_per_worker:g} CPUs and {gpus:g} GPUs a worker"
-        message = f"the Ray cluster of {len(nodes)} nodes has room for {room} of {workers} workers, at {needs}"
+        message = f"the Ray cluster of {len(nodes)} nodes has room for at most {room} of {workers} workers, at {needs}"
         require(not own, f"{message}; ask for fewer workers, or for less with --gpus-per-worker")
         say(f"{message}; the others wait for nodes")
 
@@ -186,5 +186,5 @@ def room_on(resources: dict[str, float], *, cpus: float, gpus: float) -> int:
     """How many workers an empty node has room for. One worker's part of a GPU is never made of two."""
     by_cpu = int(resources.get("CPU", 0) // cpus) if cpus else math.inf
     owned = int(resources.get("GPU", 0))
-    by_gpu = math.inf if not gpus else owned * int(1 // gpus) if gpus < 1 else owned // int(gpus)
+    by_gpu = math.inf if not gpus else owned * int(1 / gpus + 1e-6) if gpus < 1 else owned // int(gpus)
     return int(min(by_cpu, by_gpu, 10_000))

@@ -33,6 +33,7 @@ def test_other_numbers_of_gpus_are_refused(gpus):
         pytest.param({"CPU": 8.0}, 3, 0, 2, id="8 // 3 by CPU"),
         pytest.param({"CPU": 8.0, "GPU": 2.0}, 1, 0.5, 4, id="2 on each of 2 GPUs"),
         pytest.param({"CPU": 8.0, "GPU": 2.0}, 1, 0.7, 2, id="0.7 twice is not in one GPU"),
+        pytest.param({"CPU": 99.0, "GPU": 1.0}, 1, 1 / 49, 49, id="49 on one, although 1 // (1 / 49) is 48"),
         pytest.param({"CPU": 8.0, "GPU": 3.0}, 1, 2, 1, id="3 // 2 GPUs"),
         pytest.param({"CPU": 3.0, "GPU": 2.0}, 1, 0.5, 3, id="CPUs are fewer"),
         pytest.param({"CPU": 8.0}, 1, 1, 0, id="no GPU"),
