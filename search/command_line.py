@@ -44,12 +44,12 @@ class EngineName(StrEnum):
 
 Engines = Annotated[EngineName, typer.Option(help="Where the workers run: this machine, or a Ray cluster.")]
 RayAddress = Annotated[
-    str | None, typer.Option(help="HOST:PORT of a Ray cluster [default: RAY_ADDRESS, or a new one on this machine].")
+    str | None, typer.Option(help="HOST:PORT of a Ray cluster (default: RAY_ADDRESS, or a new one on this machine).")
 ]
 GpusPerWorker = Annotated[
-    float | None, typer.Option(help="With --engine ray: GPUs, or a part of one [default: an equal share].")
+    float | None, typer.Option(help="With --engine ray: GPUs, or a part of one (default: an equal share).")
 ]
-CpusPerWorker = Annotated[float | None, typer.Option(help="With --engine ray: CPU cores [default: 1].")]
+CpusPerWorker = Annotated[float | None, typer.Option(help="With --engine ray: CPU cores (default: 1).")]
 
 
 def main() -> None:
@@ -168,11 +168,11 @@ def worker(
     folder: Annotated[Path, typer.Option(help="Where this machine keeps checkpoints, caches and logs.")] = Path(),
     data_root: Annotated[
         Path | None,
-        typer.Option(help="Folder of the study's data on this machine, if it lies elsewhere [or: FRCNN_DATA_ROOT]."),
+        typer.Option(help="Folder of the study's data on this machine, if it lies elsewhere (or: FRCNN_DATA_ROOT)."),
     ] = None,
     cache: Annotated[
         Path | None,
-        typer.Option(help="Folder of this machine for decoded images [or: FRCNN_CACHE; default: below --folder]."),
+        typer.Option(help="Folder of this machine for decoded images (or: FRCNN_CACHE; default: below --folder)."),
     ] = None,
     lease_s: Annotated[float, typer.Option(min=1, help="If this worker dies, its trial is free after so long.")] = 60,
     give_up_s: Annotated[
@@ -229,11 +229,11 @@ def export(
 def train(
     configuration: Annotated[Path, typer.Argument(help="A file that `export` wrote.")],
     images: Annotated[
-        int | None, typer.Option(min=1, help="Training images to see [default: the budget of the trial].")
+        int | None, typer.Option(min=1, help="Training images to see (default: the budget of the trial).")
     ] = None,
     data: Annotated[Path | None, typer.Option(help="Another COCO or Pascal VOC folder than the study's.")] = None,
     output: Annotated[Path, typer.Option(help="Folder for the weights and the checkpoint.")] = Path("trained"),
-    seed: Annotated[int | None, typer.Option(help="Seed of weights and batches [default: the trial's].")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of weights and batches (default: the trial's).")] = None,
 ) -> None:
     """Train one configuration in full, print its COCO AP and keep the weights. Run it again to go on after ctrl-c."""
     with _exit_codes():
@@ -255,7 +255,7 @@ def dashboard(
     ] = None,
     password_file: Annotated[
         Path | None,
-        typer.Option(help="File with the password, mode 600 [default: the variable FRCNN_DASHBOARD_PASSWORD, if set]."),
+        typer.Option(help="File with the password, mode 600 (default: the variable FRCNN_DASHBOARD_PASSWORD, if set)."),
     ] = None,
 ) -> None:
     """Serve the Optuna dashboard on this study, read-only, with the reason why each trial ended. Ctrl-c stops it."""
