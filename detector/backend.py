@@ -54,6 +54,10 @@ if BACKEND == "tensorflow":
         """`function` as one kernel: worth it where memory traffic dominates, as in the optimizer's update."""
         return tf.function(function, autograph=False, jit_compile=True)
 
+    def square_sum(tensor: Tensor) -> Tensor:
+        """Sum of squares in one pass: three times as fast as a square and a sum (docs/decisions/0011)."""
+        return 2.0 * tf.nn.l2_loss(tensor)
+
     def to_device(array: Any) -> Tensor:
         """The array as a tensor, its dtype kept."""
         return tf.convert_to_tensor(np.asarray(array))
@@ -86,6 +90,10 @@ elif BACKEND == "jax":
     def fused(function: Callable[..., Tree]) -> Callable[..., Tree]:
         """Unchanged: the surrounding step is already one executable."""
         return function
+
+    def square_sum(tensor: Tensor) -> Tensor:
+        """Sum of squares."""
+        return jax.numpy.vdot(tensor, tensor)
 
     def to_device(array: Any) -> Tensor:
         """The array as a tensor of its own, its dtype kept and never weakly typed (a weak type compiles again)."""
