@@ -6,9 +6,11 @@ It is one cell of `step_speed`: everything is measured, then answered. With
 
 import json
 import sys
+import tempfile
 import time
 from dataclasses import asdict
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,7 +33,7 @@ class Rig:
     """The compiled step on made-up pictures; every call of `step` is one optimizer step of one micro-batch."""
 
     def __init__(self, question: Question) -> None:
-        backend.prepare_device()
+        backend.prepare_device(Path(tempfile.gettempdir()) / "frcnn-search-benchmarks")
         shape = question.shape()
         network = build(shape)
         self._arrays = _batch(shape)
