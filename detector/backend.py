@@ -74,6 +74,10 @@ if BACKEND == "tensorflow":
         """A tensor that a compiled function may take as its donated argument: itself, because nothing is donated."""
         return tensor
 
+    def ran_out_of_memory(error: Exception) -> bool:
+        """Whether the device had no room."""
+        return isinstance(error, tf.errors.ResourceExhaustedError)
+
     def prepare_device(cache: Path) -> None:
         """Take GPU memory as it is needed, so that several workers can share a device; start quickly on CPU.
 
@@ -118,6 +122,10 @@ elif BACKEND == "jax":
     def own(tensor: Tensor) -> Tensor:
         """A tensor that a compiled function may take as its donated argument, which ends it: a copy."""
         return jax.numpy.copy(tensor)
+
+    def ran_out_of_memory(error: Exception) -> bool:
+        """Whether the device had no room."""
+        return isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
 
     def prepare_device(cache: Path) -> None:
         """Keep compiled steps in a folder of `cache`, so that the next process on this host need not compile them.

@@ -6,7 +6,7 @@ Between trials nothing is built, traced or allocated anew: the weights are reset
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +15,22 @@ import numpy as np
 
 from detector import backend, weights
 from detector.average_precision import coco_metrics
-from detector.backend import Compiled, own, to_device, to_host
+from detector.backend import own, to_device, to_host
 from detector.batches import TrainingBatches
 from detector.boxes import Tensor
 from detector.checkpoint import Checkpoint, drop_checkpoints, newest_checkpoint, save_checkpoint
 from detector.config import DataSource, Detector, Hyperparameters, Optimizer, StepShape
 from detector.dataset import Dataset, ground_truth_slots, load_pair
+from detector.engine import Engine
 from detector.health import unpack
 from detector.image_cache import CanvasCache, open_cache
 from detector.inputs import step_inputs, trial_inputs
-from detector.network import Network, build
+from detector.micro_batch import Choices, divisors, fastest
 from detector.optimizer import SLOTS
-from detector.prediction import PredictStep, detections_of
+from detector.prediction import detections_of
 from detector.reports import PausedReport, ProgressReport, RungReport, Stopped
 from detector.schedule import learning_rate, optimizer_steps
-from detector.step import State, TrainStep, initial_state
+from detector.step import State, initial_state
 from detector.watch import Watch
 
 LOOK_EVERY_STEPS = 10  # the watch sees every step, this late at most
@@ -73,6 +74,7 @@ class Trainer:
         validation_images: int | None,
         cache: Path,
         seed: int,
+        measure_micro_batch: bool = False,
         watch: bool = True,
         on_progress: SetupProgress = lambda what, done, of: None,
     ) -> None:
@@ -87,20 +89,22 @@ class Trainer:
         count = len(self._validation_set.images)
         self._validation_count = min(count, validation_images or count)
         slots = ground_truth_slots(self._train_set)
-        self.shape = StepShape.for_detector(
+        self._batches = TrainingBatches(self._train_set, self._train_cache, slots)
+        self._calibration = (detector.weights, seed, cache)
+        largest = StepShape.for_detector(
             detector,
             anchors_per_cell=anchors_per_cell,
             boxes_per_image=slots,
             classes=len(self._train_set.classes),
             micro_batch=micro_batch,
         )
-        self._batches = TrainingBatches(self._train_set, self._train_cache, slots)
-        self._network = self._initial_network(detector, cache, seed)
+        self._engine = (
+            self._fastest_engine(largest, cache, on_progress) if measure_micro_batch else self._build(largest)
+        )
+        self.shape, self._network = self._engine.shape, self._engine.network
+        self.train_step, self.predict_step = self._engine.train_step, self._engine.predict_step
         self._blank = initial_state([to_device(to_host(variable)) for variable in self._network.trainable])
         self._frozen = [to_device(to_host(variable)) for variable in self._network.frozen]
-        step = TrainStep(self._network, self.shape)
-        self.train_step = Compiled(step, donate_first=True)
-        self.predict_step = Compiled(PredictStep(self._network, self.shape, step))
         self._watches = watch
         self._trial: _Trial | None = None
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
@@ -108,11 +112,30 @@ class Trainer:
         self.device = backend.device_name()
         self.versions = {"keras": keras.__version__, "numpy": np.__version__}
 
-    def _initial_network(self, detector: Detector, cache: Path, seed: int) -> Network:
-        network = build(self.shape)
-        sample = self._train_cache.pixels[: weights.CALIBRATION_IMAGES]
-        weights.initial_backbone(network, detector.weights, seed, np.asarray(sample), cache)
-        return network
+    def _build(self, shape: StepShape) -> Engine:
+        engine = Engine.of(shape)
+        kind, seed, cache = self._calibration
+        sample = np.asarray(self._train_cache.pixels[: weights.CALIBRATION_IMAGES])
+        weights.initial_backbone(engine.network, kind, seed, sample, cache)
+        return engine
+
+    def _fastest_engine(self, largest: StepShape, cache: Path, on_progress: SetupProgress) -> Engine:
+        """An engine of the micro-batch that was fastest; what was built to find it out is not built again."""
+        choices = Choices(cache / "micro-batches.json")
+        key = f"{backend.BACKEND} {keras.__version__} {backend.device_name()} {largest}"
+        if (known := choices.get(key)) is not None:
+            return self._build(replace(largest, micro_batch=known))
+        candidates = divisors(largest.micro_batch)
+        built: dict[int, Engine] = {}
+
+        def seconds_an_image(count: int) -> float:
+            on_progress("micro-batches tried", len(built), len(candidates))
+            built[count] = self._build(replace(largest, micro_batch=count))
+            return built[count].seconds_an_image(self._batches)
+
+        chosen = fastest(candidates, seconds_an_image)
+        choices.keep(key, chosen)
+        return built[chosen]
 
     def begin(
         self,

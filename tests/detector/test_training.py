@@ -34,7 +34,7 @@ def source(folder: Path, name: str) -> DataSource:
     return DataSource(format=DataFormat.COCO, images=folder / "images", annotations=folder / f"{name}.json")
 
 
-def trainer_on(folder: Path, cache: Path, *, height_px: int, width_px: int) -> Trainer:
+def trainer_on(folder: Path, cache: Path, *, height_px: int, width_px: int, **settings: bool) -> Trainer:
     return Trainer(
         train=source(folder, "train"),
         validation=source(folder, "val"),
@@ -45,6 +45,7 @@ def trainer_on(folder: Path, cache: Path, *, height_px: int, width_px: int) -> T
         validation_images=None,
         cache=cache,
         seed=0,
+        **settings,
     )
 
 
@@ -142,6 +143,18 @@ def test_the_end_of_the_budget_leaves_the_weights_that_were_asked_for(trainer: T
 def test_all_of_these_trials_shared_one_executable(trainer: Trainer, tmp_path: Path) -> None:
     losses_of(trainer, tmp_path)
     assert (trainer.train_step.traces, trainer.predict_step.traces) == (1, 1)
+
+
+@pytest.mark.slow
+def test_a_measured_micro_batch_is_kept_and_its_engine_compiled_once(tmp_path: Path) -> None:
+    write_sample(tmp_path / "data", train=8, validation=4, size_px=(64, 96))
+    first = trainer_on(tmp_path / "data", tmp_path / "cache", height_px=64, width_px=96, measure_micro_batch=True)
+    assert first.shape.micro_batch in (4, 2, 1)
+    losses_of(first, tmp_path / "trial")
+    assert (first.train_step.traces, first.predict_step.traces) == (1, 1)
+    second = trainer_on(tmp_path / "data", tmp_path / "cache", height_px=64, width_px=96, measure_micro_batch=True)
+    assert second.shape == first.shape
+    assert second.train_step.traces == 0  # it was not measured again
 
 
 @pytest.mark.slow
