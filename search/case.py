@@ -22,6 +22,7 @@ from storage.telemetry import read_rungs
 
 RULE = "rule"  # evidence of the watch: the name of the rule that fired
 IMAGES = "images"  # evidence of the watch: file names of the failing batch, one a line
+WARNINGS = "warnings"  # evidence of the watch: `rule at step N: message`, one a line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -45,8 +46,15 @@ class Case:
 
     @property
     def failed(self) -> bool:
-        """Whether it ended by a fault, of its configuration or of anything else."""
-        return bool(self.ending) and self.ending not in PEACEFUL
+        """Whether it ended by a fault, of its configuration or of anything else.
+
+        A fault that every trial would meet stops the study, and leaves the trial that met it interrupted.
+        """
+        return bool(self.ending) and (self.ending not in PEACEFUL or self._stopped_the_study)
+
+    @property
+    def _stopped_the_study(self) -> bool:
+        return self.ending == Outcome.INTERRUPTED and bool(self.rule)
 
     @property
     def healthy(self) -> bool:
@@ -68,6 +76,13 @@ class Case:
         """File names of the batch in which it failed; empty where they were not recorded."""
         names = str(self.outcome.evidence.get(IMAGES, "")) if self.outcome else ""
         return tuple(filter(None, names.splitlines()))
+
+    @property
+    def warnings(self) -> dict[str, str]:
+        """What the watch said without ending the trial: by rule, where and what."""
+        lines = str(self.outcome.evidence.get(WARNINGS, "")).splitlines() if self.outcome else []
+        parts = [line.partition(" at step ") for line in lines]
+        return {rule: f"at step {rest}" for rule, found, rest in parts if found}
 
     @property
     def rate_parameter(self) -> str:

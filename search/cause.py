@@ -1,7 +1,7 @@
 """From the rule that ended a trial to what lies behind it, and to the changes that can mend it: one table.
 
-A rule says what was seen (`detector/watch.py`), a cause why it happens. The remedies of an entry stand in the order in
-which they are likely to be the whole repair; `search/repair.py` makes values of them.
+A rule says what was seen (`detector/watch.py`; docs/explain.md has the table), a cause why it happens. The remedies of
+an entry stand in the order in which they are likely to be the whole repair; `search/repair.py` makes values of them.
 """
 
 from collections.abc import Mapping
@@ -19,11 +19,12 @@ class Cause(StrEnum):
     WARM_UP_TOO_SHORT = "warm-up too short"
     RATE_TOO_LOW = "learning rate too low"
     ANCHORS = "anchors do not fit the boxes"
-    STARVED_HEAD = "no good proposals for the box head"
+    PROPOSALS = "region proposals do not improve"
     BACKGROUND = "everything is called background"
-    BAD_START = "wrong from the first step: weights, pixels or labels"
-    CORRUPT_SAMPLE = "one image or its boxes are corrupt"
-    DATA = "image or annotation files are bad"
+    BAD_START = "initial weights are wrong"
+    PIXELS = "pixels are stored or scaled wrongly"
+    CORRUPT_SAMPLE = "single images or their boxes are corrupt"
+    DATA = "images, boxes or labels are bad"
     MEMORY = "memory ran out"
     TRAINER = "the trainer process died"
     UNKNOWN = "not known to this version"
@@ -58,49 +59,103 @@ class Entry:
 
 _RATE = (Remedy.LOWER_RATE, Remedy.LONGER_WARM_UP, Remedy.CLIP_LOWER, Remedy.LOWER_RPN_FACTOR, Remedy.FULL_PRECISION)
 
-EXPLODED = Entry(
+_EXPLODED = Entry(
     cause=Cause.RATE_TOO_HIGH,
     because="each update overshot, so that the losses grew from step to step; a smaller step is what stops that",
     remedies=_RATE,
+)
+_RPN_EXPLODED = Entry(
+    cause=Cause.RATE_TOO_HIGH,
+    because="the region proposals were thrown far off by updates that are too large",
+    remedies=(Remedy.LOWER_RPN_FACTOR, *_RATE),
+)
+_SPIKED = Entry(
+    cause=Cause.WARM_UP_TOO_SHORT,
+    because="the gradient jumped while the learning rate was still new to the weights",
+    remedies=(Remedy.LONGER_WARM_UP, *_RATE),
 )
 _DEAD = Entry(
     cause=Cause.RATE_TOO_LOW,
     because="the updates are so small beside the weights that nothing changes within the budget",
     remedies=(Remedy.RAISE_RATE,),
 )
-_START = Entry(
+_WEIGHTS = Entry(
     cause=Cause.BAD_START,
-    because="it was wrong before the first update, so no learning rate can be to blame",
+    because="it was wrong before the first update, so no hyperparameter can be to blame",
     remedies=(Remedy.EXAMINE_START, Remedy.EXAMINE_DATA),
+)
+_PIXELS = Entry(
+    cause=Cause.PIXELS,
+    because="the network is not given what 8-bit pictures look like",
+    remedies=(Remedy.EXAMINE_DATA, Remedy.EXAMINE_START),
 )
 _ANCHORS = Entry(
     cause=Cause.ANCHORS,
-    because="hardly any anchor overlaps a box enough to be a positive example for the RPN",
+    because="hardly any anchor overlaps a box enough to be an example of an object",
     remedies=(Remedy.FIT_ANCHORS, Remedy.EXAMINE_DATA),
 )
+_PROPOSALS = Entry(
+    cause=Cause.PROPOSALS,
+    because="the first stage learned nothing that the second could build on",
+    remedies=(Remedy.FIT_ANCHORS, Remedy.RAISE_RATE, Remedy.EXAMINE_DATA),
+)
+_BACKGROUND = Entry(
+    cause=Cause.BACKGROUND,
+    because="calling everything background is the cheapest answer where updates are rough or objects rare in a batch",
+    remedies=(Remedy.LOWER_RATE, Remedy.LARGER_BATCH, Remedy.EXAMINE_DATA),
+)
+_BACKGROUND_EVERYWHERE = Entry(
+    cause=Cause.BACKGROUND,
+    because="no trial of the study was healthy, so the labels are likelier to be wrong than each configuration",
+    remedies=(Remedy.EXAMINE_DATA, Remedy.LOWER_RATE, Remedy.LARGER_BATCH),
+)
+_DATA = Entry(
+    cause=Cause.DATA,
+    because="images, boxes or labels are not what they must be; no hyperparameter mends that",
+    remedies=(Remedy.MEND_IMAGES, Remedy.EXAMINE_DATA),
+)
+_UNKNOWN = Entry(cause=Cause.UNKNOWN, because="nothing in the table speaks of it", remedies=(Remedy.READ_LOG,))
 
 #: By the names that the watch gives its rules.
 RULES: Mapping[str, Entry] = {
-    "not finite": EXPLODED,
-    "exploding": EXPLODED,
+    "not finite": _EXPLODED,
+    "exploding": _EXPLODED,
+    "update too large": _EXPLODED,
+    "saturated logits": _EXPLODED,
+    "degenerate proposals": _RPN_EXPLODED,
+    "gradient spike": _SPIKED,
     "not learning": _DEAD,
+    "idle part": _DEAD,
+    "no positives": _ANCHORS,
+    "low-quality matches": _ANCHORS,
+    "rpn stuck": _PROPOSALS,
+    "roi head starved": _PROPOSALS,
+    "background collapse": _BACKGROUND,
+    "pixel scaling": _PIXELS,
+    "unusual pixels": _PIXELS,
+    "features": _WEIGHTS,
+    "losses at step 0": _WEIGHTS,
+    "not finite at the start": _WEIGHTS,
+    "label range": _DATA,
+    "corrupt sample": Entry(
+        cause=Cause.CORRUPT_SAMPLE,
+        because="it spoils the losses on the initial weights too, all alone, so no hyperparameter is to blame",
+        remedies=(Remedy.MEND_IMAGES, Remedy.EXAMINE_DATA),
+    ),
 }
 
 #: For trials that ended without a rule of the watch.
 OUTCOMES: Mapping[str, Entry] = {
-    Outcome.DIVERGED: EXPLODED,
+    Outcome.DIVERGED: _EXPLODED,
     Outcome.NOT_LEARNING: _DEAD,
+    "hopeless": _ANCHORS,  # refused before any training
     Outcome.OUT_OF_MEMORY: Entry(
         cause=Cause.MEMORY,
         because="what one forward and backward pass needs did not fit; that depends on the micro-batch and the canvas, "
         "not on the batch size, which is accumulated",
         remedies=(Remedy.SMALLER_MICRO_BATCH,),
     ),
-    Outcome.BAD_DATA: Entry(
-        cause=Cause.DATA,
-        because="a file that the trial needed could not be read or broke a rule of its format",
-        remedies=(Remedy.MEND_IMAGES, Remedy.EXAMINE_DATA),
-    ),
+    Outcome.BAD_DATA: _DATA,
     Outcome.CRASHED: Entry(
         cause=Cause.TRAINER,
         because="the process ended by itself or was killed; no hyperparameter is known to be at fault",
@@ -108,26 +163,16 @@ OUTCOMES: Mapping[str, Entry] = {
     ),
 }
 
-_CORRUPT = Entry(
-    cause=Cause.CORRUPT_SAMPLE,
-    because="only box losses were not finite, and other trials stayed healthy at this learning rate and above",
-    remedies=(Remedy.MEND_IMAGES, Remedy.EXAMINE_DATA, *_RATE),
-)
-_UNKNOWN = Entry(cause=Cause.UNKNOWN, because="nothing in the table speaks of it", remedies=(Remedy.LOWER_RATE,))
-_BOX_TERMS = frozenset({"loss_rpn_box", "loss_roi_box"})
+SPIKE = "gradient spike"
 
 
-def diagnose(case: Case, *, rate_is_proven: bool) -> Entry | None:
-    """What lies behind the end of a trial, or None where it did not fail.
-
-    `rate_is_proven`: another trial stayed healthy at this learning rate or above.
-    """
-    if case.outcome is None or not case.failed:
-        return None
-    if case.rule == "not finite":
-        terms = frozenset(str(case.outcome.evidence.get("terms", "")).split(", "))
-        if case.outcome.step == 0:
-            return _START
-        if rate_is_proven and terms <= _BOX_TERMS:
-            return _CORRUPT
-    return RULES.get(case.rule) or OUTCOMES.get(case.ending, _UNKNOWN)
+def diagnose(case: Case, *, others_are_healthy: bool) -> Entry | None:
+    """What lies behind the end of a trial; for one that did not fail, behind its first warning; else None."""
+    if not case.failed:
+        return next((RULES[name] for name in case.warnings if name in RULES), None)
+    entry = RULES.get(case.rule) or OUTCOMES.get(case.ending, _UNKNOWN)
+    if entry is _EXPLODED and SPIKE in case.warnings:
+        return _SPIKED
+    if entry is _BACKGROUND and not others_are_healthy:
+        return _BACKGROUND_EVERYWHERE
+    return entry

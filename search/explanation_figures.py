@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from search.anchor_effect import AnchorEffect
+from search.confirmation import Confirmation
 from search.outcomes import Outcome
 from search.picture import Picture
 from search.rate_boundary import RatePoint
@@ -61,6 +62,32 @@ def study_figures(explanation: StudyExplanation) -> list[Picture]:
     if explanation.anchors is not None and any(point.ap is not None for point in explanation.anchors.points):
         figures.append(_anchors(explanation.anchors))
     return figures
+
+
+def replay_figure(confirmation: Confirmation) -> Picture:
+    """The total loss of both runs of a replay."""
+    runs = [("as it was", confirmation.as_it_was, COLOURS[1])]
+    if confirmation.with_repair is not None:
+        runs.append(("with the repair", confirmation.with_repair, COLOURS[2]))
+    with _figure(width=8, height=3.2) as figure:
+        axes = figure.subplots()
+        for name, run, colour in runs:
+            points = [(images, loss) for images, loss in run.losses if 0 < loss < math.inf]
+            axes.plot(
+                [p[0] for p in points], [p[1] for p in points], color=colour, marker="o", markersize=4, label=name
+            )
+            if run.failed:
+                axes.axvline(run.images, color=colour, linestyle="--", linewidth=1)
+        _plain_log(axes)
+        axes.set_xlabel("training images seen")
+        axes.set_ylabel("total loss")
+        axes.legend(frameon=False)
+        return Picture(
+            title="The replay",
+            description="Total loss of both runs, vertical axis logarithmic; a dashed line is where a run failed.",
+            media_type="image/svg+xml",
+            content=_svg(figure),
+        )
 
 
 def _curves(explanation: TrialExplanation) -> Picture:

@@ -11,10 +11,12 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from detector.config import ConfigError
+from search.confirmation import Confirmation
 from search.picture import Picture
 from search.repair import shown
 from search.study_explanation import StudyExplanation
 from search.trial_explanation import TrialExplanation
+from spaces.catalogue import DEFINITIONS
 
 MARK = "frcnn-search explain"  # in the head of every page of ours
 MOST_FIGURES = 24
@@ -47,13 +49,21 @@ def render_study(explanation: StudyExplanation, figures: Sequence[Picture]) -> s
     return _render("study.html", explanation=explanation, figures=figures)
 
 
-def render_trial(explanation: TrialExplanation, figures: Sequence[Picture], images: Sequence[Picture]) -> str:
-    """The page of a trial; `images` are those of the failing batch."""
+def render_trial(
+    explanation: TrialExplanation,
+    figures: Sequence[Picture],
+    images: Sequence[Picture],
+    confirmation: Confirmation | None = None,
+    replay: Picture | None = None,
+) -> str:
+    """The page of a trial; `images` are those of the failing batch, `replay` shows both runs of the confirmation."""
     return _render(
         "trial.html",
         explanation=explanation,
         figures=figures,
         images=images,
+        confirmation=confirmation,
+        replay=replay,
         meanings=MEANINGS,
         rows=explanation.figures[:MOST_FIGURES],
     )
@@ -81,5 +91,10 @@ def _render(template: str, **values: object) -> str:
     environment = Environment(
         loader=PackageLoader("search"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"shown": shown, "percent": lambda share: f"{share:.0%}"}
+    environment.filters |= {"shown": shown, "percent": lambda share: f"{share:.0%}", "about": _about}
     return environment.get_template(template).render(mark=MARK, **values)
+
+
+def _about(parameter: str) -> str:
+    """What a parameter is, in a few words."""
+    return DEFINITIONS[parameter].about if parameter in DEFINITIONS else ""

@@ -9,6 +9,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from search.confirmation import Answer, Confirmation
 from search.neighbour import Neighbour
 from search.rate_boundary import RateBoundary, RatePoint
 from search.repair import Repair, shown
@@ -36,7 +37,11 @@ def trial_report(explanation: TrialExplanation) -> RenderableType:
     if explanation.entry is not None:
         parts.append(Text(f"cause: {explanation.entry.cause}; {explanation.entry.because}"))
     if explanation.repair is not None:
-        parts += [Text(), *_repair_lines("what should mend it", explanation.repair)]
+        parts += [
+            Text(),
+            *_repair_lines("what should mend it" if explanation.case.failed else "what may help", explanation.repair),
+        ]
+    parts += [Text(f"warning: {rule} {said}", style="yellow") for rule, said in explanation.case.warnings.items()]
     for other in explanation.alternatives:
         parts.append(Text(f"  or: {other.instruction} ({other.reason})", style="dim"))
     if explanation.figures:
@@ -70,6 +75,12 @@ def study_report(explanation: StudyExplanation) -> RenderableType:
     if explanation.space_yaml:
         parts.append(Text(explanation.space_yaml))
     return Group(*parts)
+
+
+def confirmation_report(confirmation: Confirmation) -> RenderableType:
+    """The answer of a replay, and both runs."""
+    style = "bold green" if confirmation.answer is Answer.HOLDS else "bold yellow"
+    return Text.assemble((str(confirmation.answer), style), f": {confirmation.sentence}")
 
 
 def headline(explanation: StudyExplanation) -> str:

@@ -4,6 +4,7 @@ Distances are shares of a parameter's range, as the study counts it (logarithmic
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,6 +13,19 @@ from spaces.faster_rcnn import Space
 from spaces.parameters import Choice, Parameter, Real, Value, Whole
 
 NOTICEABLE = 0.02  # of a range; less is no difference
+MINOR = 0.25  # how much a difference counts in a parameter that hardly decides whether training fails
+DECISIVE = frozenset(
+    {
+        "optimizer",
+        "lr_per_16",
+        "adam_lr_per_16",
+        "rpn_lr_factor",
+        "momentum",
+        "warmup_fraction",
+        "clip_norm",
+        "batch_size",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,12 +56,15 @@ class Neighbour:
 
 
 def nearest_healthy(case: Case, casebook: Casebook) -> Neighbour | None:
-    """The healthy trial nearest to this one, itself excepted, or None where there is no other."""
+    """The healthy trial nearest to this one, itself excepted, or None where there is no other.
+
+    What shapes an update counts in full, everything else (anchors, later decays) a quarter.
+    """
     others = [other for other in casebook.healthy if other.number != case.number]
     compared = [(other, differences(case, other, casebook.space)) for other in others]
     if not compared:
         return None
-    nearest, apart = min(compared, key=lambda pair: (math.fsum(each.distance**2 for each in pair[1]), pair[0].number))
+    nearest, apart = min(compared, key=lambda pair: (_length(pair[1]), pair[0].number))
     ap = nearest.rungs[-1].ap if nearest.rungs and math.isfinite(nearest.rungs[-1].ap) else None
     return Neighbour(trial=nearest.number, ap=ap, differences=apart)
 
@@ -78,6 +95,10 @@ def distance(parameter: Parameter, one: Value | None, other: Value | None) -> fl
     if log and low > 0 and one > 0 and other > 0:
         return min(1.0, abs(math.log(one / other)) / math.log(high / low))
     return min(1.0, abs(one - other) / (high - low))
+
+
+def _length(apart: Iterable[Difference]) -> float:
+    return math.fsum(((1.0 if each.parameter in DECISIVE else MINOR) * each.distance) ** 2 for each in apart)
 
 
 def _range(parameter: Parameter) -> tuple[float, float, bool]:

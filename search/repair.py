@@ -19,6 +19,7 @@ WARM_UP_FACTOR, LEAST_WARM_UP = 3.0, 0.1  # of the budget: the top of the defaul
 EARLY_SHARE = 0.25  # of the budget; what happens later isn't for want of warm-up
 NOTABLE_FACTOR = 1.2  # of the RPN's learning rate over the rest's
 ANCHORS = "anchors"
+RPN_TERMS = ("rpn", "clamped_deltas", "valid_proposals", "max_objectness")  # beside the RPN's losses
 
 
 class Area(StrEnum):
@@ -126,8 +127,10 @@ def _set(remedy: Remedy, name: str, before: Value, after: Value, *, verb: str, r
 
 def _lower_rate(ground: _Ground) -> Repair | None:
     name, own = ground.case.rate_parameter, ground.own.lr_per_16
-    point = clear_rate(ground.case, ground.casebook)
-    if point is None:
+    point, beside = clear_rate(ground.case, ground.casebook), ground.beside(name)
+    if ground.neighbour is not None and isinstance(beside, float) and beside <= own / CLEAR_FACTOR:
+        value, reason = _rounded(beside), f"as in the healthy trial that differs least ({ground.neighbour.trial})"
+    elif point is None:
         value = max(_rounded(own / RATE_FACTOR), DEFINITIONS[name].limits[0])
         reason = "a tenth, because no trial of this study was healthy at half this rate or below"
     else:
@@ -153,7 +156,7 @@ def _raise_rate(ground: _Ground) -> Repair | None:
 def _lower_rpn_factor(ground: _Ground) -> Repair | None:
     factor = ground.own.rpn_lr_factor
     term = ground.case.outcome.cause if ground.case.outcome else ""
-    if factor < NOTABLE_FACTOR or not term.startswith("loss_rpn"):
+    if factor < NOTABLE_FACTOR or not (term in RPN_TERMS or term.startswith("loss_rpn")):
         return None
     reason = f"{term} failed first, and the RPN learned {factor:.2g} times as fast as the rest"
     return _set(Remedy.LOWER_RPN_FACTOR, "rpn_lr_factor", factor, 1.0, verb="lower", reason=reason)
@@ -176,7 +179,7 @@ def _clip_lower(ground: _Ground) -> Repair | None:
     if clip <= 1.0:
         return None
     if isinstance(beside, float) and beside <= clip / CLEAR_FACTOR and ground.neighbour is not None:
-        value, reason = _rounded(beside), f"as in the nearest healthy trial ({ground.neighbour.trial})"
+        value, reason = _rounded(beside), f"as in the healthy trial that differs least ({ground.neighbour.trial})"
     else:
         value, reason = _rounded(max(1.0, clip / RATE_FACTOR)), "a tenth: a large gradient then moves the weights less"
     return _set(Remedy.CLIP_LOWER, "clip_norm", clip, value, verb="lower", reason=reason)

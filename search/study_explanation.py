@@ -15,7 +15,7 @@ from search.importance import Importances, importances
 from search.neighbour import nearest_healthy
 from search.plan import sources_of
 from search.rate_boundary import RateBoundary, RatePoint, rate_boundaries, rate_points
-from search.repair import Repair, rate_is_proven, repairs, shown
+from search.repair import Repair, repairs, shown
 from search.study_text import parameter_line
 from search.survival import Cut, cuts, narrowed
 from spaces.parameters import Parameter
@@ -132,7 +132,7 @@ def ranked_causes(casebook: Casebook) -> tuple[CauseShare, ...]:
     groups: dict[Cause, list[Case]] = {}
     because: dict[Cause, str] = {}
     for case in casebook.failures:
-        entry = diagnose(case, rate_is_proven=rate_is_proven(case, casebook))
+        entry = diagnose(case, others_are_healthy=bool(casebook.healthy))
         if entry is not None:
             groups.setdefault(entry.cause, []).append(case)
             because[entry.cause] = entry.because
@@ -154,7 +154,7 @@ def training_data(casebook: Casebook) -> tuple[Dataset, Canvas]:
 
 def _share(casebook: Casebook, cause: Cause, because: str, cases: Sequence[Case]) -> CauseShare:
     example = cases[-1]
-    entry = diagnose(example, rate_is_proven=rate_is_proven(example, casebook))
+    entry = diagnose(example, others_are_healthy=bool(casebook.healthy))
     found = repairs(example, casebook, entry, nearest_healthy(example, casebook)) if entry else ()
     ended = len(casebook.failures) + len(casebook.healthy)
     images = sum(case.images for case in cases)

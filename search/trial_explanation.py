@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from search.case import IMAGES, RULE, Case, Casebook
+from search.case import IMAGES, RULE, WARNINGS, Case, Casebook
 from search.cause import Entry, diagnose
 from search.dashboard_notes import MEANINGS
 from search.neighbour import Neighbour, differences, nearest_healthy
 from search.outcomes import Outcome
-from search.repair import Repair, rate_is_proven, repairs
+from search.repair import Repair, repairs
 from storage.database import Database
 from storage.records import TelemetryPoint
 from storage.telemetry import read_telemetry
@@ -18,8 +18,13 @@ from storage.telemetry import read_telemetry
 #: What a person asks for first, then the rest of what stands out.
 _FIRST_FIGURES = ("learning_rate", "gradient_norm", "loss")
 _HIDDEN_FIGURES = frozenset({"first_bad_step", "first_bad_terms", "pixel_mean", "pixel_deviation"})
-_HIDDEN_EVIDENCE = frozenset({RULE, IMAGES})
-_FAILED: Mapping[str, str] = {Outcome.DIVERGED: "diverged", Outcome.NOT_LEARNING: "did not learn"}
+_MARK_OF_WARNING = "warning: "  # telemetry holds warnings among the figures
+_HIDDEN_EVIDENCE = frozenset({RULE, IMAGES, WARNINGS})
+_FAILED: Mapping[str, str] = {
+    Outcome.DIVERGED: "diverged",
+    Outcome.NOT_LEARNING: "did not learn",
+    Outcome.INTERRUPTED: "stopped the study",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +42,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TrialExplanation:
-    """One trial explained. `entry` and `repair` are None where nothing needs mending."""
+    """One trial explained. `entry` and `repair` are None where nothing needs mending; a warning may need some."""
 
     study: str
     case: Case
@@ -74,6 +79,7 @@ class TrialExplanation:
             "parameters": dict(self.case.point),
             "figures": [figure.to_json() for figure in self.figures],
             "evidence": {name: plain_number(value) for name, value in self.evidence.items()},
+            "warnings": self.case.warnings,
             "batch_images": list(self.case.batch_images),
             "repair": self.repair.to_json() if self.repair else None,
             "alternatives": [repair.to_json() for repair in self.alternatives],
@@ -97,7 +103,7 @@ def explain_trial(database: Database, casebook: Casebook, number: int) -> TrialE
     """
     case = casebook.case(number)
     curve = tuple(read_telemetry(database, casebook.study, number))
-    entry = diagnose(case, rate_is_proven=rate_is_proven(case, casebook))
+    entry = diagnose(case, others_are_healthy=bool(casebook.healthy))
     neighbour = nearest_healthy(case, casebook) if case.failed else _best_beside(case, casebook)
     found = repairs(case, casebook, entry, neighbour) if entry else ()
     figures = _figures(case, curve)
@@ -129,7 +135,7 @@ def _verdict(case: Case, budget_images: int) -> str:
     if outcome is None:
         return f"trial {case.number} has not ended: it is {case.trial.state.name.lower()}"
     where = f"at step {outcome.step}; {case.images} of {budget_images} images were spent"
-    if case.healthy or outcome.outcome == Outcome.INTERRUPTED:
+    if not case.failed:
         return f"trial {case.number} did not fail: {MEANINGS[Outcome(outcome.outcome)]} ({outcome.message}; {where})"
     ended = _FAILED.get(outcome.outcome, f"ended by {outcome.outcome}")
     return f"trial {case.number} {ended}: {outcome.message or outcome.cause} ({where})"
@@ -143,7 +149,11 @@ def _figures(case: Case, curve: Sequence[TelemetryPoint]) -> tuple[Figure, ...]:
     if not last:
         last = {name: value for name, value in recorded.items() if isinstance(value, float)}
     before = curve[-2].figures if len(curve) > 1 else {}
-    names = [name for name in (*_FIRST_FIGURES, *last) if name in last and name not in _HIDDEN_FIGURES]
+    names = [
+        name
+        for name in (*_FIRST_FIGURES, *last)
+        if name in last and name not in _HIDDEN_FIGURES and not name.startswith(_MARK_OF_WARNING)
+    ]
     return tuple(Figure(name=name, before=before.get(name), at_end=last[name]) for name in dict.fromkeys(names))
 
 
