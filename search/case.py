@@ -156,13 +156,14 @@ def read_casebook(database: Database, specification: Specification) -> Casebook:
     outcomes = read_outcomes(database, specification.name)
     rungs = read_rungs(database, specification.name)
     return Casebook(
-        specification=launched, storage=database.label, cases=_cases(launched.space, trials, outcomes, rungs)
+        specification=launched, storage=database.label, cases=cases_of(launched.space, trials, outcomes, rungs)
     )
 
 
-def _cases(
+def cases_of(
     space: Space, trials: Iterable[FrozenTrial], outcomes: Iterable[OutcomeRecord], rungs: Iterable[RungRecord]
 ) -> tuple[Case, ...]:
+    """The cases of trials of that space, from records that were read before."""
     outcome_of = {record.trial: record for record in outcomes}
     rungs_of: dict[int, list[RungRecord]] = {}
     for rung in rungs:
