@@ -20,6 +20,7 @@ from storage.records import OutcomeRecord, RungRecord
 from storage.studies import load_study
 from storage.telemetry import read_rungs
 
+LEARNED_AP = 0.02  # an untrained detector has 0.004 on BCCD
 RULE = "rule"  # evidence of the watch: the name of the rule that fired
 IMAGES = "images"  # evidence of the watch: file names of the failing batch, one a line
 WARNINGS = "warnings"  # evidence of the watch: `rule at step N: message`, one a line
@@ -124,6 +125,11 @@ class Casebook:
     def best(self) -> Case | None:
         """The healthy trial that went furthest with the highest AP, or None while none was evaluated."""
         return max((case for case in self.healthy if case.score > 0), key=lambda case: case.score, default=None)
+
+    @property
+    def has_learned(self) -> bool:
+        """Whether the best trial detects anything; before, the order of healthy trials is noise."""
+        return self.best is not None and self.best.rungs[-1].ap >= LEARNED_AP
 
     def case(self, number: int) -> Case:
         """The case of that trial.

@@ -57,7 +57,7 @@ def study_figures(explanation: StudyExplanation) -> list[Picture]:
         figures.append(_causes(explanation.causes))
     if explanation.points:
         figures.append(_boundary(explanation.points))
-    if explanation.importances.to_be_best:
+    if explanation.importances.names:
         figures.append(_importances(explanation))
     if explanation.anchors is not None and any(point.ap is not None for point in explanation.anchors.points):
         figures.append(_anchors(explanation.anchors))
@@ -191,11 +191,13 @@ def _boundary(points: Sequence[RatePoint]) -> Picture:
 
 def _importances(explanation: StudyExplanation) -> Picture:
     shares = explanation.importances
-    names = list(shares.to_be_best)[:MOST_BARS]
+    names = shares.names[:MOST_BARS]
     places = range(len(names))
     with _figure(width=8, height=0.9 + 0.36 * len(names)) as figure:
         axes = figure.subplots()
-        axes.barh([p - 0.2 for p in places], [100 * shares.to_be_best[n] for n in names], 0.38, color=COLOURS[2])
+        axes.barh(
+            [p - 0.2 for p in places], [100 * shares.to_be_best.get(n, 0.0) for n in names], 0.38, color=COLOURS[2]
+        )
         if shares.not_to_fail:
             values = [100 * shares.not_to_fail.get(name, 0.0) for name in names]
             axes.barh([p + 0.2 for p in places], values, 0.38, color=COLOURS[1])

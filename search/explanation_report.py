@@ -65,15 +65,15 @@ def study_report(explanation: StudyExplanation) -> RenderableType:
     parts += _section("what mattered", explanation.mattered)
     if explanation.idle:
         parts += _section("what made no difference that these trials show", [", ".join(explanation.idle)])
-    if explanation.importances.to_be_best:
+    if explanation.importances.names:
         parts.append(importances_table(explanation))
     else:
-        parts.append(Text(f"too few trials ({explanation.importances.trials}) to weigh parameters", style="dim"))
+        parts.append(Text(f"these trials ({explanation.importances.trials}) do not weigh parameters", style="dim"))
     if explanation.anchors is None:
         parts.append(Text(f"fit of the anchors: not told; {explanation.anchors_absent}", style="dim"))
     parts += _section("what to do next", explanation.next_steps)
     if explanation.space_yaml:
-        parts.append(Text(explanation.space_yaml))
+        parts.append(Text(explanation.space_yaml, no_wrap=True, overflow="ignore"))  # to be pasted
     return Group(*parts)
 
 
@@ -151,9 +151,9 @@ def importances_table(explanation: StudyExplanation) -> Table:
     table.add_column("parameter")
     for heading in ("to be among the best", "not to fail"):
         table.add_column(heading, justify="right")
-    for name, share in list(shares.to_be_best.items())[:MOST_ROWS]:
-        fail = f"{shares.not_to_fail[name]:.0%}" if name in shares.not_to_fail else "–"
-        table.add_row(name, f"{share:.0%}", fail)
+    for name in shares.names[:MOST_ROWS]:
+        both = (each.get(name) for each in (shares.to_be_best, shares.not_to_fail))
+        table.add_row(name, *("–" if share is None else f"{share:.0%}" for share in both))
     return table
 
 

@@ -28,16 +28,24 @@ class Importances:
     not_to_fail: dict[str, float]
     trials: int  # that were compared
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The parameters, the most important first."""
+        return tuple(self.to_be_best or self.not_to_fail)
+
 
 def importances(casebook: Casebook) -> Importances:
-    """Both, from every trial that failed or was healthy; empty for fewer than `FEWEST_TRIALS`."""
+    """Both, from every trial that failed or was healthy; empty for fewer than `FEWEST_TRIALS`.
+
+    While no trial has learned anything, none is the best.
+    """
     cases = [case for case in casebook.cases if case.failed or (case.healthy and case.score > 0)]
     share = max(BEST_SHARE, FEWEST_BEST / max(len(cases), 1))
     failed = sum(case.failed for case in cases)
     enough = len(cases) >= FEWEST_TRIALS
     both_kinds = min(failed, len(cases) - failed) >= 2
     return Importances(
-        to_be_best=_evaluate(cases, lambda case: case.score, share) if enough else {},
+        to_be_best=_evaluate(cases, lambda case: case.score, share) if enough and casebook.has_learned else {},
         not_to_fail=_evaluate(cases, lambda case: float(case.healthy), 0.01) if enough and both_kinds else {},
         trials=len(cases),
     )

@@ -15,14 +15,13 @@ from search.importance import Importances, importances
 from search.neighbour import nearest_healthy
 from search.plan import sources_of
 from search.rate_boundary import RateBoundary, RatePoint, rate_boundaries, rate_points
-from search.repair import Repair, repairs, shown
+from search.repair import Repair, repairs
 from search.study_text import parameter_line
 from search.survival import Cut, cuts, narrowed
 from spaces.parameters import Parameter
 from spaces.section import write_parameter
 
 STRONG = 0.5  # correlation of ranks
-LEARNED_AP = 0.02  # an untrained detector has 0.004 on BCCD
 MATTERED, IDLE = 2.0, 0.5  # times an even share of the importance
 
 
@@ -58,6 +57,7 @@ class StudyExplanation:
     images: int  # seen by all trials
     best: Case | None
     causes: tuple[CauseShare, ...]  # by trials, then by images
+    failures: tuple[Case, ...]
     boundaries: tuple[RateBoundary, ...]
     points: tuple[RatePoint, ...]
     anchors: AnchorEffect | None
@@ -85,6 +85,7 @@ class StudyExplanation:
             "images": self.images,
             "best": {"trial": self.best.number, "ap": self.best.rungs[-1].ap} if self.best else None,
             "causes": [cause.to_json() for cause in self.causes],
+            "failures": [_failure_to_json(case) for case in self.failures],
             "rate_boundaries": [boundary.to_json() for boundary in self.boundaries],
             "rate_points": [asdict(point) for point in self.points],
             "anchors": self.anchors.to_json() if self.anchors else None,
@@ -114,6 +115,7 @@ def explain_study(casebook: Casebook, *, with_data: bool = True) -> StudyExplana
         images=sum(case.images for case in casebook.cases),
         best=casebook.best,
         causes=causes,
+        failures=casebook.failures,
         boundaries=boundaries,
         points=tuple(rate_points(casebook.cases)),
         anchors=anchors,
@@ -121,8 +123,8 @@ def explain_study(casebook: Casebook, *, with_data: bool = True) -> StudyExplana
         importances=shares,
         cuts=found,
         space=space,
-        mattered=tuple(_mattered(casebook.best, found, boundaries, shares, anchors)),
-        idle=_idle(shares, casebook.best),
+        mattered=tuple(_mattered(casebook, found, boundaries, shares, anchors)),
+        idle=_idle(shares),
         next_steps=tuple(_next_steps(casebook, causes, space)),
     )
 
@@ -150,6 +152,11 @@ def training_data(casebook: Casebook) -> tuple[Dataset, Canvas]:
     share, seed = specification.data.validation_share, specification.sampler.seed
     train, _ = load_pair(*sources_of(specification.data), share=share, seed=seed)
     return train, specification.detector.detector().canvas
+
+
+def _failure_to_json(case: Case) -> dict[str, Any]:
+    message = case.outcome.message if case.outcome else ""
+    return {"trial": case.number, "outcome": case.ending, "rule": case.rule, "message": message, "images": case.images}
 
 
 def _share(casebook: Casebook, cause: Cause, because: str, cases: Sequence[Case]) -> CauseShare:
@@ -181,7 +188,7 @@ def _anchors(casebook: Casebook) -> tuple[AnchorEffect | None, str]:
 
 
 def _mattered(
-    best: Case | None,
+    casebook: Casebook,
     found: Sequence[Cut],
     boundaries: Sequence[RateBoundary],
     shares: Importances,
@@ -190,17 +197,15 @@ def _mattered(
     """Sentences on what decided between failure and health, and between good and poor."""
     yield from map(str, found)
     yield from filter(None, map(boundary_sentence, boundaries))
-    if best is None:
-        return
-    if best.rungs[-1].ap < LEARNED_AP:
-        yield f"no trial has learned to detect yet: the best AP is {best.rungs[-1].ap:.3f}, so their order is noise"
-        return
+    if casebook.best is not None and not casebook.has_learned:
+        ap = casebook.best.rungs[-1].ap
+        yield f"no trial has learned to detect yet: the best AP is {ap:.3f}, so the order of healthy trials is noise"
     even = 1 / max(1, len(shares.to_be_best))
     strong = [f"{name} ({share:.0%})" for name, share in shares.to_be_best.items() if share >= MATTERED * even]
     if strong:
         yield f"what set the best of {shares.trials} trials apart most: {', '.join(strong)}"
     correlation = anchors.correlation if anchors else None
-    if correlation is not None and abs(correlation) >= STRONG:
+    if casebook.has_learned and correlation is not None and abs(correlation) >= STRONG:
         better = "better" if correlation > 0 else "worse"
         covered = "the more boxes the anchors covered"
         yield f"{covered}, the {better} the AP at the first rung (rank correlation {correlation:.2f})"
@@ -220,10 +225,8 @@ def boundary_sentence(boundary: RateBoundary) -> str:
     return f"{where} (trial {diverged.trial}), healthy up to {healthy.rate:.2g} (trial {healthy.trial}){also}"
 
 
-def _idle(shares: Importances, best: Case | None) -> tuple[str, ...]:
+def _idle(shares: Importances) -> tuple[str, ...]:
     """Parameters that neither told the best trials from the others nor the healthy from the failures."""
-    if best is None or best.rungs[-1].ap < LEARNED_AP:
-        return ()
     to_be_best, not_to_fail = shares.to_be_best, shares.not_to_fail
     most_best, most_fail = IDLE / max(1, len(to_be_best)), IDLE / max(1, len(not_to_fail))
     return tuple(
@@ -247,8 +250,8 @@ def _next_steps(casebook: Casebook, causes: Sequence[CauseShare], space: dict[st
         yield f"see frcnn-search explain of trial {causes[0].example}, an example of {causes[0].cause}: " + (
             causes[0].repair.instruction
         )
-    if casebook.best is not None:
+    if casebook.has_learned and casebook.best is not None:
         ap = casebook.best.rungs[-1].ap
-        if ap < LEARNED_AP:
-            yield "give trials more images (budget.images), a larger detector.canvas, or pretrained detector.weights"
-        yield f"export the best trial, {casebook.best.number} (AP {shown(ap)}), with frcnn-search export"
+        yield f"export the best trial, {casebook.best.number} (AP {ap:.3f}), with frcnn-search export"
+    elif casebook.best is not None:
+        yield "give trials more images (budget.images), a larger detector.canvas, or pretrained detector.weights"

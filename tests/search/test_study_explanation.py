@@ -11,7 +11,7 @@ from rich.console import Console
 from detector.dataset import load_dataset
 from search.anchor_effect import anchor_effect
 from search.case import Casebook
-from search.cause import RULES, Cause
+from search.cause import OUTCOMES, RULES, Cause
 from search.explanation_report import explanation_json, print_explanation
 from search.importance import FEWEST_TRIALS, importances
 from search.neighbour import nearest_healthy
@@ -107,7 +107,7 @@ def test_the_parameter_that_decides_is_the_most_important_one_and_the_others_are
 def test_few_trials_are_not_weighed(sow: Any) -> None:
     few = sow(*(healthy(rate) for rate in np.geomspace(1e-3, 0.05, FEWEST_TRIALS - 1).tolist()))
     assert importances(few).to_be_best == {}
-    assert "too few trials (9)" in text_of(explain_study(few, with_data=False))
+    assert "these trials (9) do not weigh parameters" in text_of(explain_study(few, with_data=False))
 
 
 @pytest.mark.parametrize(
@@ -171,6 +171,13 @@ def test_data_that_is_gone_leaves_only_the_anchors_out(sample: Path, tmp_path: P
     assert explanation.anchors is None
     assert "not at hand" in text_of(explanation)
     assert explanation.causes[0].cause is Cause.RATE_TOO_HIGH
+
+
+def test_the_documented_table_is_the_one_that_is_used() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "explain.md").read_text(encoding="utf-8")
+    for table, suffix in ((RULES, ""), (OUTCOMES, " (outcome)")):
+        for name, entry in table.items():
+            assert f"| {name}{suffix} | {entry.cause} | {'; '.join(entry.remedies)} |" in page
 
 
 def test_every_rule_of_the_watch_has_an_entry() -> None:
