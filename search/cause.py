@@ -67,12 +67,12 @@ _EXPLODED = Entry(
 _RPN_EXPLODED = Entry(
     cause=Cause.RATE_TOO_HIGH,
     because="the region proposals were thrown far off by updates that are too large",
-    remedies=(Remedy.LOWER_RPN_FACTOR, *_RATE),
+    remedies=tuple(dict.fromkeys((Remedy.LOWER_RPN_FACTOR, *_RATE))),
 )
 _SPIKED = Entry(
     cause=Cause.WARM_UP_TOO_SHORT,
     because="the gradient jumped while the learning rate was still new to the weights",
-    remedies=(Remedy.LONGER_WARM_UP, *_RATE),
+    remedies=tuple(dict.fromkeys((Remedy.LONGER_WARM_UP, *_RATE))),
 )
 _DEAD = Entry(
     cause=Cause.RATE_TOO_LOW,

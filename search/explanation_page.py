@@ -20,6 +20,7 @@ from spaces.catalogue import DEFINITIONS
 
 MARK = "frcnn-search explain"  # in the head of every page of ours
 MOST_FIGURES = 24
+MOST_FAILURES = 100  # in the list of failed trials; --json has all
 
 #: For readers who have never trained a detector.
 MEANINGS: Mapping[str, str] = {
@@ -46,7 +47,8 @@ MEANINGS: Mapping[str, str] = {
 
 def render_study(explanation: StudyExplanation, figures: Sequence[Picture]) -> str:
     """The page of a study."""
-    return _render("study.html", explanation=explanation, figures=figures)
+    failures = explanation.failures[:MOST_FAILURES]
+    return _render("study.html", explanation=explanation, figures=figures, failures=failures)
 
 
 def render_trial(

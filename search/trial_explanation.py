@@ -84,14 +84,7 @@ class TrialExplanation:
             "repair": self.repair.to_json() if self.repair else None,
             "alternatives": [repair.to_json() for repair in self.alternatives],
             "nearest_healthy": self.neighbour.to_json() if self.neighbour else None,
-            "curve": [
-                {
-                    "step": point.step,
-                    "images": point.images,
-                    "figures": {name: plain_number(value) for name, value in point.figures.items()},
-                }
-                for point in self.curve
-            ],
+            "curve": [_point_to_json(point) for point in self.curve],
         }
 
 
@@ -128,6 +121,11 @@ def explain_trial(database: Database, casebook: Casebook, number: int) -> TrialE
 def plain_number(value: Any) -> Any:
     """The same for JSON, which has no word for what isn't finite."""
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _point_to_json(point: TelemetryPoint) -> dict[str, Any]:
+    figures = {name: plain_number(value) for name, value in point.figures.items()}
+    return {"step": point.step, "images": point.images, "figures": figures}
 
 
 def _verdict(case: Case, budget_images: int) -> str:
