@@ -40,7 +40,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Neighbour:
-    """A healthy trial and what sets it apart, the largest difference first."""
+    """A healthy trial and what sets it apart, what counts most first."""
 
     trial: int
     ap: float | None  # at its last rung
@@ -70,7 +70,7 @@ def nearest_healthy(case: Case, casebook: Casebook) -> Neighbour | None:
 
 
 def differences(case: Case, other: Case, space: Space) -> tuple[Difference, ...]:
-    """Where two trials differ noticeably, the largest difference first."""
+    """Where two trials differ noticeably, what counts most first."""
     found = (
         Difference(
             parameter=name,
@@ -80,7 +80,7 @@ def differences(case: Case, other: Case, space: Space) -> tuple[Difference, ...]
         )
         for name, parameter in space.parameters.items()
     )
-    return tuple(sorted((each for each in found if each.distance > NOTICEABLE), key=lambda each: -each.distance))
+    return tuple(sorted((each for each in found if each.distance > NOTICEABLE), key=lambda each: -_counted(each)))
 
 
 def distance(parameter: Parameter, one: Value | None, other: Value | None) -> float:
@@ -98,7 +98,11 @@ def distance(parameter: Parameter, one: Value | None, other: Value | None) -> fl
 
 
 def _length(apart: Iterable[Difference]) -> float:
-    return math.fsum(((1.0 if each.parameter in DECISIVE else MINOR) * each.distance) ** 2 for each in apart)
+    return math.fsum(_counted(each) ** 2 for each in apart)
+
+
+def _counted(each: Difference) -> float:
+    return (1.0 if each.parameter in DECISIVE else MINOR) * each.distance
 
 
 def _range(parameter: Parameter) -> tuple[float, float, bool]:

@@ -23,7 +23,8 @@ from spaces.parameters import Choice, Parameter, Real, Value, Whole
 LARGEST_CHANCE = 0.02  # of some twenty parameters less than one is told wrongly in two studies
 LARGEST_CHANCE_OF_RATE = 0.1  # that a high rate diverges is no surprise
 RATES = ("lr_per_16", "adam_lr_per_16")
-SHUFFLES = 2000
+MOST_SHUFFLES, FEWEST_SHUFFLES = 2000, 200  # of few and of many trials, for time and memory
+SHUFFLED_CELLS = 1_000_000
 MOST_LIMITS = 50  # that are tried, evenly among the values'
 
 
@@ -99,7 +100,8 @@ def _best_cut(name: str, parameter: Parameter, tried: Sequence[tuple[Value, bool
     sides = np.array([[_beyond(value, limit) for value, _ in tried] for limit in limits], dtype=float)  # [cuts, n]
     scores = _scores(sides, failed[None])[0]
     best = int(np.abs(scores).argmax())
-    shuffled = np.random.default_rng(0).permuted(np.tile(failed, (SHUFFLES, 1)), axis=1)
+    shuffles = min(MOST_SHUFFLES, max(FEWEST_SHUFFLES, SHUFFLED_CELLS // len(failed)))
+    shuffled = np.random.default_rng(0).permuted(np.tile(failed, (shuffles, 1)), axis=1)
     as_good = (np.abs(_scores(sides, shuffled)).max(axis=1) >= abs(scores[best]) - 1e-9).sum()
     text = isinstance(limits[best], str)
     worse = sides[best] if scores[best] > 0 else 1 - sides[best]
@@ -112,7 +114,7 @@ def _best_cut(name: str, parameter: Parameter, tried: Sequence[tuple[Value, bool
         trials_worse=int(worse.sum()),
         failed_other=int(failed @ (1 - worse)),
         trials_other=int((1 - worse).sum()),
-        chance=float((1 + as_good) / (1 + SHUFFLES)),
+        chance=float((1 + as_good) / (1 + shuffles)),
     )
 
 
