@@ -67,7 +67,7 @@ _EXPLODED = Entry(
 _RPN_EXPLODED = Entry(
     cause=Cause.RATE_TOO_HIGH,
     because="the region proposals were thrown far off by updates that are too large",
-    remedies=tuple(dict.fromkeys((Remedy.LOWER_RPN_FACTOR, *_RATE))),
+    remedies=(*dict.fromkeys((Remedy.LOWER_RPN_FACTOR, *_RATE)), Remedy.FIT_ANCHORS),
 )
 _SPIKED = Entry(
     cause=Cause.WARM_UP_TOO_SHORT,
@@ -92,6 +92,11 @@ _PIXELS = Entry(
 _ANCHORS = Entry(
     cause=Cause.ANCHORS,
     because="hardly any anchor overlaps a box enough to be an example of an object",
+    remedies=(Remedy.FIT_ANCHORS, Remedy.EXAMINE_DATA),
+)
+_FEW = Entry(
+    cause=Cause.ANCHORS,
+    because="anchors far larger than the canvas are all cut to the same box, of which hardly any survives",
     remedies=(Remedy.FIT_ANCHORS, Remedy.EXAMINE_DATA),
 )
 _PROPOSALS = Entry(
@@ -128,12 +133,14 @@ RULES: Mapping[str, Entry] = {
     "idle part": _DEAD,
     "no positives": _ANCHORS,
     "low-quality matches": _ANCHORS,
+    "few proposals": _FEW,
     "rpn stuck": _PROPOSALS,
     "roi head starved": _PROPOSALS,
     "background collapse": _BACKGROUND,
     "pixel scaling": _PIXELS,
     "unusual pixels": _PIXELS,
     "features": _WEIGHTS,
+    "untrained batch norm": _WEIGHTS,
     "losses at step 0": _WEIGHTS,
     "not finite at the start": _WEIGHTS,
     "label range": _DATA,
