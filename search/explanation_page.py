@@ -32,6 +32,9 @@ MEANINGS: Mapping[str, str] = {
     "loss_roi_class": "which class is it? (second stage)",
     "loss_roi_box": "where exactly? (second stage)",
     "positive_anchors": "anchors per image that count as an example of an object",
+    "low_quality_anchors": "of these, below the usual overlap: only the best of a bad lot",
+    "sampled_anchors": "anchors per image that the first stage learns from in a step",
+    "sampled_rois": "proposals per image that the second stage learns from in a step",
     "foreground_rois": "proposals per image that count as an object in the second stage",
     "foreground_proposals": "the same without the annotated boxes themselves",
     "valid_proposals": "proposals per image that the first stage handed on",
@@ -42,6 +45,8 @@ MEANINGS: Mapping[str, str] = {
     "foreground_accuracy": "share of object examples that got the right class",
     "false_negatives": "share of object examples that were called background",
     "boxes": "annotated boxes per image",
+    "largest_label": "largest number of a class; as large as the number of classes, it would mean the background",
+    "feature_rms": "size of the backbone's features",
 }
 
 
