@@ -213,6 +213,44 @@ def status(
 
 
 @app.command()
+def explain(
+    study_file: StudyFile = DEFAULT_STUDY_FILE,
+    trial: Annotated[
+        int | None, typer.Argument(min=0, metavar="TRIAL", help="Number of a trial; without one, the whole study.")
+    ] = None,
+    confirm: Annotated[
+        bool, typer.Option("--confirm", help="Replay the trial and its repair for a short while: does the repair hold?")
+    ] = False,
+    images: Annotated[
+        int | None, typer.Option(min=1, help="Training images of each replay [default: half as many more as it took].")
+    ] = None,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write one self-contained page.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
+    without_data: Annotated[
+        bool, typer.Option("--without-data", help="Read no image or annotation: no anchors, no images of a batch.")
+    ] = False,
+) -> None:
+    """Say why trials failed and what to change; of one trial, with its evidence and the smallest repair."""
+    with _exit_codes():
+        from rich.console import Console
+
+        from search.explaining import Wanted
+        from search.explaining import explain as tell
+
+        if trial is None and study_file.name.isdecimal() and not study_file.exists():
+            study_file, trial = DEFAULT_STUDY_FILE, int(study_file.name)  # `explain 3`
+        if images is not None and not confirm:
+            raise ConfigError("--images is the length of a replay; give it together with --confirm")
+        wanted = Wanted(
+            trial=trial, confirm=confirm, images=images, html=html, as_json=as_json, with_data=not without_data
+        )
+        with _opened(study_file) as (specification, database):
+            tell(database, specification, wanted, folder=study_file.resolve().parent, console=Console())
+        if html is not None:
+            typer.echo(f"wrote {html}", err=True)
+
+
+@app.command()
 def export(
     study_file: StudyFile = DEFAULT_STUDY_FILE,
     output: Annotated[Path, typer.Option(help="The file to write.")] = Path("best.yaml"),
