@@ -7,19 +7,24 @@ with it says so.
 
 Environment variables, for tests of faults:
     FRCNN_ANALYTIC_STEP_S    seconds to sleep in each step
-    FRCNN_ANALYTIC_FAULTS    `trial:fault[:times]`, comma-separated; fault is kill, segfault, exit, hang, memory, error.
-                             It strikes in the middle of the way to a rung, at most so many times (default: always).
+    FRCNN_ANALYTIC_FAULTS    `trial:fault[:times]`, comma-separated, at most so many times (default: always):
+                             kill, segfault, exit, error, hang (silent), stall (says the same again and again),
+                             busy (five seconds in which Python does nothing else), memory (says so), allocate (really).
+                             They strike in the middle of the way to a rung.
 """
 
 import json
 import math
 import os
 import random
+import resource
 import signal
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NoReturn
+from functools import partial
+from pathlib import Path
 
 from detector.config import Hyperparameters, Optimizer
 from search.outcomes import Outcome, Verdict
@@ -31,6 +36,7 @@ BEST_RATE = 0.02
 ADAM_GAIN = 200.0  # Adam at 1e-4 is as fast as SGD at 0.02
 BEST_SIZE_PX = 24.0
 LOG_INTERVAL_STEPS = 5
+BUSY_S = 5.0
 
 
 def effective_rate(hyperparameters: Hyperparameters) -> float:
@@ -97,7 +103,8 @@ class AnalyticRunner:
                 _write_checkpoint(trial)
                 return Paused(images=trial.images)
             if trial.images >= (from_images + to_images) // 2:
-                self._faults.strike(trial.start)
+                told = _progress(trial, time.monotonic() - began_s)
+                self._faults.strike(trial.start, partial(on_progress, told))
             time.sleep(self._step_s)
             trial.images += trial.start.hyperparameters.batch_size
             if verdict := _watch(trial):
@@ -202,8 +209,11 @@ class Faults:
             by_trial[int(trial)] = Fault(name=name, times=int(times[0]) if times else None)
         return cls(by_trial)
 
-    def strike(self, start: Start) -> None:
-        """Do what is due in this trial, if anything is; struck ones are counted in its directory."""
+    def strike(self, start: Start, say: Callable[[], None]) -> None:
+        """Do what is due in this trial, if anything is; struck ones are counted in its directory.
+
+        `say` says once more what was said last.
+        """
         fault = self._by_trial.get(start.trial)
         if fault is None:
             return
@@ -211,10 +221,10 @@ class Faults:
         struck = int(counter.read_text()) if counter.exists() else 0
         if fault.times is None or struck < fault.times:
             counter.write_text(str(struck + 1))
-            _strike(fault.name)
+            _strike(fault.name, say)
 
 
-def _strike(name: str) -> NoReturn:
+def _strike(name: str, say: Callable[[], None]) -> None:
     match name:
         case "kill":
             os.kill(os.getpid(), signal.SIGKILL)
@@ -222,9 +232,32 @@ def _strike(name: str) -> NoReturn:
             os.kill(os.getpid(), signal.SIGSEGV)
         case "exit":
             os._exit(3)
-        case "memory":
-            raise MemoryError("cannot allocate 12 GiB for the gradients")
         case "error":
             raise RuntimeError("an error on purpose")
-    while True:  # hang
-        time.sleep(3600)
+        case "memory":
+            raise MemoryError("cannot allocate 12 GiB for the gradients")
+        case "allocate":
+            _allocate_too_much()
+        case "busy":
+            _keep_python_busy(BUSY_S)
+        case "hang" | "stall":
+            while True:
+                time.sleep(3600 if name == "hang" else 0.05)
+                say()
+
+
+def _allocate_too_much() -> None:
+    """Run into a limit of this process's own."""
+    in_use = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (in_use + 2**26, resource.RLIM_INFINITY))
+    bytearray(2**27)
+
+
+def _keep_python_busy(seconds: float) -> None:
+    """Hold the interpreter's lock: no other thread of this process gets a turn."""
+    switch_s = sys.getswitchinterval()
+    sys.setswitchinterval(2 * seconds)
+    until_s = time.monotonic() + seconds
+    while time.monotonic() < until_s:
+        pass
+    sys.setswitchinterval(switch_s)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from search.outcomes import Outcome, Verdict
 
+HUNG = "hung"  # the cause of a trial whose trainer made no step
 TAIL_LINES = 20
 TAIL_CHARACTERS = 4000
 
@@ -51,12 +52,14 @@ class TrainerDied(Exception):
 
 
 class TrainerHung(Exception):
-    """The trainer process lives, but has said nothing for too long."""
+    """The trainer process lives, but has come no further for too long (search/watchdog.py)."""
 
-    def __init__(self, idle_s: float, tail: tuple[str, ...] = ()) -> None:
+    def __init__(self, idle_s: float, tail: tuple[str, ...] = (), *, limit_s: float | None = None) -> None:
         self.idle_s = idle_s
+        self.limit_s = limit_s  # what its pace allowed
         self.tail = tail
-        super().__init__(f"the trainer has said nothing for {idle_s:.0f} s")
+        allowed = "" if limit_s is None else f"; by its pace {limit_s:.0f} s were allowed"
+        super().__init__(f"the trainer lives but has said nothing new for {idle_s:.0f} s{allowed}")
 
 
 def says_out_of_memory(text: str) -> bool:
@@ -78,7 +81,9 @@ def classify_death(death: TrainerDied | TrainerHung, position: Position) -> Verd
     evidence: dict[str, float | str] = {"stderr": "\n".join(death.tail)[-TAIL_CHARACTERS:]}
     if isinstance(death, TrainerHung):
         evidence["idle_s"] = death.idle_s
-        return _verdict(Outcome.CRASHED, "hung", f"{death}; it was ended", position, evidence)
+        if death.limit_s is not None:
+            evidence["limit_s"] = death.limit_s
+        return _verdict(Outcome.CRASHED, HUNG, f"{death}; it was ended", position, evidence)
     evidence["ending"] = death.ending
     if line := next((line for line in reversed(death.tail) if says_out_of_memory(line)), None):
         return _verdict(Outcome.OUT_OF_MEMORY, "process memory", line.strip()[:300], position, evidence)

@@ -60,9 +60,12 @@ class TrialRunner(Protocol):
         ...
 
     def advance(
-        self, to_images: int, on_progress: Callable[[Progress], None], should_pause: Callable[[], bool]
+        self, to_images: int, on_progress: Callable[[Progress | Preparing], None], should_pause: Callable[[], bool]
     ) -> Rung | Paused | Ended:
-        """Train until so many images were seen, checkpoint, evaluate; checkpoint early when `should_pause()`."""
+        """Train until so many images were seen, checkpoint, evaluate; checkpoint early when `should_pause()`.
+
+        Says at least every `MOST_STEPS_UNSAID` steps, and while it evaluates, how far it has come.
+        """
         ...
 
 

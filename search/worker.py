@@ -13,7 +13,7 @@ import threading
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from search.deaths import Position, TrainerDied, TrainerHung
+from search.deaths import HUNG, Position, TrainerDied, TrainerHung
 from search.heartbeat import Heartbeat
 from search.history import Deed, note
 from search.journal import TrialJournal
@@ -32,6 +32,7 @@ from storage.workers import gone, seen
 
 DONE, TRY_LATER = 0, 75  # exit codes
 MOST_CRASHES = 3  # a trial that lost so many trainers is not tried again
+MOST_HANGS = 2  # nor one that cost so much waiting
 
 logger = logging.getLogger(__name__)
 
@@ -156,7 +157,10 @@ class Worker:
             verdict = self._attempt(journal, link, heartbeat)
             if verdict.outcome is Outcome.OUT_OF_MEMORY or verdict.outcome in FAULTS:
                 self._trainer.kill()  # only a new process has all its memory and its wits
-            if verdict.outcome is not Outcome.CRASHED or journal.count_crash() >= MOST_CRASHES:
+            if verdict.outcome is not Outcome.CRASHED:
+                return verdict
+            lost = journal.count_crash(hung=verdict.cause == HUNG)
+            if lost.count >= MOST_CRASHES or lost.hangs >= MOST_HANGS:
                 return verdict
             logger.warning("trial %d is tried again: %s", journal.number, verdict.message)
             link = self._trainer.ready(self._stop)

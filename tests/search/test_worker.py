@@ -13,6 +13,7 @@ from search.outcomes import Outcome
 from search.plan import Plan
 from search.trial_run import Limits
 from search.warm_trainer import SetupFailed, WarmTrainer
+from search.watchdog import Patience
 from search.worker import DONE, TRY_LATER, Pace, Worker
 from spaces.parameters import Fixed
 from storage.database import Database
@@ -165,7 +166,7 @@ def test_memory_that_runs_out_is_the_configurations_fault(database, plan, faults
 
 def test_a_hung_trainer_is_killed_and_its_trial_tried_again(database, plan, faults):
     faults("1:hang:1")
-    pace = Pace(limits=Limits(idle_s=1.0))
+    pace = Pace(limits=Limits(patience=Patience(step_floor_s=1.0, first_step_s=1.0)))
     assert work(database, replace(plan, trials=3), pace=pace) == DONE
     assert trials_of(database, plan)[1].user_attrs["crashes"] == 1
     assert [trial.state.is_finished() for trial in trials_of(database, plan)] == [True] * 3
