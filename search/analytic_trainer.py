@@ -9,7 +9,7 @@ Environment variables, for tests of faults:
     FRCNN_ANALYTIC_STEP_S    seconds to sleep in each step
     FRCNN_ANALYTIC_FAULTS    `trial:fault[:times]`, comma-separated, at most so many times (default: always):
                              kill, segfault, exit, error, hang (silent), stall (says the same again and again),
-                             busy (five seconds in which Python does nothing else), memory (says so), allocate (really).
+                             full (no file of its can grow any more), busy (five seconds in which Python does nothing else), memory (says so), allocate (really).
                              They strike in the middle of the way to a rung.
 """
 
@@ -240,6 +240,8 @@ def _strike(name: str, say: Callable[[], None]) -> None:
             _allocate_too_much()
         case "busy":
             _keep_python_busy(BUSY_S)
+        case "full":
+            resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
         case "hang" | "stall":
             while True:
                 time.sleep(3600 if name == "hang" else 0.05)

@@ -4,12 +4,14 @@ A child that the kernel killed for memory looks like any other SIGKILL. It is ca
 evidence: a known phrase at the end of its standard error, or a counter of the kernel that rose while it lived.
 """
 
+import errno
 import signal
 from dataclasses import dataclass
 from pathlib import Path
 
 from search.outcomes import Outcome, Verdict
 
+DISK_FULL = "disk full"  # the cause of an interruption: nothing of the trial is at fault
 HUNG = "hung"  # the cause of a trial whose trainer made no step
 TAIL_LINES = 20
 TAIL_CHARACTERS = 4000
@@ -25,6 +27,14 @@ _OUT_OF_MEMORY_PHRASES = (
 )
 # TensorFlow logs allocations that it could do without in nearly the same words.
 _HARMLESS_PHRASES = ("not a failure",)
+
+
+_DISK_FULL_PHRASES = ("no space left on device", "file too large", "quota exceeded")  # also of libraries without errno
+_DISK_FULL_NUMBERS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class DiskFull(Exception):
+    """A trainer could not keep its checkpoint; its trial goes on from the one before, once there is room."""
 
 
 class TrainerDied(Exception):
@@ -66,6 +76,16 @@ def says_out_of_memory(text: str) -> bool:
     """Whether a line of a log or an exception's text reports that memory ran out."""
     lowered = text.lower()
     return any(p in lowered for p in _OUT_OF_MEMORY_PHRASES) and not any(p in lowered for p in _HARMLESS_PHRASES)
+
+
+def says_disk_full(error: BaseException) -> bool:
+    """Whether an exception, or one that led to it, says that a disk or a quota is full."""
+    if isinstance(error, OSError) and error.errno in _DISK_FULL_NUMBERS:
+        return True
+    if any(phrase in str(error).lower() for phrase in _DISK_FULL_PHRASES):
+        return True
+    origin = error.__cause__ or error.__context__
+    return origin is not None and says_disk_full(origin)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

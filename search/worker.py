@@ -13,7 +13,7 @@ import threading
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from search.deaths import HUNG, Position, TrainerDied, TrainerHung
+from search.deaths import DISK_FULL, HUNG, DiskFull, Position, TrainerDied, TrainerHung
 from search.heartbeat import Heartbeat
 from search.history import Deed, note
 from search.journal import TrialJournal
@@ -83,6 +83,7 @@ class Worker:
 
         Raises:
             SetupFailed: no trainer can be had. A trial that was begun stays RUNNING, for the next launch.
+            DiskFull: checkpoints can't be written; likewise.
             StorageUnavailable: the database stayed away; likewise.
         """
         try:
@@ -147,6 +148,8 @@ class Worker:
             self._trainer.kill()  # it must not write into a directory that is another's
             return
         logger.info("trial %d: %s %s (%s)", journal.number, verdict.outcome, verdict.cause, verdict.message)
+        if verdict.cause == DISK_FULL:
+            raise DiskFull(f"trial {journal.number} in {self._plan.folder}: {verdict.message}")
         if verdict.outcome is not Outcome.INTERRUPTED:
             with contextlib.suppress(StorageUnavailable):  # the next trial's end does it
                 self._queue.tidy()
@@ -155,7 +158,7 @@ class Worker:
         """Train with one trainer after another, until one of them comes to a verdict."""
         while link is not None:
             verdict = self._attempt(journal, link, heartbeat)
-            if verdict.outcome is Outcome.OUT_OF_MEMORY or verdict.outcome in FAULTS:
+            if verdict.outcome is Outcome.OUT_OF_MEMORY or verdict.outcome in FAULTS or verdict.cause == DISK_FULL:
                 self._trainer.kill()  # only a new process has all its memory and its wits
             if verdict.outcome is not Outcome.CRASHED:
                 return verdict

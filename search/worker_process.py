@@ -4,8 +4,8 @@
 
 The storage URL, or a reference to one, stands in the environment variable FRCNN_STORAGE, never on the command line.
 The specification comes from the database. The log goes to standard error; standard output gets one line only where
-somebody must act. Exit codes: 0 the study has its trials, 75 stopped or the database is away, 2 the user must change
-something, 1 a bug.
+somebody must act. Exit codes: 0 the study has its trials, 75 stopped, the database is away or a disk full, 2 the user
+must change something, 1 a bug.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from pathlib import Path
 import optuna
 
 from detector.config import ConfigError
+from search.deaths import DiskFull
 from search.identity import require_identity
 from search.outcomes import Outcome
 from search.plan import Plan
@@ -47,8 +48,8 @@ def main(arguments: list[str]) -> int:
     except (ConfigError, StorageError) as error:
         sys.stdout.write(f"{error}\n")
         return USER_MUST_ACT
-    except StorageUnavailable as away:
-        sys.stdout.write(f"{away}\n")
+    except (StorageUnavailable, DiskFull) as obstacle:
+        sys.stdout.write(f"{obstacle}\n")
         return TRY_LATER
 
 
@@ -94,7 +95,7 @@ def work_on(
 
     Raises:
         ConfigError: there is no such study, or code or data of this machine differ from its own.
-        SetupFailed, StorageError, StorageUnavailable: as `Worker.run`.
+        SetupFailed, DiskFull, StorageError, StorageUnavailable: as `Worker.run`.
     """
     with Database.open(storage) as database:
         document = read_specification(database, study)

@@ -9,6 +9,8 @@ from dataclasses import replace
 import pytest
 from optuna.trial import TrialState
 
+from search.analytic_trainer import BUSY_S
+from search.deaths import DiskFull
 from search.outcomes import Outcome
 from search.plan import Plan
 from search.trial_run import Limits
@@ -162,6 +164,67 @@ def test_memory_that_runs_out_is_the_configurations_fault(database, plan, faults
     assert "12 GiB" in record.message
     assert all(trial.state.is_finished() for trial in trials)
     assert len(trials) == 4
+
+
+@pytest.mark.parametrize("fault", ["memory", "allocate"])
+def test_memory_that_runs_out_leaves_the_worker_and_its_next_trainer_whole(database, plan, faults, fault):
+    faults(f"0:{fault}")
+    assert work(database, replace(plan, trials=2)) == DONE
+    first, second = trials_of(database, plan)
+    record = read_outcome(database, plan.study, 0)
+    assert (record.outcome, record.cause, first.state) == (
+        Outcome.OUT_OF_MEMORY,
+        "process memory",
+        TrialState.PRUNED,
+    )
+    assert "MemoryError" in record.message
+    assert second.state is TrialState.COMPLETE
+
+
+def test_a_full_disk_interrupts_the_trial_and_the_worker_and_costs_neither(database, plan, faults):
+    faults("1:full:1")
+    with pytest.raises(DiskFull, match=r"trial 1 in .*could not be written \(OSError: .*File too large.*make room"):
+        work(database, replace(plan, trials=3))
+    assert [trial.state for trial in trials_of(database, plan)] == [TrialState.COMPLETE, TrialState.RUNNING]
+    assert Leases(database, plan.study).claimable() == [1]
+    assert (read_outcome(database, plan.study, 1).outcome, read_outcome(database, plan.study, 1).cause) == (
+        Outcome.INTERRUPTED,
+        "disk full",
+    )
+    assert work(database, replace(plan, trials=3)) == DONE  # there is room again
+    trials = trials_of(database, plan)
+    assert [trial.state.is_finished() for trial in trials] == [True] * 3
+    assert "crashes" not in trials[1].user_attrs
+
+
+def test_a_trainer_that_holds_its_interpreter_for_long_starves_no_heartbeat(database, plan, faults, monkeypatch):
+    renew, beats = Leases.renew, []
+    monkeypatch.setattr(Leases, "renew", lambda leases, lease: beats.append(lease.token) or renew(leases, lease))
+    faults("0:busy:1")
+    began = time.monotonic()
+    assert work(database, replace(plan, trials=1), pace=Pace(lease_s=2.0)) == DONE
+    assert time.monotonic() - began > BUSY_S > 2 * 2.0
+    assert len(beats) > 4
+    assert set(beats) == {1}  # it never changed hands
+    assert "crashes" not in trials_of(database, plan)[0].user_attrs
+
+
+def test_an_error_of_the_database_in_a_heartbeat_costs_nothing(database, plan, monkeypatch, caplog):
+    monkeypatch.setenv("FRCNN_ANALYTIC_STEP_S", "0.02")
+    renew, calls = Leases.renew, []
+
+    def fail_once(leases: Leases, lease):
+        calls.append(lease.token)
+        if len(calls) == 1:
+            raise RuntimeError("an internal error of the database")
+        return renew(leases, lease)
+
+    monkeypatch.setattr(Leases, "renew", fail_once)
+    assert work(database, replace(plan, trials=1), pace=Pace(lease_s=1.5)) == DONE
+    assert "a heartbeat failed" in caplog.text
+    assert len(calls) > 2
+    assert set(calls) == {1}  # it never changed hands
+    assert [trial.state for trial in trials_of(database, plan)] == [TrialState.COMPLETE]
 
 
 def test_a_hung_trainer_is_killed_and_its_trial_tried_again(database, plan, faults):
