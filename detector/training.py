@@ -159,8 +159,8 @@ class Trainer:
     ) -> RungReport | PausedReport | Stopped:
         """Train until `to_images` were seen (whole optimizer steps), checkpoint and evaluate.
 
-        `on_evaluation` hears of every batch that is evaluated. Stops before that when `should_pause` answers yes between
-        two steps, with a checkpoint, or when the watch finds that the trial is not training.
+        `on_evaluation` hears of every batch that is evaluated. Stops before that when `should_pause` answers yes
+        between two steps, with a checkpoint, or when the watch finds that the trial is not training.
         """
         trial = self._running()
         started = time.monotonic()

@@ -7,26 +7,20 @@ with it says so.
 
 Environment variables, for tests of faults:
     FRCNN_ANALYTIC_STEP_S    seconds to sleep in each step
-    FRCNN_ANALYTIC_FAULTS    `trial:fault[:times]`, comma-separated, at most so many times (default: always):
-                             kill, segfault, exit, error, hang (silent), stall (says the same again and again),
-                             full (no file of its can grow any more), busy (five seconds in which Python does nothing else), memory (says so), allocate (really).
-                             They strike in the middle of the way to a rung.
+    FRCNN_ANALYTIC_FAULTS    accidents on purpose (search/analytic_faults.py)
 """
 
 import json
 import math
 import os
 import random
-import resource
-import signal
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from detector.config import Hyperparameters, Optimizer
+from search.analytic_faults import Faults
 from search.outcomes import Outcome, Verdict
 from search.protocol import Ended, Paused, Preparing, Progress, Ready, Rung, Setup, Start, Started, encode
 
@@ -36,7 +30,6 @@ BEST_RATE = 0.02
 ADAM_GAIN = 200.0  # Adam at 1e-4 is as fast as SGD at 0.02
 BEST_SIZE_PX = 24.0
 LOG_INTERVAL_STEPS = 5
-BUSY_S = 5.0
 
 
 def effective_rate(hyperparameters: Hyperparameters) -> float:
@@ -184,82 +177,3 @@ def _read_checkpoint(start: Start) -> int:
         return 0
     kept = json.loads(path.read_text())
     return int(kept["images"]) if kept["identity"] == _identity(start) else 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
-    """What goes wrong in one trial, and how often."""
-
-    name: str
-    times: int | None  # None: always
-
-
-class Faults:
-    """Accidents on purpose, by trial number."""
-
-    def __init__(self, by_trial: Mapping[int, Fault]) -> None:
-        self._by_trial = by_trial
-
-    @classmethod
-    def parse(cls, text: str) -> "Faults":
-        """From `3:kill,5:hang:1`."""
-        by_trial = {}
-        for item in filter(None, text.split(",")):
-            trial, name, *times = item.split(":")
-            by_trial[int(trial)] = Fault(name=name, times=int(times[0]) if times else None)
-        return cls(by_trial)
-
-    def strike(self, start: Start, say: Callable[[], None]) -> None:
-        """Do what is due in this trial, if anything is; struck ones are counted in its directory.
-
-        `say` says once more what was said last.
-        """
-        fault = self._by_trial.get(start.trial)
-        if fault is None:
-            return
-        counter = start.directory / "faults"
-        struck = int(counter.read_text()) if counter.exists() else 0
-        if fault.times is None or struck < fault.times:
-            counter.write_text(str(struck + 1))
-            _strike(fault.name, say)
-
-
-def _strike(name: str, say: Callable[[], None]) -> None:
-    match name:
-        case "kill":
-            os.kill(os.getpid(), signal.SIGKILL)
-        case "segfault":
-            os.kill(os.getpid(), signal.SIGSEGV)
-        case "exit":
-            os._exit(3)
-        case "error":
-            raise RuntimeError("an error on purpose")
-        case "memory":
-            raise MemoryError("cannot allocate 12 GiB for the gradients")
-        case "allocate":
-            _allocate_too_much()
-        case "busy":
-            _keep_python_busy(BUSY_S)
-        case "full":
-            resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
-        case "hang" | "stall":
-            while True:
-                time.sleep(3600 if name == "hang" else 0.05)
-                say()
-
-
-def _allocate_too_much() -> None:
-    """Run into a limit of this process's own."""
-    in_use = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (in_use + 2**26, resource.RLIM_INFINITY))
-    bytearray(2**27)
-
-
-def _keep_python_busy(seconds: float) -> None:
-    """Hold the interpreter's lock: no other thread of this process gets a turn."""
-    switch_s = sys.getswitchinterval()
-    sys.setswitchinterval(2 * seconds)
-    until_s = time.monotonic() + seconds
-    while time.monotonic() < until_s:
-        pass
-    sys.setswitchinterval(switch_s)

@@ -161,7 +161,8 @@ def status(
 
         from search.ranking import ranking as rank
         from search.ranking import ranking_table
-        from search.status import read_status, report, status_json
+        from search.status import read_status, status_json
+        from search.status_report import report
 
         now = read_status(database, specification.name)
         if as_json:

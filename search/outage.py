@@ -8,6 +8,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
 from search.history import Deed, note
@@ -22,16 +23,31 @@ Answer = TypeVar("Answer")
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survived:
+    """An outage that is over."""
+
+    lasted_s: float
+    ended_s: float  # by the monotonic clock
+
+
 class Outage:
     """What the threads of one worker know of its database. After `give_up_s` of absence it sets the worker's `stop`."""
 
-    def __init__(self, stop: threading.Event, *, give_up_s: float = GIVE_UP_S) -> None:
+    def __init__(
+        self,
+        stop: threading.Event,
+        *,
+        give_up_s: float = GIVE_UP_S,
+        meanwhile: str = "training goes on, results wait on disk",
+    ) -> None:
         self._stop = stop
+        self._meanwhile = meanwhile
         self._give_up_s = give_up_s
         self._lock = threading.Lock()
         self._since_s: float | None = None
         self._ended_s = float("-inf")
-        self.survived = 0  # outages that are over
+        self.survived: list[Survived] = []  # in their order
 
     @property
     def on(self) -> bool:
@@ -50,10 +66,10 @@ class Outage:
             self._since_s = now if self._since_s is None else self._since_s
             lasts_s = now - self._since_s
         if first:
-            logger.warning("%s; training goes on, results wait on disk, for at most %g s", error, self._give_up_s)
+            logger.warning("%s; %s, for at most %g s", error, self._meanwhile, self._give_up_s)
             note(Deed.OUTAGE, detail=str(error))
         if lasts_s >= self._give_up_s and not self._stop.is_set():
-            logger.error("the database has been away for %.0f s: the trial is parked; start this worker later", lasts_s)
+            logger.error("the database has been away for %.0f s: this worker leaves; start it later", lasts_s)
             self._stop.set()
 
     def over(self) -> None:
@@ -63,7 +79,7 @@ class Outage:
                 return
             self._ended_s = time.monotonic()
             lasted_s, self._since_s = self._ended_s - self._since_s, None
-            self.survived += 1
+            self.survived.append(Survived(lasted_s=lasted_s, ended_s=self._ended_s))
         logger.warning("the database is back after %.1f s", lasted_s)
         note(Deed.BACK, detail=f"{lasted_s:.1f} s")
 

@@ -10,6 +10,7 @@ import os
 import secrets
 import socket
 import threading
+import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
@@ -28,6 +29,7 @@ from search.trial_run import Interrupted, Limits, TrialRun
 from search.warm_trainer import SetupFailed, WarmTrainer, verdict_of
 from storage.database import Database
 from storage.errors import LeaseLost, StorageUnavailable
+from storage.outages import record_outage
 from storage.workers import gone, seen
 
 DONE, TRY_LATER = 0, 75  # exit codes
@@ -48,8 +50,8 @@ class Pace:
 
 
 def worker_name() -> str:
-    """A name that no other worker has or had."""
-    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
+    """A name that no other worker has or had, also where all containers are called alike and begin with process 1."""
+    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
 
 
 class Worker:
@@ -71,6 +73,7 @@ class Worker:
         self._stop = stop
         self._pace = pace
         self._outage = Outage(stop, give_up_s=pace.give_up_s)
+        self._outages_told = 0
         self._queue = TrialQueue(database, plan, worker=self.name, lease_s=pace.lease_s, outage=self._outage)
         log = plan.log_file(f"trainer-{self.name}")
         self._trainer = WarmTrainer(plan.trainer, plan.setup, log=log, withheld=withheld)
@@ -101,6 +104,7 @@ class Worker:
             self._trainer.close()
             if not self._outage.on:
                 with contextlib.suppress(StorageUnavailable):
+                    self._tell_outages()
                     gone(self._database, self._plan.study, self.name)
 
     def abandon(self) -> None:
@@ -210,8 +214,24 @@ class Worker:
                 images=latest.images if latest else 0,
                 images_per_s=latest.images_per_s if latest else 0.0,
             )
+            self._tell_outages()
         except StorageUnavailable as error:  # nobody can look meanwhile either
             self._outage.met(error)
+
+    def _tell_outages(self) -> None:
+        """Put on record which outages this worker has survived since it told the last time."""
+        survived = self._outage.survived
+        while (number := self._outages_told) < len(survived):
+            over = survived[number]
+            record_outage(
+                self._database,
+                self._plan.study,
+                self.name,
+                number=number + 1,
+                lasted_s=over.lasted_s,
+                ended_s_ago=time.monotonic() - over.ended_s,
+            )
+            self._outages_told = number + 1
 
 
 def _interrupted(position: Position, message: str) -> Verdict:

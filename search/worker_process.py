@@ -15,12 +15,14 @@ import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import optuna
 
 from detector.config import ConfigError
 from search.deaths import DiskFull
 from search.identity import require_identity
+from search.outage import Outage
 from search.outcomes import Outcome
 from search.plan import Plan
 from search.specification import specification_from_json
@@ -92,34 +94,41 @@ def work_on(
     """Work on a study of which only storage and name are known; returns the exit code.
 
     `checked` says that code and data were compared with the study's already. Stops at signals (search/stopping.py).
+    A database that is away already is waited for like one that goes away later.
 
     Raises:
         ConfigError: there is no such study, or code or data of this machine differ from its own.
         SetupFailed, DiskFull, StorageError, StorageUnavailable: as `Worker.run`.
     """
-    with Database.open(storage) as database:
-        document = read_specification(database, study)
-        if document is None:
-            raise ConfigError(f"study {study!r} has no specification yet; launch it once")
-        specification = specification_from_json(document, storage=storage)
-        if data_root is not None:
-            specification = replace(specification, data=specification.data.moved(data_root))
-        if not checked:
-            require_identity(database, study, specification)
-        plan = Plan.of(specification, folder)
-        workers: list[Worker] = []
+    workers: list[Worker] = []
 
-        def at_once() -> None:
-            for worker in workers:
-                worker.abandon()
-            os._exit(TRY_LATER)
+    def at_once() -> None:
+        for worker in workers:
+            worker.abandon()
+        os._exit(TRY_LATER)
 
-        with stop_signals(at_once) as stop:
-            if follow_stdin:
-                threading.Thread(target=_stop_at_end_of_input, args=(stop,), daemon=True).start()
-            worker = Worker(database, plan, stop=stop, pace=pace, withheld=secrets_of(storage))
-            workers.append(worker)
-            return worker.run()
+    with stop_signals(at_once) as stop:
+        if follow_stdin:
+            threading.Thread(target=_stop_at_end_of_input, args=(stop,), daemon=True).start()
+        start = Outage(stop, give_up_s=pace.give_up_s, meanwhile="this worker waits for it")
+        with start.insist(lambda: Database.open(storage)) as database:
+            plan = start.insist(lambda: _plan(database, storage, study, folder, data_root, checked=checked))
+            options: dict[str, Any] = {"stop": stop, "pace": pace, "withheld": secrets_of(storage)}
+            workers.append(start.insist(lambda: Worker(database, plan, **options)))
+            return workers[0].run()
+
+
+def _plan(database: Database, storage: str, study: str, folder: Path, data_root: Path | None, *, checked: bool) -> Plan:
+    """What the database says of the study, for this machine."""
+    document = read_specification(database, study)
+    if document is None:
+        raise ConfigError(f"study {study!r} has no specification yet; launch it once")
+    specification = specification_from_json(document, storage=storage)
+    if data_root is not None:
+        specification = replace(specification, data=specification.data.moved(data_root))
+    if not checked:
+        require_identity(database, study, specification)
+    return Plan.of(specification, folder)
 
 
 def code_of(failure: SetupFailed) -> int:

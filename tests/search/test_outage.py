@@ -30,7 +30,8 @@ def test_a_call_is_repeated_until_the_database_answers(caplog):
     with caplog.at_level(logging.WARNING):
         assert outage.insist(flaky) == "an answer"
     assert flaky.calls == 3
-    assert (outage.on, outage.survived, stop.is_set()) == (False, 1, False)
+    assert (outage.on, len(outage.survived), stop.is_set()) == (False, 1, False)
+    assert 0 < outage.survived[0].lasted_s < 5
     assert outage.since_last_s < 5
     assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]  # its beginning and its end
 

@@ -10,7 +10,8 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from rich.console import Console
 
 from search.outcomes import Outcome
-from search.status import Death, Status, deaths, read_status, status_json, status_report, trials_per_hour
+from search.status import Death, Status, deaths, read_status, status_json, trials_per_hour
+from search.status_report import status_report
 from storage.database import Database
 from storage.errors import StorageError
 from storage.leases import Leases

@@ -29,7 +29,7 @@ TIMEOUT_S = 30.0
 
 @pytest.fixture
 def connect(tmp_path, plan):
-    """Starts analytic trainers that are set up, with these faults (search/analytic_trainer.py)."""
+    """Starts analytic trainers that are set up, with these faults (search/analytic_faults.py)."""
     links = []
 
     def start(faults: str = "", step_s: float = 0.0) -> TrainerLink:

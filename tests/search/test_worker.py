@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from optuna.trial import TrialState
 
-from search.analytic_trainer import BUSY_S
+from search.analytic_faults import BUSY_S
 from search.deaths import DiskFull
 from search.outcomes import Outcome
 from search.plan import Plan
@@ -37,7 +37,7 @@ def trials_of(database: Database, plan: Plan):
 
 @pytest.fixture
 def faults(monkeypatch):
-    """Says which trainers break (search/analytic_trainer.py)."""
+    """Says which trainers break (search/analytic_faults.py)."""
     return lambda text: monkeypatch.setenv("FRCNN_ANALYTIC_FAULTS", text)
 
 
@@ -166,8 +166,11 @@ def test_memory_that_runs_out_is_the_configurations_fault(database, plan, faults
     assert len(trials) == 4
 
 
-@pytest.mark.parametrize("fault", ["memory", "allocate"])
-def test_memory_that_runs_out_leaves_the_worker_and_its_next_trainer_whole(database, plan, faults, fault):
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [("memory", "MemoryError: "), ("allocate", "MemoryError"), ("exhausted", "ResourceExhaustedError: OOM when alloc")],
+)
+def test_memory_that_runs_out_leaves_the_worker_and_its_next_trainer_whole(database, plan, faults, fault, says):
     faults(f"0:{fault}")
     assert work(database, replace(plan, trials=2)) == DONE
     first, second = trials_of(database, plan)
@@ -177,7 +180,7 @@ def test_memory_that_runs_out_leaves_the_worker_and_its_next_trainer_whole(datab
         "process memory",
         TrialState.PRUNED,
     )
-    assert "MemoryError" in record.message
+    assert record.message.startswith(says)
     assert second.state is TrialState.COMPLETE
 
 
