@@ -68,9 +68,7 @@ class Outage:
         if first:
             logger.warning("%s; %s, for at most %g s", error, self._meanwhile, self._give_up_s)
             note(Deed.OUTAGE, detail=str(error))
-        if lasts_s >= self._give_up_s and not self._stop.is_set():
-            logger.error("the database has been away for %.0f s: this worker leaves; start it later", lasts_s)
-            self._stop.set()
+        self._lose_patience(lasts_s)
 
     def over(self) -> None:
         """Note that the database answered."""
@@ -86,18 +84,27 @@ class Outage:
     def insist(self, call: Callable[[], Answer]) -> Answer:
         """What the call returns, as soon as the database lets it. The call must be one that may be repeated.
 
+        It is not only an outage of everything that ends the patience: a full disk still lets heartbeats through.
+
         Raises:
             StorageUnavailable: it was away until the worker was stopped, or for too long.
         """
         pause_s = _SHORTEST_WAIT_S
+        began_s = time.monotonic()
         while True:
             try:
                 answer = call()
             except StorageUnavailable as error:
                 self.met(error)
+                self._lose_patience(time.monotonic() - began_s)
                 if self._stop.wait(pause_s * random.uniform(0.5, 1.5)):  # uneven: workers don't come back in step
                     raise
                 pause_s = min(_LONGEST_WAIT_S, 2 * pause_s)
             else:
                 self.over()
                 return answer
+
+    def _lose_patience(self, lasts_s: float) -> None:
+        if lasts_s >= self._give_up_s and not self._stop.is_set():
+            logger.error("the database has been away for %.0f s: this worker leaves; start it later", lasts_s)
+            self._stop.set()

@@ -27,6 +27,8 @@ from storage.workers import read_workers
 #: Ends that need no explanation; all others are causes of death.
 PEACEFUL = frozenset({Outcome.COMPLETE, Outcome.SLOW, Outcome.INTERRUPTED})
 
+SAME_OUTAGE_S = 10.0  # a full disk lets a heartbeat through now and then
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Death:
@@ -163,11 +165,11 @@ def lost_trainers(trials: Iterable[FrozenTrial]) -> tuple[LostTrainers, ...]:
 
 
 def outages_survived(records: Iterable[OutageRecord]) -> Outages:
-    """Outages that overlap, of whichever worker, are one."""
+    """Outages that overlap, of whichever worker, are one; so are those with hardly a pause in between."""
     spans = sorted((r.ended_at.timestamp() - r.lasted_s, r.ended_at.timestamp()) for r in records)
     count, seconds, until_s = 0, 0.0, float("-inf")
     for begin_s, end_s in spans:
-        count += begin_s > until_s
+        count += begin_s - until_s > SAME_OUTAGE_S
         seconds += max(0.0, end_s - max(begin_s, until_s))
         until_s = max(until_s, end_s)
     return Outages(count=count, seconds=seconds)

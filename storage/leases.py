@@ -142,11 +142,11 @@ class Leases:
         leases = tables.leases
         with self._database.reading() as connection:
             statement = (
-                select(leases.c.trial, leases.c.token - 1)
+                select(leases.c.trial, (leases.c.token - 1).label("changes"))
                 .where(leases.c.study_id == self._study_id(connection), leases.c.token > 1)
                 .order_by(leases.c.trial)
             )
-            return dict(connection.execute(statement).tuples().all())
+            return {row.trial: row.changes for row in connection.execute(statement)}
 
     def claimable(self) -> list[int]:
         """The numbers of the RUNNING trials without a live lease, ascending. Another may be faster to claim them."""

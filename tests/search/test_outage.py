@@ -47,6 +47,20 @@ def test_patience_ends_and_the_worker_is_stopped():
     assert outage.on
 
 
+def test_patience_with_one_call_ends_also_where_others_get_through():
+    """A full disk: a lease can be renewed in place, but nothing can be added."""
+    stop = threading.Event()
+    outage = Outage(stop, give_up_s=0.3)
+
+    def half_away() -> None:
+        outage.over()  # a heartbeat, in between
+        raise AWAY
+
+    with pytest.raises(StorageUnavailable):
+        outage.insist(half_away)
+    assert stop.is_set()
+
+
 def test_patience_counts_monotonic_seconds_whatever_the_wall_clock_says(monkeypatch):
     true_time = time.time
     stop = threading.Event()
