@@ -51,7 +51,7 @@ class Pace:
 
 def worker_name() -> str:
     """A name that no other worker has or had, also where all containers are called alike and begin with process 1."""
-    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(5)}"
 
 
 class Worker:

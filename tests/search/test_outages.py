@@ -21,10 +21,12 @@ from sqlalchemy import event
 from search import history
 from search.history import Deed
 from search.plan import Plan
+from search.status import read_status
 from search.worker import DONE, TRY_LATER, Pace, Worker
 from storage import answers
 from storage.database import Database
 from storage.errors import StorageUnavailable
+from storage.outages import read_outages
 from storage.studies import create_or_load_study, load_study
 from tests.conftest import create_postgresql_database, start_postgresql
 from tests.search.fault_proxy import FaultProxy, Mode, proxied
@@ -130,6 +132,9 @@ def test_workers_outlive_a_server_that_is_killed_and_comes_back(tmp_path, record
     assert {line["pid"] for line in lines if line["deed"] == Deed.BACK} == {worker.pid for worker in workers}
     with Database.open(url) as database:
         check_history(database, "analytic", lines, trials=8, rungs=(160, 480, 1440))
+        assert len({record.worker for record in read_outages(database, "analytic")}) == 4
+        assert (outages := read_status(database, "analytic").outages).count == 1  # the same, for all four
+        assert outages.seconds > 4
     server.cleanup()
 
 

@@ -16,7 +16,7 @@ from search.plan import Plan
 from search.trial_run import Limits
 from search.warm_trainer import SetupFailed, WarmTrainer
 from search.watchdog import Patience
-from search.worker import DONE, TRY_LATER, Pace, Worker
+from search.worker import DONE, TRY_LATER, Pace, Worker, worker_name
 from spaces.parameters import Fixed
 from storage.database import Database
 from storage.leases import Leases
@@ -151,6 +151,7 @@ def test_a_trial_that_always_loses_its_trainer_fails_and_the_study_goes_on(datab
     assert trials[1].user_attrs["crashes"] == 3
     assert (record.outcome, record.cause) == (Outcome.CRASHED, cause)
     assert trials[1].constraints == {}  # no hyperparameter is to blame
+    assert isinstance(record.evidence["stderr" if fault != "error" else "traceback"], str)
     assert len(trials) == 4
 
 
@@ -367,6 +368,11 @@ def test_a_trainer_that_something_kills_while_it_is_set_up_is_replaced(plan, mon
     assert link.pid not in killed
     assert "another is started" in caplog.text
     trainer.close()
+
+
+def test_no_two_workers_are_called_alike():
+    """Not even in containers that all have one host name and begin with process 1."""
+    assert len({worker_name() for _ in range(1000)}) == 1000
 
 
 def test_a_finished_study_starts_no_trainer(database, plan):

@@ -61,7 +61,9 @@ class TestEveryDatabase:
     def test_refuses_a_schema_of_the_future_and_leaves_it_alone(self, url: str) -> None:
         with Database.open(url) as database, database.writing() as connection:
             connection.execute(tables.schema.update().values(version=7))
-        with pytest.raises(StorageError, match=rf"has schema 7 .* knows up to {tables.SCHEMA_VERSION}; update frcnn-search"):
+        with pytest.raises(
+            StorageError, match=rf"has schema 7 .* knows up to {tables.SCHEMA_VERSION}; update frcnn-search"
+        ):
             Database.open(url)
 
     def test_of_an_older_program_is_brought_up_to_date_with_all_that_it_holds(self, url: str) -> None:
@@ -138,7 +140,9 @@ class TestSqlite:
                 other.execute("BEGIN IMMEDIATE")
 
     def test_is_refused_where_every_lock_is_granted(self, tmp_path: Path) -> None:
-        with pytest.raises(StorageError, match=r"can't hold an SQLite database: .* both granted\); choose a local disk"):
+        with pytest.raises(
+            StorageError, match=r"can't hold an SQLite database: .* both granted\); choose a local disk"
+        ):
             require_locks(tmp_path / "study.db.lock", lock=lambda descriptor, command, what: what)
 
     def test_is_refused_where_locks_are_unknown(self, tmp_path: Path) -> None:
