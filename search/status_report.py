@@ -82,7 +82,8 @@ def _workers_table(workers: Sequence[WorkerState]) -> Table:
     for worker in workers:
         trial = "–" if worker.trial is None else str(worker.trial)
         cells = (worker.worker, worker.host, worker.device, trial, _rung(worker), str(worker.images))
-        seen = f"{worker.age_s:.0f}{' (dead?)' if worker.age_s > DEAD_AFTER_S else ''}"
+        silent = worker.trial is not None and worker.age_s > DEAD_AFTER_S  # else it may be preparing a trainer
+        seen = f"{worker.age_s:.0f}{' (dead?)' if silent else ''}"
         table.add_row(*map(Text, (*cells, f"{worker.images_per_s:.1f}", seen)))
     return table
 

@@ -74,6 +74,7 @@ class Worker:
         self._pace = pace
         self._outage = Outage(stop, give_up_s=pace.give_up_s)
         self._outages_told = 0
+        self._said_at = float("-inf")
         self._queue = TrialQueue(database, plan, worker=self.name, lease_s=pace.lease_s, outage=self._outage)
         log = plan.log_file(f"trainer-{self.name}")
         self._trainer = WarmTrainer(plan.trainer, plan.setup, log=log, withheld=withheld)
@@ -95,8 +96,7 @@ class Worker:
                     case Outlook.DONE:
                         return DONE
                     case Outlook.WAIT:
-                        self._trainer.close()  # its memory is better used by those who train
-                        self._stop.wait(self._pace.wait_s)
+                        self._rest()
                     case Outlook.WORK:
                         self._work()
             return self._code_of_a_stop()
@@ -117,6 +117,12 @@ class Worker:
             with contextlib.suppress(StorageUnavailable):
                 return DONE if self._queue.outlook() is Outlook.DONE else TRY_LATER
         return TRY_LATER
+
+    def _rest(self) -> None:
+        self._trainer.close()  # its memory is better used by those who train
+        if time.monotonic() - self._said_at > self._pace.lease_s / 6:
+            self._say_what_we_do(None)
+        self._stop.wait(self._pace.wait_s)
 
     def _work(self) -> None:
         self._say_what_we_do(None)
@@ -152,6 +158,7 @@ class Worker:
             self._trainer.kill()  # it must not write into a directory that is another's
             return
         logger.info("trial %d: %s %s (%s)", journal.number, verdict.outcome, verdict.cause, verdict.message)
+        self._said_at = float("-inf")  # whatever comes next is news
         if verdict.cause == DISK_FULL:
             raise DiskFull(f"trial {journal.number} in {self._plan.folder}: {verdict.message}")
         if verdict.outcome is not Outcome.INTERRUPTED:
@@ -202,6 +209,7 @@ class Worker:
 
     def _say_what_we_do(self, journal: TrialJournal | None) -> None:
         latest = journal.latest if journal else None
+        self._said_at = time.monotonic()
         try:
             seen(
                 self._database,

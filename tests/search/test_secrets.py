@@ -17,6 +17,7 @@ import psutil
 import psycopg
 import pytest
 
+from detector.sample_data import write_sample
 from tests.conftest import create_postgresql_database
 from tests.search.fault_proxy import FaultProxy, Mode, proxied
 from tests.search.workforce import wait_until
@@ -28,7 +29,7 @@ STUDY_FILE = """
 name: guarded
 storage: STORAGE
 trainer: analytic
-data: {train: {images: ., annotations: train.json}}
+data: {folder: sample}
 detector: {canvas: 128x128}
 budget: {trials: TRIALS, images: 1440}
 workers: 2
@@ -51,7 +52,7 @@ class Guarded:
 
     def __init__(self, folder: Path, proxy: FaultProxy, url: str, kind: str) -> None:
         self.folder, self.proxy = folder / "study", proxy
-        self.folder.mkdir()
+        write_sample(self.folder / "sample", train=6, validation=3)
         self.said: list[str] = []
         self.seen: set[str] = set()  # command lines of every process; environments of trainers
         self.listening: set[str] = set()  # addresses
@@ -157,7 +158,7 @@ def test_a_password_is_in_nothing_that_a_study_shows_or_leaves_behind(
     guarded: Guarded, postgresql_folder: Path, url_of
 ):
     launch_through_an_outage(guarded)
-    for command in (("status",), ("status", "--json"), ("status", "--ranking"), ("export",)):
+    for command in (("status", "--json"), ("status", "--ranking"), ("export",)):
         code, output = guarded.run(*command)
         assert code == 0, output
     look_at_the_dashboard(guarded)
@@ -232,7 +233,7 @@ def provoke_errors(guarded: Guarded) -> None:
     guarded.proxy.set_mode(Mode.PASS)
     right = guarded._variables.get("GUARDED_STORAGE") or guarded._secret_file.read_text()
     guarded.set_url(right.replace("c4Nary", "c4Narywrong"))
-    for command in (("status",), ("launch",), ("worker", "--storage", guarded.reference, "--study", "guarded")):
+    for command in (("status",), ("worker", "--storage", guarded.reference, "--study", "guarded")):
         code, output = guarded.run(*command)
         assert (code, "refuses the user or the password" in output) == (2, True), output
     guarded.set_url(right)

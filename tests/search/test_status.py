@@ -26,10 +26,10 @@ MIDNIGHT = datetime(2026, 1, 1)
 
 @pytest.fixture
 def study(database: Database, study: optuna.Study) -> optuna.Study:
-    """The one made by hand, after a few accidents: trial 3 changed hands, trial 4 lost trainers, two outages."""
+    """The one made by hand, after a few accidents: trial 3 changed hands, trial 5 lost trainers, two outages."""
     other = Leases(database, study.study_name)
-    study._storage.set_trial_user_attr(study.trials[4]._trial_id, "crashes", 2)
-    study._storage.set_trial_user_attr(study.trials[4]._trial_id, "hangs", 1)
+    study._storage.set_trial_user_attr(study.trials[5]._trial_id, "crashes", 2)
+    study._storage.set_trial_user_attr(study.trials[5]._trial_id, "hangs", 1)
     with database.writing() as connection:
         key = {"study_id": study._study_id, "trial": 3}
         connection.execute(tables.leases.insert().values(**key, worker="w2", token=2, expires_at=None))
@@ -126,7 +126,7 @@ def test_the_report_names_everything_in_100_columns(database: Database, study: o
         "7.2",
         "trials per hour",
         "5; the next launch or worker goes on",
-        "trial 4 2 × (1 hung)",
+        "trial 5 2 × (1 hung)",
         "trial 3 1 ×",
         "2, 13 s in all",
         "3 of 3",
@@ -165,7 +165,7 @@ def test_the_json_holds_the_same_and_is_plain(status: Status) -> None:
     assert read["workers"][0]["host"] == "node-a"
     assert (read["workers"][0]["rung"], read["workers"][0]["rungs"]) == (2, 3)  # trial 5 has passed one
     assert read["changed_hands"] == {"3": 1}
-    assert read["lost_trainers"] == [{"trial": 4, "lost": 2, "hung": 1}]
+    assert read["lost_trainers"] == [{"trial": 5, "lost": 2, "hung": 1}]
     assert read["outages"] == {"count": 2, "seconds": pytest.approx(13, abs=0.1)}
     assert read["claimable"] == [5]
     assert datetime.fromisoformat(read["workers"][0]["seen_at"])
