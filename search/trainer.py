@@ -180,7 +180,7 @@ class Service:
             self._end(Outcome.OUT_OF_MEMORY, "process memory", summary, evidence)
             return 0
         if says_disk_full(error):
-            message = f"a checkpoint could not be written ({summary}); make room, then go on"
+            message = f"a file could not be written ({summary}); make room, then go on"
             self._end(Outcome.INTERRUPTED, DISK_FULL, message, evidence)
             return 0
         self._end(Outcome.CRASHED, type(error).__name__, summary, evidence)

@@ -12,7 +12,7 @@ from rich.console import Console
 from detector.config import ConfigError
 from detector.layout import find_sources
 from search.configuration_file import Configuration, read_configuration
-from search.deaths import DISK_FULL, TrainerDied, TrainerHung
+from search.deaths import DISK_FULL, DiskFull, TrainerDied, TrainerHung
 from search.outcomes import Outcome, Verdict
 from search.plan import sources_of
 from search.protocol import ProtocolError, Setup, Start
@@ -93,6 +93,8 @@ def _run(trainer: WarmTrainer, start: Start, record: TrainingRecord, stop: Event
         return run.run(start, evaluation_points(start.budget_images, start.hyperparameters.batch_size))
     except SetupFailed as failure:
         return failure.verdict
+    except DiskFull as full:
+        return Verdict(outcome=Outcome.INTERRUPTED, cause=DISK_FULL, message=str(full))
     except Interrupted as interruption:
         return Verdict(outcome=Outcome.INTERRUPTED, message=str(interruption))
     except (TrainerDied, TrainerHung, ProtocolError) as death:

@@ -87,7 +87,7 @@ class Worker:
 
         Raises:
             SetupFailed: no trainer can be had. A trial that was begun stays RUNNING, for the next launch.
-            DiskFull: checkpoints can't be written; likewise.
+            DiskFull: checkpoints or caches can't be written; likewise.
             StorageUnavailable: the database stayed away; likewise.
         """
         try:
@@ -149,7 +149,7 @@ class Worker:
                 journal.finish(verdict)
                 if verdict.outcome is not Outcome.INTERRUPTED:
                     self._outage.insist(journal.deliver)
-        except SetupFailed:
+        except (SetupFailed, DiskFull):
             journal.finish(Verdict(outcome=Outcome.INTERRUPTED, message="no new trainer could be had"))
             raise
         except LeaseLost as lost:

@@ -9,10 +9,13 @@ from dataclasses import replace
 import pytest
 from optuna.trial import TrialState
 
+from search import warm_trainer
 from search.analytic_faults import BUSY_S
-from search.deaths import DiskFull
-from search.outcomes import Outcome
+from search.deaths import DISK_FULL, DiskFull
+from search.outcomes import Outcome, Verdict
 from search.plan import Plan
+from search.protocol import Ended
+from search.trainer_link import TrainerLink
 from search.trial_run import Limits
 from search.warm_trainer import SetupFailed, WarmTrainer
 from search.watchdog import Patience
@@ -199,6 +202,19 @@ def test_a_full_disk_interrupts_the_trial_and_the_worker_and_costs_neither(datab
     trials = trials_of(database, plan)
     assert [trial.state.is_finished() for trial in trials] == [True] * 3
     assert "crashes" not in trials[1].user_attrs
+
+
+def test_a_full_disk_while_a_trainer_is_set_up_is_no_bug(plan, monkeypatch):
+    class Full(TrainerLink):
+        def poll(self, wait_s):
+            verdict = Verdict(outcome=Outcome.INTERRUPTED, cause=DISK_FULL, message="no room for the cache")
+            return Ended(verdict=verdict)
+
+    monkeypatch.setattr(warm_trainer, "TrainerLink", Full)
+    trainer = WarmTrainer(plan.trainer, plan.setup, log=plan.log_file("trainer"))
+    with pytest.raises(DiskFull, match="no room for the cache"):
+        trainer.ready(threading.Event())
+    trainer.kill()
 
 
 def test_a_trainer_that_holds_its_interpreter_for_long_starves_no_heartbeat(database, plan, faults, monkeypatch):
