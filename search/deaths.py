@@ -34,7 +34,7 @@ _DISK_FULL_NUMBERS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class DiskFull(Exception):
-    """A trainer could not write a checkpoint or its cache; its trial goes on from the one before, once there is room."""
+    """A trainer could not write a checkpoint or its cache; its trial goes on once there is room."""
 
 
 class TrainerDied(Exception):

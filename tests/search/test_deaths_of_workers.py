@@ -2,7 +2,9 @@
 
 import os
 import signal
+import sqlite3
 import time
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -106,13 +108,28 @@ def test_the_second_signal_ends_a_worker_at_once_and_its_lease_runs_out(url, tmp
         check_history(database, "analytic", read_history(records), trials=2, rungs=RUNGS)
 
 
+def put_to_sleep(pid: int, url: str) -> None:
+    """Stop the process, but not while it writes: an SQLite file would stay locked for all others."""
+    while True:
+        os.kill(pid, signal.SIGSTOP)
+        if not url.startswith("sqlite"):
+            return
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"), timeout=0.5, isolation_level=None)) as connection:
+            with suppress(sqlite3.OperationalError):
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute("ROLLBACK")
+                return
+        os.kill(pid, signal.SIGCONT)
+        time.sleep(0.05)
+
+
 def test_a_zombie_changes_nothing_and_goes_on_with_another_trial(url, tmp_path, records, monkeypatch):
     monkeypatch.setenv("FRCNN_ANALYTIC_STEP_S", "0.02")
     found(url, tmp_path, trials=3)
     zombie = start_worker(url, tmp_path)
     with Database.open(url) as database:
         wait_until(lambda: trains(database, 0))
-        os.kill(zombie.pid, signal.SIGSTOP)
+        put_to_sleep(zombie.pid, url)
         wait_until(lambda: Leases(database, "analytic").claimable() == [0])
         monkeypatch.setenv("FRCNN_ANALYTIC_STEP_S", "0.01")
         other = start_worker(url, tmp_path)
