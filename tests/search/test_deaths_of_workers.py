@@ -78,7 +78,7 @@ def test_who_dies_while_taking_over_a_trial_leaves_it_to_the_next(url, tmp_path,
     assert leave(start_worker(url, tmp_path, **{crash_points.VARIABLE: CrashPoint.AFTER_CLAIM})) == -signal.SIGKILL
     with Database.open(url) as database:
         leases = Leases(database, "analytic")
-        for _ in range(3):
+        for _ in range(2):
             dead = start_worker(url, tmp_path, **{crash_points.VARIABLE: CrashPoint.WITHIN_CLAIM})
             assert leave(dead) == -signal.SIGKILL
             wait_until(lambda: leases.claimable() == [0])  # the server has noticed that its client is gone
@@ -114,11 +114,11 @@ def put_to_sleep(pid: int, url: str) -> None:
         os.kill(pid, signal.SIGSTOP)
         if not url.startswith("sqlite"):
             return
-        with closing(sqlite3.connect(url.removeprefix("sqlite:///"), timeout=0.5, isolation_level=None)) as connection:
-            with suppress(sqlite3.OperationalError):
-                connection.execute("BEGIN IMMEDIATE")
-                connection.execute("ROLLBACK")
-                return
+        file = sqlite3.connect(url.removeprefix("sqlite:///"), timeout=0.5, isolation_level=None)
+        with closing(file) as connection, suppress(sqlite3.OperationalError):
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+            return
         os.kill(pid, signal.SIGCONT)
         time.sleep(0.05)
 

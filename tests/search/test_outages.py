@@ -233,7 +233,7 @@ budget: {trials: 2, images: 1440}
     [
         (("worker", "--storage", "env:STUDY_STORAGE", "--study", "analytic", "--give-up-s", "1"), "this worker leaves"),
         (("status",), "doesn't answer; check that it runs"),
-        (("launch",), "doesn't answer; check that it runs"),
+        pytest.param(("launch",), "doesn't answer; check that it runs", marks=pytest.mark.slow),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )
