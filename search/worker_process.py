@@ -24,6 +24,7 @@ from search.deaths import DiskFull
 from search.identity import require_identity
 from search.outage import Outage
 from search.outcomes import Outcome
+from search.places import Places
 from search.plan import Plan
 from search.specification import specification_from_json
 from search.stopping import stop_signals
@@ -87,6 +88,7 @@ def work_on(
     *,
     folder: Path,
     data_root: Path | None = None,
+    cache: Path | None = None,
     pace: Pace,
     checked: bool = False,
     follow_stdin: bool = False,
@@ -95,11 +97,13 @@ def work_on(
 
     `checked` says that code and data were compared with the study's already. Stops at signals (search/stopping.py).
     A database that is away already is waited for like one that goes away later.
+    Data and caches may have places of their own on this machine (search/places.py).
 
     Raises:
         ConfigError: there is no such study, or code or data of this machine differ from its own.
         SetupFailed, DiskFull, StorageError, StorageUnavailable: as `Worker.run`.
     """
+    places = Places.here(data_root=data_root, cache=cache)
     workers: list[Worker] = []
 
     def at_once() -> None:
@@ -112,23 +116,22 @@ def work_on(
             threading.Thread(target=_stop_at_end_of_input, args=(stop,), daemon=True).start()
         start = Outage(stop, give_up_s=pace.give_up_s, meanwhile="this worker waits for it")
         with start.insist(lambda: Database.open(storage)) as database:
-            plan = start.insist(lambda: _plan(database, storage, study, folder, data_root, checked=checked))
+            plan = start.insist(lambda: _plan(database, storage, study, folder, places, checked=checked))
             options: dict[str, Any] = {"stop": stop, "pace": pace, "withheld": secrets_of(storage)}
             workers.append(start.insist(lambda: Worker(database, plan, **options)))
             return workers[0].run()
 
 
-def _plan(database: Database, storage: str, study: str, folder: Path, data_root: Path | None, *, checked: bool) -> Plan:
+def _plan(database: Database, storage: str, study: str, folder: Path, places: Places, *, checked: bool) -> Plan:
     """What the database says of the study, for this machine."""
     document = read_specification(database, study)
     if document is None:
         raise ConfigError(f"study {study!r} has no specification yet; launch it once")
     specification = specification_from_json(document, storage=storage)
-    if data_root is not None:
-        specification = replace(specification, data=specification.data.moved(data_root))
+    specification = replace(specification, data=places.find(specification.data))
     if not checked:
         require_identity(database, study, specification)
-    return Plan.of(specification, folder)
+    return Plan.of(specification, folder, cache=places.cache)
 
 
 def code_of(failure: SetupFailed) -> int:
