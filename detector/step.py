@@ -21,9 +21,9 @@ from detector.augmentation import augment
 from detector.backend import value_and_gradients
 from detector.boxes import Tensor
 from detector.config import StepShape
-from detector.health import FORWARD_FIGURES, GRADIENT_BIT, LOSSES
-from detector.matching import match
-from detector.network import COMPONENTS, Network, preprocess
+from detector.health import COMPONENTS, FORWARD_FIGURES, GRADIENT_BIT, LOSSES
+from detector.matching import low_quality_count, match
+from detector.network import Network, preprocess
 from detector.proposals import Proposals, flatten_levels, propose
 from detector.randomness import Stream, uniform
 from detector.roi_align import align
@@ -116,15 +116,18 @@ class TrainStep:
             "pixel_mean": ops.mean(scene.images),
             "pixel_deviation": ops.std(scene.images),
         }
-        packed = ops.stack([ops.stop_gradient(ops.cast(figures[name], "float32")) for name in FORWARD_FIGURES])
-        return sum((*rpn_losses, *roi_losses)), packed
+        return sum((*rpn_losses, *roi_losses)), self._packed(figures)
+
+    def _packed(self, figures: dict[str, Tensor]) -> Tensor:
+        return ops.stack([ops.stop_gradient(ops.cast(figures[name], "float32")) for name in FORWARD_FIGURES])
 
     def _rpn(
         self, logits: Tensor, deltas: Tensor, anchors: Tensor, alive: Tensor, scene: Scene, inputs: dict[str, Tensor]
     ) -> tuple[tuple[Tensor, Tensor], dict[str, Tensor]]:
         shape = self._shape
+        iou = box_math.pairwise_iou(anchors[None], scene.truth)  # [B, N, G]
         labels, matched = match(
-            box_math.pairwise_iou(anchors[None], scene.truth), alive, scene.truth_alive,
+            iou, alive, scene.truth_alive,
             positive_iou=inputs["rpn_positive_iou"], negative_iou=inputs["rpn_negative_iou"],
             low_quality=inputs["low_quality_matches"],
         )  # fmt: skip
@@ -143,8 +146,15 @@ class TrainStep:
         )
         return pair, {
             "positive_anchors": _per_image(labels == 1),
+            "low_quality_anchors": ops.mean(
+                ops.cast(low_quality_count(labels, matched, iou, positive_iou=inputs["rpn_positive_iou"]), "float32")
+            ),
+            "sampled_anchors": _per_image(kinds >= 0),
             "max_objectness": ops.max(ops.abs(ops.where(alive[None], logits, 0.0))),
-            "clamped_deltas": ops.mean(ops.cast(deltas[..., 2:] > box_math.LARGEST_LOG_SCALE, "float32")),
+            "clamped_deltas": _share(
+                ops.abs(deltas[..., 2:]) > box_math.LARGEST_LOG_SCALE,
+                ops.broadcast_to(alive[None, :, None], deltas[..., 2:].shape),
+            ),
         }
 
     def _box_head(
@@ -181,6 +191,7 @@ class TrainStep:
         covered = ops.max(ops.where(proposals.alive[..., None], iou[:, :given], 0.0), axis=1) >= 0.5  # [B, G]
         predicted = ops.argmax(logits, axis=-1)
         return pair, {
+            "sampled_rois": _per_image(kinds >= 0),
             "foreground_rois": _per_image(foreground),
             "foreground_proposals": _per_image(foreground & (chosen < given)),
             "valid_proposals": _per_image(proposals.alive),

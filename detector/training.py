@@ -20,15 +20,17 @@ from detector.boxes import Tensor
 from detector.checkpoint import Checkpoint, drop_checkpoints, newest_checkpoint, save_checkpoint
 from detector.config import DataSource, Detector, Hyperparameters, StepShape
 from detector.dataset import Dataset, ground_truth_slots, load_pair
+from detector.finding import Finding, Severity
 from detector.health import unpack
 from detector.image_cache import CanvasCache, open_cache
 from detector.inputs import step_inputs, trial_inputs
 from detector.network import Network, build
 from detector.prediction import PredictStep, detections_of
-from detector.reports import PausedReport, ProgressReport, RungReport, Stopped
+from detector.replay import REPLAYED, Replay, blamed
+from detector.reports import PausedReport, ProgressReport, RungReport, Stopped, Warned
 from detector.schedule import learning_rate, optimizer_steps
 from detector.step import State, TrainStep, initial_state
-from detector.watch import Watch
+from detector.watch import Watch, course_of
 
 LOOK_EVERY_STEPS = 10  # the watch sees every step, this late at most
 WEIGHTS_FILE = "weights.safetensors"
@@ -125,14 +127,6 @@ class Trainer:
 
         With `keep_weights` the end of the budget leaves WEIGHTS_FILE in the directory.
         """
-        for number, part in enumerate(self._network.heads):
-            weights.reseed(part, seed + number)
-        values = [
-            to_device(initial if component == "backbone" else to_host(variable))
-            for variable, component, initial in zip(
-                self._network.trainable, self._network.component_of, self._initial, strict=True
-            )
-        ]
         inputs = trial_inputs(hyperparameters, self.shape, seed)
         self._trial = _Trial(
             hyperparameters=hyperparameters,
@@ -141,13 +135,24 @@ class Trainer:
             directory=directory,
             keep_weights=keep_weights,
             inputs={name: to_device(value) for name, value in inputs.items()},
-            state=initial_state(values),
+            state=self._initial_state(seed),
             frozen=self._frozen,
-            watch=Watch(optimizer_steps(budget_images, hyperparameters.batch_size)),
+            watch=Watch(course_of(hyperparameters, self.shape, budget_images)),
         )
         if (checkpoint := newest_checkpoint(directory)) is not None:
             self._restore(self._trial, checkpoint)
         return self._trial.images
+
+    def _initial_state(self, seed: int) -> State:
+        for number, part in enumerate(self._network.heads):
+            weights.reseed(part, seed + number)
+        values = [
+            to_device(initial if component == "backbone" else to_host(variable))
+            for variable, component, initial in zip(
+                self._network.trainable, self._network.component_of, self._initial, strict=True
+            )
+        ]
+        return initial_state(values)
 
     def advance(
         self,
@@ -201,26 +206,52 @@ class Trainer:
         on_progress: Callable[[ProgressReport], None],
         images_per_s: float,
     ) -> Stopped | None:
-        """Show the watch every pending step, and the world the last of them."""
-        for step, vector in pending:
-            figures = unpack(to_host(vector))
+        """Show the watch every pending step, and the world the last of them. Waits for the device once."""
+        vectors = to_host(keras.ops.stack([vector for _, vector in pending]))
+        for (step, _), vector in zip(pending, vectors, strict=True):
+            figures = unpack(vector)
             if self._watches and (finding := trial.watch.observe(step, figures)) is not None:
                 on_progress(self._progress(trial, step, figures, images_per_s))
-                drop_checkpoints(trial.directory)
-                return Stopped(
-                    kind=finding.kind,
-                    cause=finding.cause,
-                    message=finding.message,
-                    step=finding.step,
-                    images=trial.images,
-                    evidence=finding.evidence,
-                )
+                return self._stop(trial, finding)
         on_progress(self._progress(trial, step, figures, images_per_s))
         return None
 
+    def _stop(self, trial: _Trial, finding: Finding) -> Stopped:
+        drop_checkpoints(trial.directory)
+        images = trial.images
+        if finding.rule in REPLAYED:
+            finding = self._blame(trial, finding)
+        return Stopped(
+            kind=finding.kind,
+            cause=finding.cause,
+            message=finding.message,
+            step=finding.step,
+            images=images,
+            evidence={"rule": finding.rule, **finding.evidence},
+            study_wide=finding.severity is Severity.STUDY,
+        )
+
+    def _blame(self, trial: _Trial, finding: Finding) -> Finding:
+        """Try the batch of the finding on the trial's initial weights: is it the configuration, or the pictures?"""
+        trial.state = self._initial_state(trial.seed)
+        replay = Replay(self._batches, trial.seed, self.shape.micro_batch, run=lambda batch: self._tried(trial, batch))
+        batch_size = trial.hyperparameters.batch_size
+        return blamed(finding, replay, finding.step * batch_size, batch_size)
+
+    def _tried(self, trial: _Trial, batch: dict[str, np.ndarray]) -> dict[str, float]:
+        """Figures of one micro-batch that is not applied; the state stays as it is."""
+        once = step_inputs(learning_rate=0.0, step=0, micro_step=0, micro_steps=1) | {"last": np.bool_(False)}
+        inputs = {**trial.inputs, **_on_device(once)}
+        trial.state, figures = self.train_step(trial.state, trial.frozen, _on_device(batch), inputs)
+        return unpack(to_host(figures))
+
     def _progress(self, trial: _Trial, step: int, figures: dict[str, float], images_per_s: float) -> ProgressReport:
         images = (step + 1) * trial.hyperparameters.batch_size
-        return ProgressReport(step=step, images=images, figures=figures, images_per_s=images_per_s)
+        warnings = tuple(
+            Warned(rule=finding.rule, step=finding.step, message=finding.message)
+            for finding in trial.watch.warnings.values()
+        )
+        return ProgressReport(step=step, images=images, figures=figures, images_per_s=images_per_s, warnings=warnings)
 
     def _rung(self, trial: _Trial, training_s: float) -> RungReport:
         finished = trial.images >= trial.budget_images

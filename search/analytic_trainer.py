@@ -7,8 +7,9 @@ with it says so.
 
 Environment variables, for tests of faults:
     FRCNN_ANALYTIC_STEP_S    seconds to sleep in each step
-    FRCNN_ANALYTIC_FAULTS    `trial:fault[:times]`, comma-separated; fault is kill, segfault, exit, hang, memory, error.
-                             It strikes in the middle of the way to a rung, at most so many times (default: always).
+    FRCNN_ANALYTIC_FAULTS    `trial:fault[:times]`, comma-separated; fault is kill, segfault, exit, hang, memory, error,
+                             weights (such as no trial can begin with). It strikes in the middle of the way to a rung,
+                             at most so many times (default: always).
 """
 
 import json
@@ -97,7 +98,10 @@ class AnalyticRunner:
                 _write_checkpoint(trial)
                 return Paused(images=trial.images)
             if trial.images >= (from_images + to_images) // 2:
-                self._faults.strike(trial.start)
+                try:
+                    self._faults.strike(trial.start)
+                except WrongWeights as error:
+                    return Ended(verdict=_verdict(trial, Outcome.BAD_DATA, "backbone", str(error), {}))
             time.sleep(self._step_s)
             trial.images += trial.start.hyperparameters.batch_size
             if verdict := _watch(trial):
@@ -126,16 +130,27 @@ def _total_loss(trial: _Trial) -> float:
 
 def _watch(trial: _Trial) -> Verdict | None:
     loss = _total_loss(trial)
-    place = {"step": trial.step, "images": trial.images}
     if not math.isfinite(loss):
         rate = effective_rate(trial.start.hyperparameters)
         message = f"the RPN class loss became non-finite; the effective rate {rate:.3g} exceeds {STABLE_RATE:g}"
         evidence: dict[str, float | str] = {"loss_rpn_class": loss, "effective_rate": rate}
-        return Verdict(outcome=Outcome.DIVERGED, cause="loss_rpn_class", message=message, evidence=evidence, **place)
+        return _verdict(trial, Outcome.DIVERGED, "loss_rpn_class", message, evidence)
     if effective_rate(trial.start.hyperparameters) < DEAD_RATE and trial.step >= 20:
         message = "the total loss has not moved in 20 steps"
-        return Verdict(outcome=Outcome.NOT_LEARNING, cause="loss", message=message, evidence={"loss": loss}, **place)
+        return _verdict(trial, Outcome.NOT_LEARNING, "loss", message, {"loss": loss})
     return None
+
+
+def _verdict(trial: _Trial, outcome: Outcome, cause: str, message: str, evidence: dict[str, float | str]) -> Verdict:
+    return Verdict(
+        outcome=outcome,
+        cause=cause,
+        message=message,
+        step=trial.step,
+        images=trial.images,
+        evidence=evidence,
+        study_wide=outcome is Outcome.BAD_DATA,
+    )
 
 
 def _progress(trial: _Trial, elapsed_s: float) -> Progress:
@@ -214,6 +229,10 @@ class Faults:
             _strike(fault.name)
 
 
+class WrongWeights(Exception):
+    """The watch would end the study."""
+
+
 def _strike(name: str) -> NoReturn:
     match name:
         case "kill":
@@ -224,6 +243,8 @@ def _strike(name: str) -> NoReturn:
             os._exit(3)
         case "memory":
             raise MemoryError("cannot allocate 12 GiB for the gradients")
+        case "weights":
+            raise WrongWeights("before the first step the features are absurd; name other weights")
         case "error":
             raise RuntimeError("an error on purpose")
     while True:  # hang

@@ -71,7 +71,11 @@ class DetectorRunner:
 
 def _progress(report: ProgressReport) -> Progress:
     return Progress(
-        step=report.step, images=report.images, figures=dict(report.figures), images_per_s=report.images_per_s
+        step=report.step,
+        images=report.images,
+        figures=dict(report.figures),
+        images_per_s=report.images_per_s,
+        warnings=report.warnings,
     )
 
 
@@ -94,4 +98,5 @@ def _verdict(report: Stopped) -> Verdict:
         step=report.step,
         images=report.images,
         evidence=dict(report.evidence),
+        study_wide=report.study_wide,
     )

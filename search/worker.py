@@ -11,7 +11,7 @@ import secrets
 import socket
 import threading
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from search.deaths import Position, TrainerDied, TrainerHung
 from search.heartbeat import Heartbeat
@@ -134,11 +134,13 @@ class Worker:
         try:
             with Heartbeat(beat, interval_s=self._pace.lease_s / 6) as heartbeat:
                 verdict = self._outage.insist(journal.open) or self._train(journal, link, heartbeat)
+                if verdict.study_wide:
+                    raise SetupFailed(verdict)
                 journal.finish(verdict)
                 if verdict.outcome is not Outcome.INTERRUPTED:
                     self._outage.insist(journal.deliver)
-        except SetupFailed:
-            journal.finish(Verdict(outcome=Outcome.INTERRUPTED, message="no new trainer could be had"))
+        except SetupFailed as failure:
+            journal.finish(replace(failure.verdict, outcome=Outcome.INTERRUPTED))
             raise
         except LeaseLost as lost:
             logger.error("trial %d: %s", journal.number, lost)

@@ -1,0 +1,161 @@
+"""Rules for the first steps, where the weights are the initial ones and no hyperparameter has a say yet.
+
+What they find ends the study, not the trial: every other configuration would meet the same.
+
+pixel scaling     the preprocessed pixels are flat, or no 8-bit picture gives them (F8)
+features          the backbone's features have another magnitude than trained or calibrated weights give (F7)
+losses at step 0  objectness and classes are not as undecided as fresh heads are (F9)
+label range       an object has the number of the background as its class (F11)
+unusual pixels    darker, brighter, flatter or harsher than what ImageNet's weights have seen (F8); a warning
+"""
+
+import math
+
+from detector.finding import Course, Failing, Figures, Finding, Severity, Streak
+from detector.health import LOSSES
+from detector.thresholds import Thresholds
+
+ROUNDING = 0.01  # of shares that add up to 1
+
+
+class PixelScaling:
+    """Mean and deviation of what the backbone is given, over the first few batches."""
+
+    name = "pixel scaling"
+
+    def __init__(self, limits: Thresholds) -> None:
+        self._limits = limits
+        self._streak = Streak(limits.opening_steps)
+
+    def observe(self, step: int, figures: Figures) -> Finding | None:
+        limits, mean, deviation = self._limits, figures["pixel_mean"], figures["pixel_deviation"]
+        if step >= limits.opening_steps:
+            return None
+        impossible = abs(mean) > limits.impossible_pixel_mean or deviation > limits.impossible_pixel_deviation
+        if not self._streak.complete(impossible or deviation < limits.flat_pixels):
+            return None
+        return _of_study(
+            self.name,
+            step,
+            cause="preprocessing",
+            message=f"pixels enter the network with mean {mean:.3g} and deviation {deviation:.3g}, but 8-bit pictures "
+            f"less their mean lie within ±{limits.impossible_pixel_mean:g} and deviate by "
+            f"{limits.usual_pixel_deviation:g} or so; look at how the images are stored and scaled",
+            evidence={"pixel_mean": mean, "pixel_deviation": deviation},
+        )
+
+
+class UnusualPixels:
+    """As `PixelScaling`, but for pictures that can be meant."""
+
+    name = "unusual pixels"
+
+    def __init__(self, limits: Thresholds) -> None:
+        self._limits = limits
+        self._streak = Streak(limits.opening_steps)
+
+    def observe(self, step: int, figures: Figures) -> Finding | None:
+        limits, mean, deviation = self._limits, figures["pixel_mean"], figures["pixel_deviation"]
+        usual, ratio = limits.usual_pixel_deviation, limits.unusual_ratio
+        is_usual = ratio * usual <= deviation <= usual / ratio and abs(mean) <= usual
+        if step >= limits.opening_steps or not self._streak.complete(not is_usual):
+            return None
+        return Finding(
+            rule=self.name,
+            kind=Failing.BAD_DATA,
+            severity=Severity.WARNING,
+            cause="pixels",
+            message=f"pixels enter the network with mean {mean:.3g} and deviation {deviation:.3g} levels, where "
+            f"natural images have 0 and {usual:g}: pretrained features may not fit",
+            step=step,
+            evidence={"pixel_mean": mean, "pixel_deviation": deviation},
+        )
+
+
+class Features:
+    """Root mean square of P2."""
+
+    name = "features"
+
+    def __init__(self, limits: Thresholds) -> None:
+        self._range = limits.feature_rms
+
+    def observe(self, step: int, figures: Figures) -> Finding | None:
+        size, (low, high) = figures["feature_rms"], self._range
+        if step > 0 or low <= size <= high or math.isnan(size):
+            return None
+        return _of_study(
+            self.name,
+            step,
+            cause="backbone",
+            message=f"before the first step the features have a root mean square of {size:.3g}, outside "
+            f"{low:g} to {high:g}: the backbone's weights or batch norm statistics are not those of a trained network",
+            evidence={"feature_rms": size},
+        )
+
+
+class StartLosses:
+    """Class losses of fresh heads, over the samples that there are."""
+
+    name = "losses at step 0"
+
+    def __init__(self, limits: Thresholds, course: Course) -> None:
+        self._limits = limits
+        self._course = course
+
+    def observe(self, step: int, figures: Figures) -> Finding | None:
+        if step > 0:
+            return None
+        limits, course = self._limits, self._course
+        theory = (
+            ("loss_rpn_class", "sampled_anchors", course.anchor_samples, math.log(2), limits.start_rpn_class),
+            (
+                "loss_roi_class",
+                "sampled_rois",
+                course.roi_samples,
+                math.log(course.classes + 1),
+                limits.start_roi_class,
+            ),
+        )
+        for loss, sampled, slots, expected, tolerance in theory:
+            of_each = figures[loss] * slots / max(figures[sampled], 1.0)
+            if figures[sampled] >= 1 and abs(of_each - expected) > tolerance:
+                return _of_study(
+                    self.name,
+                    step,
+                    cause=loss,
+                    message=f"before the first step {loss} is {of_each:.3g} a sample, but heads that know nothing have "
+                    f"{expected:.3g}: number of classes, initial weights or input are wrong",
+                    evidence={"expected": expected, **{name: figures[name] for name in LOSSES}},
+                )
+        return None
+
+
+class LabelRange:
+    """A RoI can be classified rightly and as background only if its object's class is the background's number."""
+
+    name = "label range"
+
+    def observe(self, step: int, figures: Figures) -> Finding | None:
+        right, background = figures["foreground_accuracy"], figures["false_negatives"]
+        if not right + background > 1 + ROUNDING:
+            return None
+        return _of_study(
+            self.name,
+            step,
+            cause="labels",
+            message="objects carry the number of the background as their class; labels must be 0 to K - 1",
+            evidence={"foreground_accuracy": right, "false_negatives": background},
+        )
+
+
+def _of_study(rule: str, step: int, *, cause: str, message: str, evidence: dict[str, float | str]) -> Finding:
+    return Finding(
+        rule=rule,
+        kind=Failing.BAD_DATA,
+        severity=Severity.STUDY,
+        cause=cause,
+        message=message,
+        step=step,
+        evidence=evidence,
+    )
