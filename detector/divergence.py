@@ -4,7 +4,7 @@ not finite            a loss or the gradient was NaN or infinite; the step's lat
 exploding             the running mean of the loss left everything it started from, or one term is absurd (F2)
 update too large      a part of the network is replaced within a few steps (F6)
 saturated logits      scores so large that their gradient vanishes (F25)
-degenerate proposals  the RPN asks for boxes of absurd size, or hardly any box survives (F24)
+degenerate proposals  the RPN asks for boxes of absurd size (F24)
 gradient spike        during or just after warm-up: it is missing or too short (F3); a warning
 """
 
@@ -130,33 +130,25 @@ class SaturatedLogits:
 
 
 class DegenerateProposals:
-    """Size deltas at the clamp, or an NMS that leaves nearly nothing."""
+    """The RPN's size deltas are at the clamp."""
 
     name = "degenerate proposals"
 
-    def __init__(self, limits: Thresholds, course: Course) -> None:
-        self._limits = limits
-        self._fewest = limits.fewest_proposals * course.proposals
-        self._clamped, self._few = Streak(limits.streak_steps), Streak(limits.streak_steps)
+    def __init__(self, limits: Thresholds) -> None:
+        self._bound = limits.clamped_share
+        self._streak = Streak(limits.streak_steps)
 
     def observe(self, step: int, figures: Figures) -> Finding | None:
-        share, valid = figures["clamped_deltas"], figures["valid_proposals"]
-        clamped = self._clamped.complete(share > self._limits.clamped_share)
-        few = self._few.complete(valid < self._fewest)
-        if not (clamped or few):
+        share = figures["clamped_deltas"]
+        if not self._streak.complete(share > self._bound):
             return None
-        message = (
-            f"{share:.0%} of the sides that the RPN proposes are 62 times the anchor's or a 62nd of it"
-            if clamped
-            else f"only {valid:.3g} proposals an image are left, fewer than {self._fewest:.3g}"
-        )
         return Finding(
             rule=self.name,
             kind=Failing.DIVERGED,
-            cause="clamped_deltas" if clamped else "valid_proposals",
-            message=message,
+            cause="clamped_deltas",
+            message=f"{share:.0%} of the sides that the RPN proposes are 62 times the anchor's or a 62nd of it",
             step=step,
-            evidence={"clamped_deltas": share, "valid_proposals": valid, **circumstances(figures)},
+            evidence={"clamped_deltas": share, **circumstances(figures)},
         )
 
 

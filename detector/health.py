@@ -28,9 +28,10 @@ FORWARD_FIGURES = (
     "foreground_accuracy",  # of the sampled foreground RoIs, classified rightly
     "false_negatives",  # of the sampled foreground RoIs, classified as background
     "boxes",  # per image, after augmentation
+    "largest_label",  # of these, at most K - 1
     "feature_rms",  # of P2
-    "pixel_mean",  # of the preprocessed images
-    "pixel_deviation",
+    "pixel_mean",  # of the preprocessed images, padding left out
+    "pixel_deviation",  # of a channel
 )
 
 #: Figures of the update.

@@ -5,7 +5,7 @@ What they find ends the study, not the trial: every other configuration would me
 pixel scaling     the preprocessed pixels are flat, or no 8-bit picture gives them (F8)
 features          the backbone's features have another magnitude than trained or calibrated weights give (F7)
 losses at step 0  objectness and classes are not as undecided as fresh heads are (F9)
-label range       an object has the number of the background as its class (F11)
+label range       an object has the number of the background as its class, or a larger one (F11)
 unusual pixels    darker, brighter, flatter or harsher than what ImageNet's weights have seen (F8); a warning
 """
 
@@ -14,8 +14,6 @@ import math
 from detector.finding import Course, Failing, Figures, Finding, Severity, Streak
 from detector.health import LOSSES
 from detector.thresholds import Thresholds
-
-ROUNDING = 0.01  # of shares that add up to 1
 
 
 class PixelScaling:
@@ -132,20 +130,24 @@ class StartLosses:
 
 
 class LabelRange:
-    """A RoI can be classified rightly and as background only if its object's class is the background's number."""
+    """The background has the number K, so that an object with it, or beyond, can only be learnt as background."""
 
     name = "label range"
 
+    def __init__(self, course: Course) -> None:
+        self._classes = course.classes
+
     def observe(self, step: int, figures: Figures) -> Finding | None:
-        right, background = figures["foreground_accuracy"], figures["false_negatives"]
-        if not right + background > 1 + ROUNDING:
+        largest = figures["largest_label"]
+        if not largest > self._classes - 1:
             return None
         return _of_study(
             self.name,
             step,
             cause="labels",
-            message="objects carry the number of the background as their class; labels must be 0 to K - 1",
-            evidence={"foreground_accuracy": right, "false_negatives": background},
+            message=f"an object has the label {largest:g}, but {self._classes} classes are numbered 0 to "
+            f"{self._classes - 1}, and {self._classes} is the background: look for ids that begin with 1",
+            evidence={"largest_label": largest},
         )
 
 

@@ -61,8 +61,7 @@ def blamed(finding: Finding, replay: Replay, first: int, count: int) -> Finding:
     evidence = {**finding.evidence, "images": "\n".join(guilty or images)}
     if not guilty:
         return replace(finding, evidence=evidence)
-    others = [name for name in replay.names(first + count, count) if name not in images]
-    if len(guilty) == len(images) and (not others or replay.guilty(first + count, count)):
+    if len(guilty) == len(images) and _same_elsewhere(replay, first + count, count, known=guilty):
         return replace(
             finding,
             rule=BAD_START,
@@ -82,6 +81,12 @@ def blamed(finding: Finding, replay: Replay, first: int, count: int) -> Finding:
         "configuration's fault: look at the image and its boxes",
         evidence=evidence,
     )
+
+
+def _same_elsewhere(replay: Replay, first: int, count: int, *, known: list[str]) -> bool:
+    """Whether images that are not known yet are guilty too, or there are no others."""
+    others = set(replay.names(first, count)) - set(known)
+    return not others or not others.isdisjoint(replay.guilty(first, count))
 
 
 def _fine(figures: Figures) -> bool:

@@ -2,6 +2,7 @@
 
 no positives          no anchor is like any box: the RPN has nothing to learn from (F21)
 not learning          the weights do not move: the update is too small to change anything within the budget (F5)
+few proposals         hardly any box survives NMS (F24)
 rpn stuck             long past warm-up proposals cover no more boxes than at first (F22)
 background collapse   long past warm-up every object is called background (F10)
 idle part             one part of the network does not move while others do (F5); a warning
@@ -52,6 +53,31 @@ class NoPositives:
             "are like one",
             step=step,
             evidence={"positive_anchors": positives, "boxes": boxes, **circumstances(figures)},
+        )
+
+
+class FewProposals:
+    """Nearly all boxes fall to NMS, or are empty."""
+
+    name = "few proposals"
+
+    def __init__(self, limits: Thresholds, course: Course) -> None:
+        self._fewest = limits.fewest_proposals * course.proposals
+        self._steps = limits.positives_window_steps
+        self._valid = Mean(self._steps)
+
+    def observe(self, step: int, figures: Figures) -> Finding | None:
+        valid = self._valid.add(figures["valid_proposals"])
+        if valid is None or valid >= self._fewest:
+            return None
+        return Finding(
+            rule=self.name,
+            kind=Failing.NOT_LEARNING,
+            cause="proposals",
+            message=f"over {self._steps} steps only {valid:.3g} proposals an image were left, fewer than "
+            f"{self._fewest:.3g}: anchors and NMS leave the head nothing to choose from",
+            step=step,
+            evidence={"valid_proposals": valid, **circumstances(figures)},
         )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from keras import ops
 
 from detector import boxes as box_math
@@ -112,9 +113,9 @@ class TrainStep:
             **rpn_figures,
             **roi_figures,
             "boxes": _per_image(scene.truth_alive),
+            "largest_label": ops.max(ops.where(scene.truth_alive, scene.truth_classes, 0)),
             "feature_rms": ops.sqrt(ops.mean(ops.square(ops.cast(levels[0], "float32")))),
-            "pixel_mean": ops.mean(scene.images),
-            "pixel_deviation": ops.std(scene.images),
+            **_pixel_figures(scene),
         }
         return sum((*rpn_losses, *roi_losses)), self._packed(figures)
 
@@ -256,6 +257,18 @@ def _pick(rows: Tensor, chosen: Tensor) -> Tensor:
 
 def _per_image(flags: Tensor) -> Tensor:
     return ops.sum(ops.cast(flags, "float32")) / flags.shape[0]
+
+
+def _pixel_figures(scene: Scene) -> dict[str, Tensor]:
+    """Of the pictures without their padding, which has the mean of all pictures and would hide that one is flat."""
+    height, width = scene.images.shape[1:3]
+    rows = np.arange(height, dtype=np.float32)[:, None] < ops.reshape(scene.extents[:, 0], (-1, 1, 1))  # [B, H, 1]
+    columns = np.arange(width, dtype=np.float32) < ops.reshape(scene.extents[:, 1], (-1, 1, 1))  # [B, 1, W]
+    inside = ops.cast(rows & columns, "float32")[..., None]  # [B, H, W, 1]
+    count = ops.maximum(ops.sum(inside), 1.0)
+    means = ops.sum(scene.images * inside, axis=(0, 1, 2)) / count  # [3]
+    variances = ops.sum(ops.square(scene.images - means) * inside, axis=(0, 1, 2)) / count
+    return {"pixel_mean": ops.mean(means), "pixel_deviation": ops.mean(ops.sqrt(variances))}
 
 
 def _share(flags: Tensor, among: Tensor) -> Tensor:

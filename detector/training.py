@@ -239,8 +239,8 @@ class Trainer:
         return blamed(finding, replay, finding.step * batch_size, batch_size)
 
     def _tried(self, trial: _Trial, batch: dict[str, np.ndarray]) -> dict[str, float]:
-        """Figures of one micro-batch that is not applied; the state stays as it is."""
-        once = step_inputs(learning_rate=0.0, step=0, micro_step=0, micro_steps=1) | {"last": np.bool_(False)}
+        """Figures of one micro-batch as a batch of its own; with a learning rate of 0 the weights stay as they are."""
+        once = step_inputs(learning_rate=0.0, step=0, micro_step=0, micro_steps=1)
         inputs = {**trial.inputs, **_on_device(once)}
         trial.state, figures = self.train_step(trial.state, trial.frozen, _on_device(batch), inputs)
         return unpack(to_host(figures))

@@ -23,6 +23,7 @@ from detector.opening import Features, LabelRange, PixelScaling, StartLosses, Un
 from detector.schedule import optimizer_steps
 from detector.stagnation import (
     BackgroundCollapse,
+    FewProposals,
     IdlePart,
     LowQualityMatches,
     NoPositives,
@@ -40,12 +41,13 @@ def rules(course: Course, limits: Thresholds) -> tuple[Rule, ...]:
         Features(limits),
         NotFinite(),
         StartLosses(limits, course),
-        LabelRange(),
+        LabelRange(course),
         Exploding(limits),
         UpdateTooLarge(limits),
         SaturatedLogits(limits),
-        DegenerateProposals(limits, course),
+        DegenerateProposals(limits),
         NoPositives(limits),
+        FewProposals(limits, course),
         NotLearning(limits, course),
         RpnStuck(limits, course),
         BackgroundCollapse(limits, course),

@@ -95,7 +95,7 @@ class TrialJournal:
 
     def progress(self, progress: Progress) -> None:
         self.latest = progress
-        self._points.append(TelemetryPoint(step=progress.step, images=progress.images, figures=_marked(progress)))
+        self._points.append(TelemetryPoint(step=progress.step, images=progress.images, figures=marked(progress)))
         if time.monotonic() - self._flushed_at > FLUSH_S:
             self.flush()
 
@@ -233,7 +233,7 @@ class TrialJournal:
         return self._database.optuna.get_trial(self.trial._trial_id)
 
 
-def _marked(progress: Progress) -> dict[str, float]:
+def marked(progress: Progress) -> dict[str, float]:
     """The figures, and the step of every warning so far, so that none is lost with the process that heard of it."""
     return {**progress.figures, **{f"{WARNING}{warned.rule}": warned.step for warned in progress.warnings}}
 

@@ -181,6 +181,17 @@ def test_trials_that_differ_in_everything_share_one_executable(bench: Bench) -> 
     assert bench.step.traces == 1
 
 
+def test_batch_norm_never_moves_and_is_nothing_that_the_optimizer_could_move(bench: Bench) -> None:
+    norms = [v.path for v in bench.network.trainable if "_bn/" in v.path]
+    before = {v.path: to_host(v).copy() for v in bench.network.frozen}
+    statistics = [path for path in before if path.endswith(("moving_mean", "moving_variance"))]
+    bench.run(PLAIN, learning_rates=[0.01])
+    assert norms == []
+    assert len(statistics) == 2 * 53  # ResNet-50 has 53 convolutions, each with its norm
+    for variable in bench.network.frozen:
+        np.testing.assert_array_equal(to_host(variable), before[variable.path])
+
+
 def test_the_clip_bounds_the_step_that_the_whole_batch_takes(bench: Bench) -> None:
     gentle = dataclasses.replace(PLAIN, clip_norm=0.5, momentum=0.0, weight_decay=0.0)
     start = [to_host(v) for v in bench.network.trainable]
