@@ -115,7 +115,7 @@ class TrainStep:
             "boxes": _per_image(scene.truth_alive),
             "largest_label": ops.max(ops.where(scene.truth_alive, scene.truth_classes, 0)),
             "feature_rms": ops.sqrt(ops.mean(ops.square(ops.cast(levels[0], "float32")))),
-            **_pixel_figures(scene),
+            **pixel_figures(scene),
         }
         return sum((*rpn_losses, *roi_losses)), self._packed(figures)
 
@@ -259,7 +259,7 @@ def _per_image(flags: Tensor) -> Tensor:
     return ops.sum(ops.cast(flags, "float32")) / flags.shape[0]
 
 
-def _pixel_figures(scene: Scene) -> dict[str, Tensor]:
+def pixel_figures(scene: Scene) -> dict[str, Tensor]:
     """Of the pictures without their padding, which has the mean of all pictures and would hide that one is flat."""
     height, width = scene.images.shape[1:3]
     rows = np.arange(height, dtype=np.float32)[:, None] < ops.reshape(scene.extents[:, 0], (-1, 1, 1))  # [B, H, 1]

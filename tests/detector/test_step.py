@@ -13,7 +13,7 @@ from detector.config import Anchors, Augmentation, Canvas, Hyperparameters, Opti
 from detector.health import bad_terms, unpack
 from detector.inputs import step_inputs, trial_inputs
 from detector.network import Network, build
-from detector.step import TrainStep, initial_state
+from detector.step import Scene, TrainStep, initial_state, pixel_figures
 
 CLASSES = 3
 SHAPE = StepShape(
@@ -190,6 +190,31 @@ def test_batch_norm_never_moves_and_is_nothing_that_the_optimizer_could_move(ben
     assert len(statistics) == 2 * 53  # ResNet-50 has 53 convolutions, each with its norm
     for variable in bench.network.frozen:
         np.testing.assert_array_equal(to_host(variable), before[variable.path])
+
+
+def test_padding_does_not_count_among_the_pixels() -> None:
+    images = np.zeros((2, 4, 6, 3), np.float32)  # padding is 0 after preprocessing
+    images[0, :4, :3] = [-10.0, 0.0, 40.0]  # flat, whatever the channels' means
+    images[1, :2, :6] = [-10.0, 0.0, 40.0]
+    nothing = to_device(np.zeros((2, 1), np.float32))
+    extents = to_device(np.float32([[4, 3], [2, 6]]))
+    flat = pixel_figures(Scene(to_device(images), extents, nothing, nothing, nothing, nothing))
+    assert float(to_host(flat["pixel_mean"])) == pytest.approx(10.0)  # (-10 + 0 + 40) / 3
+    assert float(to_host(flat["pixel_deviation"])) == pytest.approx(0.0, abs=1e-3)
+
+    images[1, :2, :6] += 6.0  # half of the pixels: 3 above and 3 below the mean of each channel
+    striped = pixel_figures(Scene(to_device(images), extents, nothing, nothing, nothing, nothing))
+    assert float(to_host(striped["pixel_deviation"])) == pytest.approx(3.0)
+
+
+def test_the_samples_in_use_and_the_forced_positives_are_counted(bench: Bench) -> None:
+    huge = dataclasses.replace(PLAIN, anchors=Anchors(sizes_px=((256.0,),) * 5))  # no box of 32 px overlaps by 0.7
+    _, (fitting,) = bench.run(PLAIN, learning_rates=[0.0])
+    _, (forced,) = bench.run(huge, learning_rates=[0.0])
+    assert fitting["sampled_anchors"] == SHAPE.anchor_samples
+    assert 0 < fitting["sampled_rois"] <= SHAPE.roi_samples
+    assert forced["low_quality_anchors"] == forced["positive_anchors"] > 0
+    assert fitting["largest_label"] == 2.0  # of the second box of every odd sample
 
 
 def test_the_clip_bounds_the_step_that_the_whole_batch_takes(bench: Bench) -> None:
