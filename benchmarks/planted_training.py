@@ -170,13 +170,19 @@ CASES: tuple[Case | UntrainedWeights, ...] = (
         steps=60,
         hyperparameters={"rpn_lr_factor": 1000.0},
     ),
+    Case(
+        name="RPN learning rate × 30, clipped",
+        expected="saturated logits",
+        steps=40,
+        hyperparameters={"rpn_lr_factor": 30.0},
+    ),
     Case(name="learning rate 1e-9", expected="not learning", steps=30, hyperparameters={"lr_per_16": 1e-9}),
     Case(name="RPN learning rate × 1e-6", expected="idle part", steps=30, hyperparameters={"rpn_lr_factor": 1e-6}),
     Case(
         name="no warm-up",
         expected="gradient spike",
-        steps=30,
-        hyperparameters={"warmup_fraction": 0.0, "lr_per_16": 0.1},
+        steps=9,  # at the tenth it explodes
+        hyperparameters={"warmup_fraction": 0.0, "lr_per_16": 0.2, "clip_norm": 35.0, "decay_boundaries": ()},
     ),
     Case(name="anchors × 100", expected="no positives", steps=60, hyperparameters={"anchors": _anchors(100.0)}),
     Case(name="anchors × 10", expected="low-quality matches", steps=30, hyperparameters={"anchors": _anchors(10.0)}),
