@@ -6,7 +6,7 @@ pixel scaling     the preprocessed pixels are flat, or no 8-bit picture gives th
 features          the backbone's features have another magnitude than trained or calibrated weights give (F7)
 losses at step 0  objectness and classes are not as undecided as fresh heads are (F9)
 label range       an object has the number of the background as its class, or a larger one (F11)
-unusual pixels    darker, brighter, flatter or harsher than what ImageNet's weights have seen (F8); a warning
+unusual pixels    much darker, brighter or flatter than what ImageNet's weights have seen (F8); a warning
 """
 
 import math
@@ -37,8 +37,8 @@ class PixelScaling:
             step,
             cause="preprocessing",
             message=f"pixels enter the network with mean {mean:.3g} and deviation {deviation:.3g}, but 8-bit pictures "
-            f"less their mean lie within ±{limits.impossible_pixel_mean:g} and deviate by "
-            f"{limits.usual_pixel_deviation:g} or so; look at how the images are stored and scaled",
+            f"less their mean lie within ±{limits.impossible_pixel_mean:g} and deviate by 58 "
+            "or so; look at how the images are stored and scaled",
             evidence={"pixel_mean": mean, "pixel_deviation": deviation},
         )
 
@@ -54,9 +54,8 @@ class UnusualPixels:
 
     def observe(self, step: int, figures: Figures) -> Finding | None:
         limits, mean, deviation = self._limits, figures["pixel_mean"], figures["pixel_deviation"]
-        usual, ratio = limits.usual_pixel_deviation, limits.unusual_ratio
-        is_usual = ratio * usual <= deviation <= usual / ratio and abs(mean) <= usual
-        if step >= limits.opening_steps or not self._streak.complete(not is_usual):
+        is_unusual = deviation < limits.unusual_pixel_deviation or abs(mean) > limits.unusual_pixel_mean
+        if step >= limits.opening_steps or not self._streak.complete(is_unusual):
             return None
         return Finding(
             rule=self.name,
@@ -64,7 +63,7 @@ class UnusualPixels:
             severity=Severity.WARNING,
             cause="pixels",
             message=f"pixels enter the network with mean {mean:.3g} and deviation {deviation:.3g} levels, where "
-            f"natural images have 0 and {usual:g}: pretrained features may not fit",
+            "photographs have about 0 and 58: are all 8 bits used, and are pretrained features of any use here?",
             step=step,
             evidence={"pixel_mean": mean, "pixel_deviation": deviation},
         )

@@ -15,8 +15,8 @@ class Thresholds:
     flat_pixels: float = 1.5  # deviation, in levels of 0 … 255: pixels divided by 255 have 0.3, a dark X-ray over 5
     impossible_pixel_mean: float = 155.0  # 8-bit levels less ResNet's means lie between -123.7 and 151.1
     impossible_pixel_deviation: float = 140.0  # half of that range, all pixels black or white, is 137.4
-    usual_pixel_deviation: float = 58.0  # of natural images, in levels; a third or three times it is unusual
-    unusual_ratio: float = 0.3
+    unusual_pixel_mean: float = 100.0  # off the usual one, which is 0; bright-field microscopy has 69
+    unusual_pixel_deviation: float = 9.0  # levels: a seventh of the usual 58; bright-field microscopy has 20
     feature_rms: tuple[float, float] = (0.02, 100.0)  # of P2; healthy: see 0009
     start_rpn_class: float = 0.1  # off ln 2 an anchor: objectness says nothing yet
     start_roi_class: float = 1.0  # off ln(K + 1) a RoI; features of another size than usual make it 0.3
