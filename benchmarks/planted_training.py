@@ -225,6 +225,8 @@ CASES: tuple[Case | UntrainedWeights, ...] = (
         expected="label range",
         spoil=_labels(lambda labels: np.array([3, 7, 9])[labels]),
     ),
+    UntrainedWeights(),
+    Case(name="nothing is wrong", expected=NOTHING, steps=30),
     Case(
         name="boxes have nothing to do with the images",
         expected="background collapse",
@@ -237,8 +239,6 @@ CASES: tuple[Case | UntrainedWeights, ...] = (
         steps=330,
         hyperparameters={"anchors": _anchors(10.0), "rpn_lr_factor": 1e-3},
     ),
-    UntrainedWeights(),
-    Case(name="nothing is wrong", expected=NOTHING, steps=30),
 )
 
 
@@ -265,6 +265,7 @@ def main(only: Annotated[str, typer.Option(help="run the cases whose name holds 
         with console.status(case.name):
             found = case.first()
         rows.append((case.name, case.expected, found.rule, found.severity, found.step))
+        console.print(f"{case.name}: {found.rule} (step {found.step})", highlight=False)
     right = sum(expected == rule for _, expected, rule, *_ in rows)
     columns = ("planted", "expected", "found first", "ends", "at step")
     console.print(drawing(Table(caption=f"{right} of {len(rows)} named", columns=columns, rows=tuple(rows))))
