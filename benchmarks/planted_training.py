@@ -184,7 +184,7 @@ CASES: tuple[Case | UntrainedWeights, ...] = (
         steps=9,  # at the tenth it explodes
         hyperparameters={"warmup_fraction": 0.0, "lr_per_16": 0.2, "clip_norm": 35.0, "decay_boundaries": ()},
     ),
-    Case(name="anchors × 100", expected="no positives", steps=60, hyperparameters={"anchors": _anchors(100.0)}),
+    Case(name="anchors × 1000", expected="no positives", steps=60, hyperparameters={"anchors": _anchors(1000.0)}),
     Case(name="anchors × 10", expected="low-quality matches", steps=30, hyperparameters={"anchors": _anchors(10.0)}),
     Case(
         name="RPN begins with absurd sizes",

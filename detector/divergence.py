@@ -146,7 +146,7 @@ class DegenerateProposals:
             rule=self.name,
             kind=Failing.DIVERGED,
             cause="clamped_deltas",
-            message=f"{share:.0%} of the sides that the RPN proposes are 62 times the anchor's or a 62nd of it",
+            message=f"{share:.0%} of the sides that the RPN proposes are more than 62 times the anchor's",
             step=step,
             evidence={"clamped_deltas": share, **circumstances(figures)},
         )

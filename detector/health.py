@@ -24,7 +24,7 @@ FORWARD_FIGURES = (
     "proposal_recall",  # share of boxes that a proposal covers with IoU >= .5
     "max_objectness",  # largest absolute logit
     "max_class_logit",
-    "clamped_deltas",  # share of anchor sides that the RPN would grow or shrink beyond the clamp of `boxes.decode`
+    "clamped_deltas",  # share of anchor sides that the RPN would grow beyond the clamp of `boxes.decode`
     "foreground_accuracy",  # of the sampled foreground RoIs, classified rightly
     "false_negatives",  # of the sampled foreground RoIs, classified as background
     "boxes",  # per image, after augmentation

@@ -153,7 +153,7 @@ class TrainStep:
             "sampled_anchors": _per_image(kinds >= 0),
             "max_objectness": ops.max(ops.abs(ops.where(alive[None], logits, 0.0))),
             "clamped_deltas": _share(
-                ops.abs(deltas[..., 2:]) > box_math.LARGEST_LOG_SCALE,
+                deltas[..., 2:] > box_math.LARGEST_LOG_SCALE,
                 ops.broadcast_to(alive[None, :, None], deltas[..., 2:].shape),
             ),
         }
