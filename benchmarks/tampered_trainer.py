@@ -100,8 +100,8 @@ class TamperedTrainer(Trainer):
         """The same for variables that are not trained: batch norm."""
         self._frozen = self._changed(self._frozen, [v.path for v in self._network.frozen], {ending: change})
 
-    def _initial_state(self, seed: int) -> State:
-        state = super()._initial_state(seed)
+    def _fresh_state(self, seed: int) -> State:
+        state = super()._fresh_state(seed)
         state["weights"] = self._changed(state["weights"], [v.path for v in self._network.trainable], self._changes)
         return state
 
