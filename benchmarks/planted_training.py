@@ -151,7 +151,7 @@ def _anchors(scale: float) -> Anchors:
     return Anchors(sizes_px=tuple((scale * size,) for size in (12.0, 24.0, 48.0, 96.0, 192.0)), ratios=(1.0,))
 
 
-CASES: tuple[Case | UntrainedWeights, ...] = (
+QUICK_CASES: tuple[Case | UntrainedWeights, ...] = (
     Case(
         name="learning rate × 1000, not clipped",
         expected="not finite",
@@ -227,6 +227,10 @@ CASES: tuple[Case | UntrainedWeights, ...] = (
     ),
     UntrainedWeights(),
     Case(name="nothing is wrong", expected=NOTHING, steps=30),
+)
+
+#: Rules that wait for 300 steps.
+LONG_CASES: tuple[Case, ...] = (
     Case(
         name="boxes have nothing to do with the images",
         expected="background collapse",
@@ -240,6 +244,8 @@ CASES: tuple[Case | UntrainedWeights, ...] = (
         hyperparameters={"anchors": _anchors(10.0), "rpn_lr_factor": 1e-3},
     ),
 )
+
+CASES = (*QUICK_CASES, *LONG_CASES)
 
 
 @cache
