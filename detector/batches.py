@@ -20,6 +20,7 @@ class TrainingBatches:
         self._trainable = np.asarray(dataset.trainable)
         self._drawn: tuple[int, int] | None = None
         self._permutation = self._trainable
+        self._names = [image.name for image in dataset.images]
         count = len(dataset.images)
         self._boxes = np.zeros((count, slots, 4), np.float32)  # canvas pixels
         self._classes = np.zeros((count, slots), np.int32)
@@ -43,6 +44,10 @@ class TrainingBatches:
             "classes": self._classes[chosen],
             "index": samples.astype(np.int32),
         }
+
+    def names(self, seed: int, first_sample: int, count: int) -> list[str]:
+        """File names of the same samples, relative to the folder of images."""
+        return [self._names[self._image_at(seed, sample)] for sample in range(first_sample, first_sample + count)]
 
     def _image_at(self, seed: int, sample: int) -> int:
         epoch, position = divmod(sample, len(self._trainable))

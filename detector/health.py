@@ -8,27 +8,30 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from detector.network import COMPONENTS
-
+COMPONENTS = ("backbone", "pyramid", "rpn", "box_head")  # parts of the network
 LOSSES = ("loss_rpn_class", "loss_rpn_box", "loss_roi_class", "loss_roi_box")
 
 #: Figures of one micro-batch, averaged over an optimizer step.
 FORWARD_FIGURES = (
     *LOSSES,
     "positive_anchors",  # per image, before sampling
+    "low_quality_anchors",  # of these, positive only as the best of some box, below the threshold
+    "sampled_anchors",  # per image: slots of the sample in use, over which the RPN's losses are taken
+    "sampled_rois",
     "foreground_rois",  # per image, among the sampled
     "foreground_proposals",  # per image, among the sampled, ground truth not counted
     "valid_proposals",  # per image, after NMS
     "proposal_recall",  # share of boxes that a proposal covers with IoU >= .5
     "max_objectness",  # largest absolute logit
     "max_class_logit",
-    "clamped_deltas",  # share of proposals whose size delta hit the clamp
+    "clamped_deltas",  # share of anchor sides that the RPN would grow beyond the clamp of `boxes.decode`
     "foreground_accuracy",  # of the sampled foreground RoIs, classified rightly
     "false_negatives",  # of the sampled foreground RoIs, classified as background
     "boxes",  # per image, after augmentation
+    "largest_label",  # of these, at most K - 1
     "feature_rms",  # of P2
-    "pixel_mean",  # of the preprocessed images
-    "pixel_deviation",
+    "pixel_mean",  # of the preprocessed images, padding left out
+    "pixel_deviation",  # of a channel
 )
 
 #: Figures of the update.

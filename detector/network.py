@@ -14,11 +14,11 @@ from keras import initializers, layers
 
 from detector.boxes import Tensor
 from detector.config import StepShape
+from detector.health import COMPONENTS
 
 CHANNELS = 256  # of every pyramid level
 POOLED = 7  # cells of a pooled RoI on each side
 BOX_HEAD_UNITS = 1024
-COMPONENTS = ("backbone", "pyramid", "rpn", "box_head")
 
 STAGE_OUTPUTS = ("conv2_block3_out", "conv3_block4_out", "conv4_block6_out", "conv5_block3_out")  # C2 to C5
 # keras.applications names the stem conv1 and the stages conv2 to conv5; Detectron2 counts them 1 to 5 as well.

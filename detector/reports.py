@@ -4,13 +4,23 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Warned:
+    """A rule of the watch that does not end a trial has fired for the first time in it."""
+
+    rule: str
+    step: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProgressReport:
-    """Losses and health figures at one optimizer step (see `health`)."""
+    """Losses and health figures at one optimizer step (see `health`), and the warnings so far."""
 
     step: int
     images: int
     figures: dict[str, float]
     images_per_s: float
+    warnings: tuple[Warned, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +44,7 @@ class PausedReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stopped:
-    """The watch ended the trial."""
+    """The watch ended the trial. `study_wide` says that every other would end like it."""
 
     kind: str
     cause: str
@@ -42,3 +52,4 @@ class Stopped:
     step: int
     images: int
     evidence: dict[str, float | str] = field(default_factory=dict)
+    study_wide: bool = False

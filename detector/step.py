@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from keras import ops
 
 from detector import boxes as box_math
@@ -21,9 +22,9 @@ from detector.augmentation import augment
 from detector.backend import square_sum, value_and_gradients
 from detector.boxes import Tensor
 from detector.config import StepShape
-from detector.health import FIGURES, FORWARD_FIGURES, GRADIENT_BIT, LOSSES
-from detector.matching import match
-from detector.network import COMPONENTS, Network, preprocess
+from detector.health import COMPONENTS, FIGURES, FORWARD_FIGURES, GRADIENT_BIT, LOSSES
+from detector.matching import low_quality_count, match
+from detector.network import Network, preprocess
 from detector.proposals import Proposals, flatten_levels, propose
 from detector.randomness import Stream, uniform
 from detector.roi_align import align
@@ -119,12 +120,14 @@ class TrainStep:
             **rpn_figures,
             **roi_figures,
             "boxes": _per_image(scene.truth_alive),
+            "largest_label": ops.max(ops.where(scene.truth_alive, scene.truth_classes, 0)),
             "feature_rms": ops.sqrt(ops.mean(ops.square(ops.cast(levels[0], "float32")))),
-            "pixel_mean": ops.mean(scene.images),
-            "pixel_deviation": ops.std(scene.images),
+            **pixel_figures(scene),
         }
-        packed = ops.stack([ops.stop_gradient(ops.cast(figures[name], "float32")) for name in FORWARD_FIGURES])
-        return sum((*rpn_losses, *roi_losses)), packed
+        return sum((*rpn_losses, *roi_losses)), self._packed(figures)
+
+    def _packed(self, figures: dict[str, Tensor]) -> Tensor:
+        return ops.stack([ops.stop_gradient(ops.cast(figures[name], "float32")) for name in FORWARD_FIGURES])
 
     def _rpn(
         self,
@@ -137,8 +140,9 @@ class TrainStep:
         inputs: dict[str, Tensor],
     ) -> tuple[tuple[Tensor, Tensor], dict[str, Tensor]]:
         shape = self._shape
+        iou = box_math.pairwise_iou(anchors[None], scene.truth)  # [B, N, G]
         labels, matched = match(
-            box_math.pairwise_iou(anchors[None], scene.truth), alive, scene.truth_alive,
+            iou, alive, scene.truth_alive,
             positive_iou=inputs["rpn_positive_iou"], negative_iou=inputs["rpn_negative_iou"],
             low_quality=inputs["low_quality_matches"],
         )  # fmt: skip
@@ -160,8 +164,15 @@ class TrainStep:
         )
         return pair, {
             "positive_anchors": _per_image(labels == 1),
+            "low_quality_anchors": ops.mean(
+                ops.cast(low_quality_count(labels, matched, iou, positive_iou=inputs["rpn_positive_iou"]), "float32")
+            ),
+            "sampled_anchors": _per_image(kinds >= 0),
             "max_objectness": ops.max(ops.abs(ops.where(alive[None], logits, 0.0))),
-            "clamped_deltas": ops.mean(ops.cast(deltas[..., 2:] > box_math.LARGEST_LOG_SCALE, "float32")),
+            "clamped_deltas": _share(
+                deltas[..., 2:] > box_math.LARGEST_LOG_SCALE,
+                ops.broadcast_to(alive[None, :, None], deltas[..., 2:].shape),
+            ),
         }
 
     def _box_head(
@@ -198,6 +209,7 @@ class TrainStep:
         covered = ops.max(ops.where(proposals.alive[..., None], iou[:, :given], 0.0), axis=1) >= 0.5  # [B, G]
         predicted = ops.argmax(logits, axis=-1)
         return pair, {
+            "sampled_rois": _per_image(kinds >= 0),
             "foreground_rois": _per_image(foreground),
             "foreground_proposals": _per_image(foreground & (chosen < given)),
             "valid_proposals": _per_image(proposals.alive),
@@ -262,6 +274,18 @@ def _pick(rows: Tensor, chosen: Tensor) -> Tensor:
 
 def _per_image(flags: Tensor) -> Tensor:
     return ops.sum(ops.cast(flags, "float32")) / flags.shape[0]
+
+
+def pixel_figures(scene: Scene) -> dict[str, Tensor]:
+    """Of the pictures without their padding, which has the mean of all pictures and would hide that one is flat."""
+    height, width = scene.images.shape[1:3]
+    rows = np.arange(height, dtype=np.float32)[:, None] < ops.reshape(scene.extents[:, 0], (-1, 1, 1))  # [B, H, 1]
+    columns = np.arange(width, dtype=np.float32) < ops.reshape(scene.extents[:, 1], (-1, 1, 1))  # [B, 1, W]
+    inside = ops.cast(rows & columns, "float32")[..., None]  # [B, H, W, 1]
+    count = ops.maximum(ops.sum(inside), 1.0)
+    means = ops.sum(scene.images * inside, axis=(0, 1, 2)) / count  # [3]
+    variances = ops.sum(ops.square(scene.images - means) * inside, axis=(0, 1, 2)) / count
+    return {"pixel_mean": ops.mean(means), "pixel_deviation": ops.mean(ops.sqrt(variances))}
 
 
 def _share(flags: Tensor, among: Tensor) -> Tensor:

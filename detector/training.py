@@ -23,16 +23,18 @@ from detector.checkpoint import Checkpoint, drop_checkpoints, newest_checkpoint,
 from detector.config import DataSource, Detector, Hyperparameters, Optimizer, StepShape
 from detector.dataset import Dataset, ground_truth_slots, load_pair
 from detector.engine import Engine
+from detector.finding import Finding, Severity
 from detector.health import unpack
 from detector.image_cache import CanvasCache, open_cache
 from detector.inputs import step_inputs, trial_inputs
 from detector.micro_batch import Choices, divisors, fastest
 from detector.optimizer import SLOTS
 from detector.prediction import detections_of
-from detector.reports import PausedReport, ProgressReport, RungReport, Stopped
+from detector.replay import REPLAYED, Replay, blamed
+from detector.reports import PausedReport, ProgressReport, RungReport, Stopped, Warned
 from detector.schedule import learning_rate, optimizer_steps
 from detector.step import State, initial_state
-from detector.watch import Watch
+from detector.watch import Watch, course_of
 
 LOOK_EVERY_STEPS = 10  # the watch sees every step, this late at most
 WEIGHTS_FILE = "weights.safetensors"
@@ -161,7 +163,7 @@ class Trainer:
             inputs={name: to_device(value) for name, value in inputs.items()},
             state=self._fresh_state(seed),
             frozen=self._frozen,
-            watch=Watch(optimizer_steps(budget_images, hyperparameters.batch_size)),
+            watch=Watch(course_of(hyperparameters, self.shape, budget_images)),
         )
         if (checkpoint := newest_checkpoint(directory)) is not None:
             self._restore(self._trial, checkpoint)
@@ -231,29 +233,58 @@ class Trainer:
         on_progress: Callable[[ProgressReport], None],
         images_per_s: float,
     ) -> Stopped | None:
-        """Show the watch every pending step, and the world the last of them, or all on the way to a fault."""
+        """Show the watch every pending step, and the world the last of them, or all on the way to a fault.
+
+        Waits for the device once.
+        """
         looked_at: list[tuple[int, dict[str, float]]] = []
-        for step, vector in pending:
-            figures = unpack(to_host(vector))
+        vectors = to_host(keras.ops.stack([vector for _, vector in pending]))
+        for (step, _), vector in zip(pending, vectors, strict=True):
+            figures = unpack(vector)
             looked_at.append((step, figures))
             if self._watches and (finding := trial.watch.observe(step, figures)) is not None:
                 for passed, each in looked_at:
                     on_progress(self._progress(trial, passed, each, images_per_s))
-                drop_checkpoints(trial.directory)
-                return Stopped(
-                    kind=finding.kind,
-                    cause=finding.cause,
-                    message=finding.message,
-                    step=finding.step,
-                    images=trial.images,
-                    evidence=finding.evidence,
-                )
+                return self._stop(trial, finding)
         on_progress(self._progress(trial, step, figures, images_per_s))
         return None
 
+    def _stop(self, trial: _Trial, finding: Finding) -> Stopped:
+        drop_checkpoints(trial.directory)
+        images = trial.images
+        if finding.rule in REPLAYED:
+            finding = self._blame(trial, finding)
+        return Stopped(
+            kind=finding.kind,
+            cause=finding.cause,
+            message=finding.message,
+            step=finding.step,
+            images=images,
+            evidence={"rule": finding.rule, **finding.evidence},
+            study_wide=finding.severity is Severity.STUDY,
+        )
+
+    def _blame(self, trial: _Trial, finding: Finding) -> Finding:
+        """Try the batch of the finding on the trial's initial weights: is it the configuration, or the pictures?"""
+        trial.state = self._fresh_state(trial.seed)
+        replay = Replay(self._batches, trial.seed, self.shape.micro_batch, run=lambda batch: self._tried(trial, batch))
+        batch_size = trial.hyperparameters.batch_size
+        return blamed(finding, replay, finding.step * batch_size, batch_size)
+
+    def _tried(self, trial: _Trial, batch: dict[str, np.ndarray]) -> dict[str, float]:
+        """Figures of one micro-batch as a batch of its own; with a learning rate of 0 the weights stay as they are."""
+        once = step_inputs(learning_rate=0.0, step=0, micro_step=0, micro_steps=1)
+        inputs = {**trial.inputs, **_on_device(once)}
+        trial.state, figures = self.train_step(trial.state, trial.frozen, _on_device(batch), inputs)
+        return unpack(to_host(figures))
+
     def _progress(self, trial: _Trial, step: int, figures: dict[str, float], images_per_s: float) -> ProgressReport:
         images = (step + 1) * trial.hyperparameters.batch_size
-        return ProgressReport(step=step, images=images, figures=figures, images_per_s=images_per_s)
+        warnings = tuple(
+            Warned(rule=finding.rule, step=finding.step, message=finding.message)
+            for finding in trial.watch.warnings.values()
+        )
+        return ProgressReport(step=step, images=images, figures=figures, images_per_s=images_per_s, warnings=warnings)
 
     def _rung(self, trial: _Trial, training_s: float, on_evaluation: SetupProgress) -> RungReport:
         finished = trial.images >= trial.budget_images

@@ -29,26 +29,46 @@ CALIBRATION_IMAGES = 64
 RESIDUAL_SCALE = 0.25
 
 
+class UntrainedNorms(ConfigError):
+    """Weights whose batch norm has never seen data."""
+
+    rule = "untrained batch norm"
+
+
 def load_backbone(network: Network, weights: str) -> None:
     """Fill the backbone from `imagenet` or from a file in keras.applications' format (.h5, `notop`), or from a
     whole detector saved by `save_weights`.
 
     Raises:
-        ConfigError: the download failed, or the file does not hold a ResNet-50.
+        ConfigError: the download failed, or the file does not hold a trained ResNet-50.
     """
     if weights == "imagenet":
         _load_imagenet(network)
-        return
-    path = Path(weights)
-    if not path.is_file():
+    elif not (path := Path(weights)).is_file():
         raise ConfigError(f"weights must be imagenet, none or a file, but there is no file {weights!r}")
-    if path.suffix == ".safetensors":
+    elif path.suffix == ".safetensors":
         load_weights(network, path)
-        return
+    else:
+        _load_keras(network, path)
+    _refuse_untrained_norms(network, weights)
+
+
+def _load_keras(network: Network, path: Path) -> None:
     try:
         _whole_resnet(network).load_weights(path)
     except (ValueError, OSError, KeyError) as error:
         raise ConfigError(f"{path} does not hold the weights of a ResNet-50 without its top: {error}") from error
+
+
+def _refuse_untrained_norms(network: Network, weights: str) -> None:
+    """Frozen at mean 0 and variance 1 batch norm does nothing, and the features explode (Detectron2 #5080)."""
+    for norm in _norms(network):
+        if np.any(to_host(norm.moving_mean)) or np.any(to_host(norm.moving_variance) != 1):
+            return
+    raise UntrainedNorms(
+        f"{weights}: every batch norm has mean 0 and variance 1, as before any training; "
+        "name weights that were trained, or none, which calibrates them on your images"
+    )
 
 
 def _load_imagenet(network: Network) -> None:

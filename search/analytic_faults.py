@@ -2,8 +2,9 @@
 
 FRCNN_ANALYTIC_FAULTS    `trial:fault[:times]`, comma-separated, at most so many times (default: always). They strike
                          in the middle of the way to a rung: kill, segfault, exit, error, memory and exhausted (say
-                         so), allocate (really), full (no file can grow any more), busy (five seconds in which Python
-                         does nothing else), hang (silent), stall (says the same again and again)
+                         so), weights (such as no trial can begin with), allocate (really), full (no file can grow any
+                         more), busy (five seconds in which Python does nothing else), hang (silent), stall (says the
+                         same again and again)
 """
 
 import os
@@ -99,6 +100,10 @@ class ResourceExhaustedError(Exception):
     """Called like TensorFlow's, which is told by its name."""
 
 
+class WrongWeights(Exception):
+    """The watch would end the study."""
+
+
 _ACCIDENTS: dict[str, Callable[[Callable[[], None]], object]] = {
     "kill": partial(_kill, number=signal.SIGKILL),
     "segfault": partial(_kill, number=signal.SIGSEGV),
@@ -106,6 +111,7 @@ _ACCIDENTS: dict[str, Callable[[Callable[[], None]], object]] = {
     "error": partial(_raise, error=RuntimeError("an error on purpose")),
     "memory": partial(_raise, error=MemoryError("cannot allocate 12 GiB for the gradients")),
     "exhausted": partial(_raise, error=ResourceExhaustedError("OOM when allocating tensor with shape[8,256,200,336]")),
+    "weights": partial(_raise, error=WrongWeights("before the first step the features are absurd; name other weights")),
     "allocate": _allocate_too_much,
     "full": _fill_the_disk,
     "busy": _keep_python_busy,

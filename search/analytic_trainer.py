@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from detector.config import Hyperparameters, Optimizer
-from search.analytic_faults import Faults
+from search.analytic_faults import Faults, WrongWeights
 from search.outcomes import Outcome, Verdict
 from search.protocol import Ended, Paused, Preparing, Progress, Ready, Rung, Setup, Start, Started, encode
 
@@ -97,7 +97,10 @@ class AnalyticRunner:
                 return Paused(images=trial.images)
             if trial.images >= (from_images + to_images) // 2:
                 told = _progress(trial, time.monotonic() - began_s)
-                self._faults.strike(trial.start, partial(on_progress, told))
+                try:
+                    self._faults.strike(trial.start, partial(on_progress, told))
+                except WrongWeights as error:
+                    return Ended(verdict=_verdict(trial, Outcome.BAD_DATA, "backbone", str(error), {}))
             time.sleep(self._step_s)
             trial.images += trial.start.hyperparameters.batch_size
             if verdict := _watch(trial):
@@ -126,16 +129,27 @@ def _total_loss(trial: _Trial) -> float:
 
 def _watch(trial: _Trial) -> Verdict | None:
     loss = _total_loss(trial)
-    place = {"step": trial.step, "images": trial.images}
     if not math.isfinite(loss):
         rate = effective_rate(trial.start.hyperparameters)
         message = f"the RPN class loss became non-finite; the effective rate {rate:.3g} exceeds {STABLE_RATE:g}"
         evidence: dict[str, float | str] = {"loss_rpn_class": loss, "effective_rate": rate}
-        return Verdict(outcome=Outcome.DIVERGED, cause="loss_rpn_class", message=message, evidence=evidence, **place)
+        return _verdict(trial, Outcome.DIVERGED, "loss_rpn_class", message, evidence)
     if effective_rate(trial.start.hyperparameters) < DEAD_RATE and trial.step >= 20:
         message = "the total loss has not moved in 20 steps"
-        return Verdict(outcome=Outcome.NOT_LEARNING, cause="loss", message=message, evidence={"loss": loss}, **place)
+        return _verdict(trial, Outcome.NOT_LEARNING, "loss", message, {"loss": loss})
     return None
+
+
+def _verdict(trial: _Trial, outcome: Outcome, cause: str, message: str, evidence: dict[str, float | str]) -> Verdict:
+    return Verdict(
+        outcome=outcome,
+        cause=cause,
+        message=message,
+        step=trial.step,
+        images=trial.images,
+        evidence=evidence,
+        study_wide=outcome is Outcome.BAD_DATA,
+    )
 
 
 def _progress(trial: _Trial, elapsed_s: float) -> Progress:

@@ -75,7 +75,11 @@ def _teller(send: Callable[[Preparing], None]) -> Callable[[str, int, int], None
 
 def _progress(report: ProgressReport) -> Progress:
     return Progress(
-        step=report.step, images=report.images, figures=dict(report.figures), images_per_s=report.images_per_s
+        step=report.step,
+        images=report.images,
+        figures=dict(report.figures),
+        images_per_s=report.images_per_s,
+        warnings=report.warnings,
     )
 
 
@@ -98,4 +102,5 @@ def _verdict(report: Stopped) -> Verdict:
         step=report.step,
         images=report.images,
         evidence=dict(report.evidence),
+        study_wide=report.study_wide,
     )

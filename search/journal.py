@@ -26,6 +26,7 @@ from storage.records import Lease, OutcomeRecord, RungRecord, TelemetryPoint
 from storage.telemetry import append_telemetry, record_rung
 
 FLUSH_S = 5.0  # so old may figures be that `status` and the progress display show
+WARNING = "warning: "  # prefix of a figure in the telemetry; the rest is the rule, the value its step
 CRASHES = "crashes"  # user attribute: how often a trainer was lost under this trial
 HANGS = "hangs"  # user attribute: how often because it made no step any more
 
@@ -96,7 +97,7 @@ class TrialJournal:
 
     def progress(self, progress: Progress) -> None:
         self.latest = progress
-        self._points.append(TelemetryPoint(step=progress.step, images=progress.images, figures=progress.figures))
+        self._points.append(TelemetryPoint(step=progress.step, images=progress.images, figures=marked(progress)))
         if time.monotonic() - self._flushed_at > FLUSH_S:
             self.flush()
 
@@ -235,6 +236,11 @@ class TrialJournal:
 
     def _stored(self) -> optuna.trial.FrozenTrial:
         return self._database.optuna.get_trial(self.trial._trial_id)
+
+
+def marked(progress: Progress) -> dict[str, float]:
+    """The figures, and the step of every warning so far, so that none is lost with the process that heard of it."""
+    return {**progress.figures, **{f"{WARNING}{warned.rule}": warned.step for warned in progress.warnings}}
 
 
 def _final(verdict: Verdict) -> Verdict | None:

@@ -38,3 +38,4 @@ class Verdict:
     step: int = 0  # optimizer step
     images: int = 0  # images seen
     evidence: dict[str, float | str] = field(default_factory=dict)
+    study_wide: bool = False  # every trial would end like this: somebody must act before another one is begun

@@ -27,6 +27,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from detector.config import DataSource, Detector, Hyperparameters
+from detector.reports import Warned
 from search.outcomes import Verdict
 
 MOST_STEPS_UNSAID = 10  # of optimizer steps; who says nothing for many times as long makes none
@@ -101,12 +102,13 @@ class Started:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """Losses and health figures at one step (detector/health.py names them)."""
+    """Losses and health figures at one step (detector/health.py names them), and the watch's warnings so far."""
 
     step: int
     images: int
     figures: dict[str, float]
     images_per_s: float
+    warnings: tuple[Warned, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

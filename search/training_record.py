@@ -37,6 +37,7 @@ class TrainingRecord:
         self._file = folder / EVALUATIONS_FILE
         self._show = show
         self._shown_images = 0
+        self._warned: set[str] = set()
         self.metrics: dict[int, dict[str, float]] = {
             int(images): metrics for images, metrics in (_read(self._file) or {}).items()
         }
@@ -46,7 +47,11 @@ class TrainingRecord:
         return {images: metrics["ap"] for images, metrics in self.metrics.items()}
 
     def progress(self, progress: Progress) -> None:
-        """Show a line for about every hundredth step."""
+        """Show a line for every new warning, and for about every hundredth step."""
+        for warned in progress.warnings:
+            if warned.rule not in self._warned:
+                self._warned.add(warned.rule)
+                self._show(f"warning: {warned.rule} at step {warned.step}: {warned.message}")
         if progress.images - self._shown_images >= 100 * progress.images / max(progress.step, 1):
             self._shown_images = progress.images
             loss = progress.figures.get("loss", float("nan"))

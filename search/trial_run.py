@@ -5,9 +5,10 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
+from detector.reports import Warned
 from search.deaths import Position
 from search.outcomes import Outcome, Verdict
 from search.protocol import (
@@ -98,6 +99,7 @@ class TrialRun:
         self._limits = limits
         self._pause_asked_at: float | None = None
         self._watchdog: Watchdog | None = None
+        self._warned: dict[str, Warned] = {}
         self.position = Position()
 
     def run(self, start: Start, rungs: tuple[int, ...]) -> Verdict:
@@ -109,9 +111,9 @@ class TrialRun:
             LeaseLost: the trial is somebody else's.
         """
         try:
-            return self._climb(start, rungs)
+            return self._with_warnings(self._climb(start, rungs))
         except Ending as ending:
-            return ending.verdict
+            return self._with_warnings(ending.verdict)
 
     def _climb(self, start: Start, rungs: tuple[int, ...]) -> Verdict:
         done = self._journal.reported()
@@ -152,6 +154,12 @@ class TrialRun:
             return self._verdict(Outcome.SLOW, "rung", f"AP {ap:.4f} is behind its peers at {rung} images", ap)
         return None
 
+    def _with_warnings(self, verdict: Verdict) -> Verdict:
+        if not self._warned:
+            return verdict
+        lines = [f"{warned.rule} at step {warned.step}: {warned.message}" for warned in self._warned.values()]
+        return replace(verdict, evidence={**verdict.evidence, "warnings": "\n".join(lines)})
+
     def _non_finite(self, rung: Rung) -> Verdict:
         return self._verdict(Outcome.DIVERGED, "ap", f"the validation AP is {rung.ap}", rung.ap)
 
@@ -181,6 +189,8 @@ class TrialRun:
         match event:
             case Progress():
                 self.position = Position(step=event.step, images=event.images)
+                for warned in event.warnings:
+                    self._warned.setdefault(warned.rule, warned)
                 self._journal.progress(event)
             case Ended():
                 raise Ending(event.verdict)

@@ -19,11 +19,11 @@ logger = logging.getLogger(__name__)
 
 
 class SetupFailed(Exception):
-    """No trainer can be had. The verdict says why; `BAD_DATA` means that the user must change something."""
+    """No trainer can be had, or none that could train here. `BAD_DATA` means that the user must change something."""
 
     def __init__(self, verdict: Verdict) -> None:
         self.verdict = verdict
-        super().__init__(f"the trainer could not be set up: {verdict.message}")
+        super().__init__(f"the trainer cannot be used: {verdict.message}")
 
 
 class WarmTrainer:

@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from search.deaths import DISK_FULL, HUNG, DiskFull, Position, TrainerDied, TrainerHung
 from search.heartbeat import Heartbeat
@@ -146,21 +146,26 @@ class Worker:
         try:
             with Heartbeat(beat, interval_s=self._pace.lease_s / 6) as heartbeat:
                 verdict = self._outage.insist(journal.open) or self._train(journal, link, heartbeat)
+                if verdict.study_wide:
+                    raise SetupFailed(verdict)
                 journal.finish(verdict)
                 if verdict.outcome is not Outcome.INTERRUPTED:
                     self._outage.insist(journal.deliver)
-        except (SetupFailed, DiskFull):
-            journal.finish(Verdict(outcome=Outcome.INTERRUPTED, message="no new trainer could be had"))
+        except (SetupFailed, DiskFull) as failure:
+            journal.finish(_left_by(failure))
             raise
         except LeaseLost as lost:
             logger.error("trial %d: %s", journal.number, lost)
             note(Deed.DROP, trial=journal.number)
             self._trainer.kill()  # it must not write into a directory that is another's
             return
-        logger.info("trial %d: %s %s (%s)", journal.number, verdict.outcome, verdict.cause, verdict.message)
+        self._conclude(journal.number, verdict)
+
+    def _conclude(self, trial: int, verdict: Verdict) -> None:
+        logger.info("trial %d: %s %s (%s)", trial, verdict.outcome, verdict.cause, verdict.message)
         self._said_at = float("-inf")  # whatever comes next is news
         if verdict.cause == DISK_FULL:
-            raise DiskFull(f"trial {journal.number} in {self._plan.folder}: {verdict.message}")
+            raise DiskFull(f"trial {trial} in {self._plan.folder}: {verdict.message}")
         if verdict.outcome is not Outcome.INTERRUPTED:
             with contextlib.suppress(StorageUnavailable):  # the next trial's end does it
                 self._queue.tidy()
@@ -246,3 +251,10 @@ def _interrupted(position: Position, message: str) -> Verdict:
     return Verdict(
         outcome=Outcome.INTERRUPTED, message=message, step=position.step, images=position.images, cause="stopped"
     )
+
+
+def _left_by(failure: SetupFailed | DiskFull) -> Verdict:
+    """What stands about a trial that no trainer can go on with."""
+    if isinstance(failure, SetupFailed):
+        return replace(failure.verdict, outcome=Outcome.INTERRUPTED)
+    return Verdict(outcome=Outcome.INTERRUPTED, message=str(failure))

@@ -11,7 +11,7 @@ from detector.config import Anchors, Augmentation, Hyperparameters, Optimizer
 from detector.health import bad_terms
 from detector.inputs import step_inputs, trial_inputs
 from detector.network import Network
-from detector.step import TrainStep
+from detector.step import Scene, TrainStep, pixel_figures
 from tests.detector.step_bench import CLASSES, PLAIN, SHAPE, SMALL_ANCHORS, Bench, batch
 
 
@@ -97,6 +97,42 @@ def test_trials_that_differ_in_everything_share_one_executable(bench: Bench) -> 
         )
         bench.run(trial, learning_rates=[0.001, 0.0005, 0.0001])
     assert bench.step.traces == 1
+
+
+def test_batch_norm_never_moves_and_is_nothing_that_the_optimizer_could_move(bench: Bench) -> None:
+    norms = [v.path for v in bench.network.trainable if "_bn/" in v.path]
+    before = {v.path: to_host(v).copy() for v in bench.network.frozen}
+    statistics = [path for path in before if path.endswith(("moving_mean", "moving_variance"))]
+    bench.run(PLAIN, learning_rates=[0.01])
+    assert norms == []
+    assert len(statistics) == 2 * 53  # ResNet-50 has 53 convolutions, each with its norm
+    for variable in bench.network.frozen:
+        np.testing.assert_array_equal(to_host(variable), before[variable.path])
+
+
+def test_padding_does_not_count_among_the_pixels() -> None:
+    images = np.zeros((2, 4, 6, 3), np.float32)  # padding is 0 after preprocessing
+    images[0, :4, :3] = [-10.0, 0.0, 40.0]  # flat, whatever the channels' means
+    images[1, :2, :6] = [-10.0, 0.0, 40.0]
+    nothing = to_device(np.zeros((2, 1), np.float32))
+    extents = to_device(np.float32([[4, 3], [2, 6]]))
+    flat = pixel_figures(Scene(to_device(images), extents, nothing, nothing, nothing, nothing))
+    assert float(to_host(flat["pixel_mean"])) == pytest.approx(10.0)  # (-10 + 0 + 40) / 3
+    assert float(to_host(flat["pixel_deviation"])) == pytest.approx(0.0, abs=1e-3)
+
+    images[1, :2, :6] += 6.0  # half of the pixels: 3 above and 3 below the mean of each channel
+    striped = pixel_figures(Scene(to_device(images), extents, nothing, nothing, nothing, nothing))
+    assert float(to_host(striped["pixel_deviation"])) == pytest.approx(3.0)
+
+
+def test_the_samples_in_use_and_the_forced_positives_are_counted(bench: Bench) -> None:
+    huge = dataclasses.replace(PLAIN, anchors=Anchors(sizes_px=((256.0,),) * 5))  # no box of 32 px overlaps by 0.7
+    _, (fitting,) = bench.run(PLAIN, learning_rates=[0.0])
+    _, (forced,) = bench.run(huge, learning_rates=[0.0])
+    assert fitting["sampled_anchors"] == SHAPE.anchor_samples
+    assert 0 < fitting["sampled_rois"] <= SHAPE.roi_samples
+    assert forced["low_quality_anchors"] == forced["positive_anchors"] > 0
+    assert fitting["largest_label"] == 2.0  # of the second box of every odd sample
 
 
 def test_the_clip_bounds_the_step_that_the_whole_batch_takes(bench: Bench) -> None:

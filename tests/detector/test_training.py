@@ -2,9 +2,12 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from detector import training
+from detector.backend import to_host
 from detector.config import (
     Anchors,
     Augmentation,
@@ -145,6 +148,40 @@ def test_a_learning_rate_of_nearly_nothing_ends_as_not_learning(trainer: Trainer
     report = advance(trainer, 160, Diary())
     assert isinstance(report, Stopped)
     assert (report.kind, report.cause) == ("not learning", "update too small")
+
+
+def test_a_diverged_trial_names_its_batch_and_is_not_blamed_on_the_images(trainer: Trainer, tmp_path: Path) -> None:
+    wild = dataclasses.replace(GENTLE, lr_per_16=1e4, clip_norm=1e9)
+    trainer.begin(wild, seed=0, budget_images=40, directory=tmp_path)
+    report = advance(trainer, 40, Diary())
+    assert isinstance(report, Stopped)
+    assert (report.kind, report.study_wide) == ("diverged", False)
+    names = str(report.evidence["images"]).split("\n")
+    assert len(names) == GENTLE.batch_size
+    assert {name.rstrip("0123456789.png") for name in names} == {"train_"}
+
+
+def test_the_watch_waits_for_the_device_once_a_logging_interval(
+    trainer: Trainer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[int] = []
+    steps_seen: list[int] = []
+
+    def counted(tensor: Any) -> Any:
+        waits.append(1)
+        return to_host(tensor)
+
+    def note(report: ProgressReport) -> None:
+        steps_seen.append(report.step)
+        counts.append(len(waits))
+
+    counts: list[int] = []
+    trainer.begin(GENTLE, seed=0, budget_images=400, directory=tmp_path)
+    monkeypatch.setattr(training, "to_host", counted)
+    monkeypatch.setattr(training, "LOOK_EVERY_STEPS", 3)
+    assert isinstance(trainer.advance(36, note, Diary(pause_after_asks=7).should_pause), PausedReport)
+    assert steps_seen == [2, 5, 6]  # every third step, and the last one before the pause
+    assert counts == [1, 2, 3]
 
 
 def test_the_end_of_the_budget_leaves_the_weights_that_were_asked_for(trainer: Trainer, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from detector.config import (
     Optimizer,
     Precision,
 )
+from detector.reports import Warned
 from search.outcomes import Outcome, Verdict
 from search.protocol import (
     Advance,
@@ -38,6 +39,7 @@ counts = st.integers(0, 2**53)
 numbers = st.floats(allow_nan=False)  # infinities included; NaN is not equal to itself and has its own test
 positive = st.floats(1e-6, 1e6)
 figures = st.dictionaries(st.text(), numbers)
+warned = st.lists(st.builds(Warned, rule=st.text(), step=counts, message=st.text())).map(tuple)
 paths = st.text(st.characters(exclude_characters="\0", codec="utf-8"), min_size=1).map(Path)
 sizes = st.lists(st.tuples(positive, positive), min_size=5, max_size=5).map(tuple)
 sources = st.builds(
@@ -68,6 +70,7 @@ verdicts = st.builds(
     step=counts,
     images=counts,
     evidence=st.dictionaries(st.text(), numbers | st.text()),
+    study_wide=st.booleans(),
 )
 messages = st.one_of(
     st.builds(
@@ -94,7 +97,7 @@ messages = st.one_of(
         setup_s=numbers,
     ),
     st.builds(Started, images=counts),
-    st.builds(Progress, step=counts, images=counts, figures=figures, images_per_s=numbers),
+    st.builds(Progress, step=counts, images=counts, figures=figures, images_per_s=numbers, warnings=warned),
     st.builds(Rung, step=counts, images=counts, ap=numbers, metrics=figures, training_s=numbers, evaluation_s=numbers),
     st.builds(Paused, images=counts),
     st.builds(Ended, verdict=verdicts),

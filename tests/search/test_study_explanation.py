@@ -9,6 +9,10 @@ import pytest
 from rich.console import Console
 
 from detector.dataset import load_dataset
+from detector.finding import Course
+from detector.replay import BAD_START, CORRUPT_SAMPLE
+from detector.thresholds import Thresholds
+from detector.watch import rules
 from search.anchor_effect import anchor_effect
 from search.case import Casebook
 from search.cause import OUTCOMES, RULES, Cause
@@ -181,4 +185,5 @@ def test_the_documented_table_is_the_one_that_is_used() -> None:
 
 
 def test_every_rule_of_the_watch_has_an_entry() -> None:
-    assert {"not finite", "exploding", "not learning"} <= set(RULES)
+    named = {rule.name for rule in rules(Course(budget_steps=100), Thresholds())}
+    assert set(RULES) == named | {CORRUPT_SAMPLE, BAD_START}

@@ -20,6 +20,7 @@ from search.trial_run import Limits
 from search.warm_trainer import SetupFailed, WarmTrainer
 from search.watchdog import Patience
 from search.worker import DONE, TRY_LATER, Pace, Worker, worker_name
+from search.worker_process import code_of
 from spaces.parameters import Fixed
 from storage.database import Database
 from storage.leases import Leases
@@ -362,6 +363,19 @@ def test_a_trainer_that_cannot_be_had_ends_the_worker_and_begins_no_trial(databa
     with pytest.raises(SetupFailed):
         work(database, replace(plan, trainer="quantum"))
     assert trials_of(database, plan) == []
+
+
+def test_what_every_trial_would_meet_ends_the_worker_and_uses_up_no_trial(database, plan, faults):
+    faults("0:weights:1")
+    with pytest.raises(SetupFailed, match="name other weights") as caught:
+        work(database, plan)
+    assert code_of(caught.value) == 2
+    assert [trial.state for trial in trials_of(database, plan)] == [TrialState.RUNNING]
+    told = read_outcome(database, plan.study, 0)
+    assert (told.outcome, told.cause) == (Outcome.INTERRUPTED, "backbone")
+
+    assert work(database, plan) == DONE  # mended: the same trial goes on
+    assert read_outcome(database, plan.study, 0).outcome == Outcome.COMPLETE
 
 
 def test_a_trainer_that_something_kills_while_it_is_set_up_is_replaced(plan, monkeypatch, caplog):
