@@ -2,7 +2,7 @@
 
 import contextlib
 import threading
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from rich.console import Console
 
 from detector.config import Anchors, ConfigError
 from search.agreement import agree
+from search.anchor_screen import AnchorScreen, varies_anchors
 from search.crew import Crew, Departure
 from search.identity import Identity, code_version, keep_identity, pair_fingerprint
 from search.plan import sources_of
@@ -21,6 +22,7 @@ from search.stopping import stop_signals
 from search.worker import DONE, TRY_LATER
 from search.worker_process import USER_MUST_ACT
 from spaces.anchor_fit import HALF_IOU, best_ious
+from storage.box_samples import keep_box_sample
 from storage.database import Database
 from storage.errors import StorageUnavailable
 from storage.studies import create_or_load_study
@@ -46,11 +48,14 @@ def launch(
     console = console or Console()
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # it would write between our lines
     kept = ("derived",) if specification.derived is None else ()
-    specification, data = settle(specification, console)
+    settled = settle(specification, console)
+    specification = settled.specification
     with Database.open(specification.storage) as database:
         create_or_load_study(database, specification.name)
         agree(database, specification, kept=kept)
-        keep_identity(database, specification.name, Identity(code=code_version(), data=data))
+        keep_identity(database, specification.name, Identity(code=code_version(), data=settled.data))
+        if settled.screen is not None:
+            keep_box_sample(database, specification.name, settled.screen.to_json())
         before = _snapshot(database, specification)
         console.print(_opening(before, database, specification), highlight=False, soft_wrap=True)
         if before.finished >= specification.budget.trials:
@@ -60,8 +65,17 @@ def launch(
         return _close(database, specification, departure, console, folder)
 
 
-def settle(specification: Specification, console: Console) -> tuple[Specification, str]:
-    """The specification with what depends on the data worked out, and the data's fingerprint (search/identity.py).
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """A specification with what depends on the data worked out, and what is kept with the study beside it."""
+
+    specification: Specification
+    data: str  # fingerprint (search/identity.py); empty where no data is read
+    screen: AnchorScreen | None = None  # None where there are no anchors to choose
+
+
+def settle(specification: Specification, console: Console) -> Settled:
+    """The specification with what depends on the data worked out.
 
     Every file is checked before any trial starts.
 
@@ -69,7 +83,7 @@ def settle(specification: Specification, console: Console) -> tuple[Specificatio
         ConfigError: the data cannot be used.
     """
     if specification.trainer != "detector":  # no data is read
-        return specification, ""
+        return Settled(specification=specification, data="")
     from detector.dataset import load_pair
 
     train, validation = sources_of(specification.data)
@@ -92,20 +106,24 @@ def settle(specification: Specification, console: Console) -> tuple[Specificatio
     sizes_px = [(image.height_px, image.width_px) for image in training_set.images]
     settled = resolved(specification, training_images=len(training_set.images), sizes_px=sizes_px)
     fingerprint = pair_fingerprint(training_set.fingerprint, validation_set.fingerprint)
-    return _with_derived(settled, training_set, console), fingerprint
+    return _with_derived(settled, training_set, fingerprint, console)
 
 
-def _with_derived(specification: Specification, training_set: "Dataset", console: Console) -> Specification:
-    """The specification with anchors derived from the boxes for trial 1, unless the user decided on that."""
+def _with_derived(specification: Specification, training_set: "Dataset", data: str, console: Console) -> Settled:
+    """With anchors derived from the boxes: for trial 1, unless the user decided on that, and to screen proposals by."""
     from search.anchor_advice import canvas_boxes, derived_anchors
 
-    canvas = specification.detector.canvas
-    if specification.derived is not None or specification.budget.trials < 2 or canvas is None:
-        return specification
+    canvas, seed = specification.detector.canvas, specification.sampler.seed
+    settled = Settled(specification=specification, data=data)
+    if specification.budget.trials < 2 or canvas is None or not varies_anchors(specification.space):
+        return settled
     boxes = canvas_boxes(training_set, canvas)
-    derived = derived_anchors(boxes, specification.space, seed=specification.sampler.seed)
+    derived = derived_anchors(boxes, specification.space, seed=seed)
     if derived is None:
-        return specification
+        return settled
+    settled = replace(settled, screen=AnchorScreen.of(boxes, derived.anchors, seed=seed))
+    if specification.derived is not None:
+        return settled
     shares = [(best_ious(boxes.boxes, anchors, canvas) >= HALF_IOU).mean() for anchors in (derived.anchors, Anchors())]
     console.print(
         f"trial 1 tries anchors derived from the boxes: {derived.anchors.per_cell} a cell, of which one overlaps "
@@ -113,7 +131,7 @@ def _with_derived(specification: Specification, training_set: "Dataset", console
         highlight=False,
         soft_wrap=True,
     )
-    return replace(specification, derived=derived.values)
+    return replace(settled, specification=replace(specification, derived=derived.values))
 
 
 def _run(

@@ -12,7 +12,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from search.outcomes import Outcome
+from search.outcomes import Outcome, spends_budget, was_refused
 from search.ranking import RankedTrial, best, ranked
 from storage.database import Database
 from storage.leases import Leases
@@ -43,6 +43,7 @@ class Status:
     storage: str  # host and database, never credentials
     states: dict[str, int]  # trials by Optuna's states, only those that occur
     outcomes: dict[str, int]
+    refused: int  # proposals that were not trained, for their anchors; Optuna counts them as pruned
     budget_trials: int | None  # None: the study holds no specification
     best: RankedTrial | None
     reference: RankedTrial | None
@@ -54,7 +55,8 @@ class Status:
 
     @property
     def finished(self) -> int:
-        return sum(count for state, count in self.states.items() if TrialState[state.upper()].is_finished())
+        ended = sum(count for state, count in self.states.items() if TrialState[state.upper()].is_finished())
+        return ended - self.refused
 
 
 def read_status(database: Database, study_name: str) -> Status:
@@ -74,11 +76,12 @@ def read_status(database: Database, study_name: str) -> Status:
         storage=database.label,
         states=_counts(trial.state.name.lower() for trial in trials),
         outcomes=_counts(record.outcome for record in outcomes),
+        refused=sum(map(was_refused, trials)),
         budget_trials=specification.get("budget", {}).get("trials"),
         best=best(places),
         reference=next((place for place in places if place.is_reference), None),
         deaths=deaths(outcomes),
-        trials_per_hour=trials_per_hour(trials),
+        trials_per_hour=trials_per_hour(filter(spends_budget, trials)),
         workers=tuple(read_workers(database, study_name)),
         waiting=tuple(trial.number for trial in trials if trial.state is TrialState.WAITING),
         claimable=tuple(Leases(database, study_name).claimable()),
@@ -143,6 +146,8 @@ def _summary(status: Status) -> Table:
         "best so far": _result(status.best) or "no trial has a value yet",
         "reference": _result(status.reference),
         "ended": ", ".join(f"{count} {outcome}" for outcome, count in status.outcomes.items()),
+        "not trained": f"{status.refused} proposals whose anchors miss the boxes; none of the budget"
+        * bool(status.refused),
         "pace": f"{status.trials_per_hour:.1f} trials per hour" if status.trials_per_hour else "",
         "waiting": _numbers(status.waiting),
         "without a worker": _numbers(status.claimable) and f"{_numbers(status.claimable)}; the next launch goes on",

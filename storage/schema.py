@@ -24,6 +24,9 @@ def create_schema(engine: Engine, label: str) -> None:
             if version is None:
                 tables.OURS.create_all(connection)
                 connection.execute(tables.schema.insert().values(version=tables.SCHEMA_VERSION))
+            elif version < tables.SCHEMA_VERSION:  # every version so far only added tables
+                tables.OURS.create_all(connection)
+                connection.execute(tables.schema.update().values(version=tables.SCHEMA_VERSION))
     except BaseException:
         engine.dispose()  # nobody else will: its owner isn't made yet
         raise

@@ -235,7 +235,8 @@ def test_canvas_budget_and_split_come_from_the_data_before_any_trial(tmp_path, c
     folder = tmp_path / "sample"
     write_sample(folder, seed=0)
     document = {"name": "sample", "storage": f"sqlite:///{tmp_path / 'study.db'}", "data": {"folder": str(folder)}}
-    settled, fingerprint = settle(specification_from(document, "this test"), console)
+    result = settle(specification_from(document, "this test"), console)
+    settled, fingerprint = result.specification, result.data
     assert settled.detector.canvas is not None
     assert settled.budget.images is not None
     assert len(fingerprint) == 64
@@ -258,13 +259,13 @@ NARROW = {"anchor_scales": 1, "anchor_ratios": 1}
 
 
 def test_trial_1_gets_anchors_derived_from_the_boxes_before_any_trial(tmp_path, console):
-    settled, _ = settle(specification_from(sample_document(tmp_path, space=NARROW), "this test"), console)
+    settled = settle(specification_from(sample_document(tmp_path, space=NARROW), "this test"), console).specification
     assert set(settled.derived) == {"anchor_base", "anchor_ratio_centre"}
     first, second = Plan.of(settled, tmp_path).first_points
     assert first["anchor_base"] == 8.0
     assert second == first | settled.derived
     assert "trial 1 tries anchors derived from the boxes: 1 a cell" in text_of(console)
-    assert settle(settled, console)[0] == settled  # the workers' and every later launch's
+    assert settle(settled, console).specification == settled  # the workers' and every later launch's
 
 
 @pytest.mark.parametrize(
@@ -278,12 +279,12 @@ def test_trial_1_gets_anchors_derived_from_the_boxes_before_any_trial(tmp_path, 
 )
 def test_nothing_is_derived_where_the_user_decided(tmp_path, console, sections, derived):
     document = sample_document(tmp_path, **({"space": NARROW} | sections))
-    settled, _ = settle(specification_from(document, "this test"), console)
+    settled = settle(specification_from(document, "this test"), console).specification
     assert settled.derived == derived
 
 
 def test_what_was_derived_once_stays_although_another_machine_rounds_otherwise(tmp_path, console):
-    settled, _ = settle(specification_from(sample_document(tmp_path, space=NARROW), "this test"), console)
+    settled = settle(specification_from(sample_document(tmp_path, space=NARROW), "this test"), console).specification
     other = replace(settled, derived={**settled.derived, "anchor_base": settled.derived["anchor_base"] + 1e-12})
     with Database.open(settled.storage) as database:
         create_or_load_study(database, settled.name)
