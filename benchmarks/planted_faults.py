@@ -65,9 +65,9 @@ def main(
     output: Annotated[Path, typer.Option(help="The document to write.")] = DOCUMENT,
 ) -> None:
     """Run every case, show the tables, and put them into the document."""
-    sections = {"data": (table_of("Data and configuration", CASES), health_table())}
+    sections: dict[str, tuple[Table, ...]] = {"data": (table_of("Data and configuration", CASES), health_table())}
     if training:
-        cases: Iterable[Planted] = importlib.import_module("benchmarks.planted_training").CASES
+        cases: Iterable[Planted] = importlib.import_module("benchmarks.planted_training").CASES  # loads Keras
         sections["training"] = (table_of("Training", cases),)
     text = output.read_text(encoding="utf-8") if output.is_file() else OPENING
     console = wide_console()

@@ -1,7 +1,7 @@
 """Reads one large JSON object piece by piece: members in their order, lists element by element.
 
 A COCO file of 1 GB is mostly outlines that a detector never looks at; as one Python object it takes 7.6 GB. Here each
-element is decoded by itself, with Python's own decoder, and nothing is kept (docs/decisions/0012).
+element is decoded by itself, with Python's own decoder, and nothing is kept (docs/decisions/0014).
 """
 
 import codecs
@@ -12,7 +12,7 @@ from json.decoder import WHITESPACE  # type: ignore[attr-defined]  # where the d
 from typing import Any, BinaryIO
 
 PIECE_BYTES = 1 << 20
-_NEAR_THE_END = 16  # characters: a literal such as -Infinity that was cut there may be completed by the next piece
+_NEAR_THE_END = 16  # characters: a literal such as -Infinity, or a number's exponent, may go on in the next piece
 
 
 class NoObject(Exception):
@@ -100,7 +100,7 @@ class JsonStream:
                 if not (cut_off and self._more()):
                     raise self._error(error.msg, error.pos) from None
             else:
-                if end < len(self._text) or not self._more():  # a number may go on in the next piece
+                if end < len(self._text) - _NEAR_THE_END or not self._more():
                     self._at = end
                     return value
 

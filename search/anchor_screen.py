@@ -18,7 +18,6 @@ from search.canvas import parse_canvas
 from search.outcomes import Outcome, Verdict
 from spaces.anchor_fit import HALF_IOU, CanvasBoxes, Floats, best_ious
 from spaces.faster_rcnn import ANCHOR_PARAMETERS, Space
-from spaces.parameters import Fixed
 
 MOST_BOXES = 1000  # the standard error of a share of so many is below 0.016
 
@@ -73,4 +72,4 @@ def share_fitted(boxes: Floats, anchors: Anchors, canvas: Canvas) -> float:
 
 def varies_anchors(space: Space) -> bool:
     """Whether a study on this space proposes different anchors at all."""
-    return any(name in space.parameters and not isinstance(space.parameters[name], Fixed) for name in ANCHOR_PARAMETERS)
+    return bool(space.reference().keys() & set(ANCHOR_PARAMETERS))  # without what is fixed or has no effect

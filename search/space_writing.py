@@ -12,7 +12,7 @@ from search.study_text import parameter_line, setting_line
 from spaces.parameters import Parameter
 from spaces.section import write_parameter
 
-_KEY = re.compile(r"^  ([A-Za-z_]+):")
+_KEY = re.compile(r"^  ([A-Za-z_0-9]+):")
 
 
 def write_space(file: Path, parameters: dict[str, Parameter], counts: dict[str, int]) -> None:
@@ -36,7 +36,7 @@ def write_space(file: Path, parameters: dict[str, Parameter], counts: dict[str, 
         document.setdefault("name", before.name)
         document.setdefault("storage", before.storage)
         after = specification_from(document, str(file)).absolute(file.resolve().parent)
-        larger = replace(before.detector, **counts)
+        larger = replace(before.detector, **counts)  # type: ignore[arg-type]  # the keys are those of counts
         same = after == replace(before, space=before.space.replaced(parameters), detector=larger)
     except ConfigError:
         same = False

@@ -29,7 +29,13 @@ from search.specification import (
 )
 from storage.database import Database
 from storage.outcomes import read_outcomes
-from storage.studies import create_or_load_study, load_study, read_specification, study_names
+from storage.studies import (
+    create_or_load_study,
+    load_study,
+    read_specification,
+    save_specification,
+    study_names,
+)
 from storage.workers import read_workers
 
 PROGRAM = """
@@ -294,3 +300,26 @@ def test_what_was_derived_once_stays_although_another_machine_rounds_otherwise(t
         with pytest.raises(ConfigError, match="derived"):
             agree(database, other)  # where a user wrote it, it is a change like any other
     assert specification_from_json(stored, storage=settled.storage) == settled
+
+
+def test_a_study_from_before_a_setting_existed_goes_on_with_its_default(specification, tmp_path, console):
+    agreed = replace(specification, budget=replace(specification.budget, trials=2))
+    with Database.open(specification.storage) as database:
+        create_or_load_study(database, specification.name)
+        document = specification_to_json(agreed)
+        del document["sampler"]["least_anchor_fit"]
+        save_specification(database, specification.name, document)
+        agree(database, agreed)
+        fewer = replace(agreed, sampler=replace(agreed.sampler, least_anchor_fit=0.3))
+        agree(database, fewer)  # this one may change
+        assert read_specification(database, specification.name)["sampler"]["least_anchor_fit"] == 0.3
+
+
+def test_a_launch_keeps_a_sample_of_the_boxes_unless_there_is_nothing_to_choose(tmp_path, console):
+    screen = settle(specification_from(sample_document(tmp_path, space=NARROW), "this test"), console).screen
+    assert screen is not None
+    annotations = json.loads((tmp_path / "sample" / "train.json").read_text())["annotations"]
+    assert len(screen.boxes) == len(annotations)  # no more than the most that are kept
+    assert screen.reachable > 0.8
+    fixed = {**NARROW, "anchor_base": 4, "anchor_ratio_centre": 1}
+    assert settle(specification_from(sample_document(tmp_path, space=fixed), "this test"), console).screen is None

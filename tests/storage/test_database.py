@@ -14,6 +14,7 @@ from sqlalchemy import inspect, text
 
 from storage import tables
 from storage.address import Address
+from storage.box_samples import keep_box_sample, read_box_sample
 from storage.database import Database
 from storage.errors import StorageError, StorageUnavailable
 from storage.studies import create_or_load_study, study_names
@@ -57,8 +58,21 @@ class TestEveryDatabase:
     def test_refuses_a_schema_of_the_future_and_leaves_it_alone(self, url: str) -> None:
         with Database.open(url) as database, database.writing() as connection:
             connection.execute(tables.schema.update().values(version=7))
-        with pytest.raises(StorageError, match=r"has schema 7 .* knows up to 1; update frcnn-search"):
+        with pytest.raises(StorageError, match=r"has schema 7 .* knows up to 2; update frcnn-search"):
             Database.open(url)
+
+    def test_adds_what_an_older_schema_lacks_and_keeps_the_rest(self, url: str) -> None:
+        with Database.open(url) as database:
+            create_or_load_study(database, "cells")
+            with database.writing() as connection:  # as version 1 left it
+                tables.box_samples.drop(connection)
+                connection.execute(tables.schema.update().values(version=1))
+        with Database.open(url) as database:
+            keep_box_sample(database, "cells", {"boxes": [[1.5, 2, 3, 4]]})
+            keep_box_sample(database, "cells", {"boxes": []})  # the first one stays
+            assert read_box_sample(database, "cells") == {"boxes": [[1.5, 2, 3, 4]]}
+            with database.reading() as connection:
+                assert connection.execute(text("SELECT version FROM frcnn_schema")).scalars().all() == [2]
 
     def test_can_be_opened_by_eight_processes_at_once_while_it_is_new(self, url: str) -> None:
         assert race(open_and_name, url) == [["cells"]] * PROCESSES
