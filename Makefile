@@ -12,7 +12,7 @@ STUDY_IMAGES ?= 240
 STUDY_CANVAS ?= 96x128
 
 .DEFAULT_GOAL := help
-.PHONY: help setup study test test-slow chaos check lint types imports duplicates format bench clean
+.PHONY: help setup study test test-slow chaos check lint types imports duplicates format bench planted clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ bench: setup ## measure what the README claims, on this machine
 	$(BIN)/python -m benchmarks.step_speed
 	$(BIN)/python -m benchmarks.trial_share
 	$(BIN)/python -m benchmarks.watch_cost
+
+planted: setup ## plant every fault in data, configuration and training, and write docs/planted_faults.md (minutes)
+	$(BIN)/python -m benchmarks.planted_faults --training
 
 clean: ## remove .venv, caches and the sample study
 	rm -rf $(VENV) study build dist *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache

@@ -3,15 +3,16 @@
 Image, annotation and category ids are arbitrary integers; they are mapped, never assumed contiguous.
 """
 
-import hashlib
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from detector.annotation import AnnotatedBox, AnnotatedImage, Annotations, DataError, Fault
 from detector.config import DataSource
+from detector.json_stream import JsonStream, NoObject
 
 Entry = dict[str, Any]
 
@@ -23,106 +24,153 @@ def read_coco(source: DataSource) -> Annotations:
         DataError: the file is missing, isn't JSON, or breaks a rule of the format; the message names the position.
     """
     file = source.annotations
-    content = _read(file)
-    document = _parse(content, file)
-    categories = _categories(document, file)
-    rows = dict(_images(document, file))
-    boxes = _boxes(document, file, image_ids=set(rows), category_ids=set(categories))
+    content, digest = _read(file)
+    rows, boxes = content.images, content.boxes
     images = tuple(
         AnnotatedImage(
-            file_name=row["file_name"],
+            file_name=row.file_name,
             image_id=image_id,
-            width_px=row["width"],
-            height_px=row["height"],
-            boxes=tuple(boxes.get(image_id, ())),
+            width_px=row.width_px,
+            height_px=row.height_px,
+            boxes=tuple(boxes.pop(image_id, ())),
             place=f"{file.name}: image {image_id}",
         )
         for image_id, row in rows.items()
     )
-    return Annotations(images=images, categories=categories, digest=hashlib.sha256(content).hexdigest())
+    return Annotations(images=images, categories=dict(sorted(content.categories.items())), digest=digest)
 
 
-def _read(file: Path) -> bytes:
+def _read(file: Path) -> tuple["_Content", str]:
+    """What the file holds, checked, and the digest of its bytes."""
+    content = _Content(file)
     try:
-        return file.read_bytes()
-    except FileNotFoundError as error:
-        raise DataError(f"{file}: the annotation file is missing; check the path") from error
-    except (OSError, ValueError) as error:
-        raise DataError(f"{file}: the annotation file can't be read: {error}") from error
-
-
-def _parse(content: bytes, file: Path) -> Entry:
-    try:
-        document = json.loads(content.decode("utf-8-sig"))
+        with _opened(file) as opened:
+            stream = JsonStream(opened)
+            for key, value in stream.members():
+                content.take(key, value)
+    except DataError:
+        raise
     except json.JSONDecodeError as error:
         reason = f"not valid JSON at line {error.lineno}, column {error.colno}: {error.msg}"
         raise DataError(f"{file}: {reason}; export the file again") from error
     except RecursionError as error:
         raise DataError(f"{file}: the JSON is nested too deeply for COCO annotations") from error
+    except NoObject as error:
+        raise DataError(f"{file}: a COCO file holds one JSON object, but this is a {error}") from error
+    except OSError as error:
+        raise DataError(f"{file}: the annotation file can't be read: {error}") from error
     except ValueError as error:  # not UTF-8, or an integer of thousands of digits
         raise DataError(f"{file}: not valid JSON: {error}; export the file again as UTF-8") from error
-    if not isinstance(document, dict):
-        raise DataError(f"{file}: a COCO file holds one JSON object, but this is a {type(document).__name__}")
-    return document
+    content.check()
+    return content, stream.digest
 
 
-def _categories(document: Entry, file: Path) -> dict[int, str]:
-    names: dict[int, str] = {}
-    for place, entry in _entries(document, "categories", file):
-        number, name = _integer(entry, "id", place), _text(entry, "name", place)
-        if number in names:
-            raise DataError(f"{place}.id: category id {number} occurs twice; ids must be unique")
-        if name in names.values():
-            raise DataError(f"{place}.name: category name {name!r} occurs twice; merge or rename the categories")
-        names[number] = name
-    if not names:
-        raise DataError(f"{file}: categories is empty; list every class with id and name")
-    return dict(sorted(names.items()))
+def _opened(file: Path) -> BinaryIO:
+    try:
+        return file.open("rb")
+    except FileNotFoundError as error:
+        raise DataError(f"{file}: the annotation file is missing; check the path") from error
+    except (OSError, ValueError) as error:  # a NUL in the path
+        raise DataError(f"{file}: the annotation file can't be read: {error}") from error
 
 
-def _images(document: Entry, file: Path) -> Iterator[tuple[int, Entry]]:
-    seen: set[int] = set()
-    for place, entry in _entries(document, "images", file):
-        number = _integer(entry, "id", place)
-        if number in seen:
-            raise DataError(f"{place}.id: image id {number} occurs twice; ids must be unique")
-        seen.add(number)
-        size = {key: _size(entry, key, place) for key in ("width", "height")}
-        yield number, {"file_name": _text(entry, "file_name", place), **size}
-    if not seen:
-        raise DataError(f"{file}: images is empty; a dataset needs at least one image")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Row:
+    """One entry of `images`."""
+
+    file_name: str
+    width_px: int | None
+    height_px: int | None
 
 
-def _boxes(
-    document: Entry, file: Path, *, image_ids: set[int], category_ids: set[int]
-) -> dict[int, list[AnnotatedBox]]:
-    boxes: dict[int, list[AnnotatedBox]] = {}
-    seen: set[int] = set()
-    unknown: list[tuple[str, int]] = []
-    for place, entry in _entries(document, "annotations", file):
-        number = _integer(entry, "id", place)
-        if number in seen:
-            raise DataError(f"{place}.id: annotation id {number} occurs twice; ids must be unique")
-        seen.add(number)
-        image_id = _integer(entry, "image_id", place)
-        if image_id not in image_ids:
-            raise DataError(f"{place}.image_id: no image has the id {image_id}; add it to images or remove the box")
-        box = _box(entry, place, name=f"annotation {number}")
-        if box.category_id not in category_ids:
-            unknown.append((place, box.category_id))
-        boxes.setdefault(image_id, []).append(box)
-    if unknown:
-        used = {box.category_id for some in boxes.values() for box in some}
-        raise DataError(_unknown_categories(unknown, category_ids, used), fault=Fault.UNKNOWN_CATEGORY)
-    return boxes
+class _Content:
+    """What is kept of the file while it streams by. Its lists may come in any order, so `check` looks across them."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._lists: dict[str, str] = dict.fromkeys(("categories", "images", "annotations"), "is missing")
+        self.categories: dict[int, str] = {}
+        self.images: dict[int, _Row] = {}
+        self.boxes: dict[int, list[AnnotatedBox]] = {}  # by image id
+        self._first_of_image: dict[int, int] = {}  # index of the first annotation that names an image
+        self._of_category: dict[int, tuple[int, int]] = {}  # index of the first annotation, and how many there are
+
+    def take(self, key: str, value: Any) -> None:
+        """One member of the outermost object."""
+        takers = {"categories": self._categories, "images": self._images, "annotations": self._annotations}
+        if key not in takers:
+            return
+        self._lists[key] = "" if isinstance(value, Iterator) else f"is {_shown(value)}"
+        if isinstance(value, Iterator):
+            takers[key](self._entries(key, value))
+
+    def check(self) -> None:
+        """Raise `DataError` where the lists don't fit each other."""
+        for key, found in self._lists.items():
+            if found:
+                raise DataError(f"{self._file}: {key} must be a list, but {found}; is this a COCO detection file?")
+        if not self.categories:
+            raise DataError(f"{self._file}: categories is empty; list every class with id and name")
+        if not self.images:
+            raise DataError(f"{self._file}: images is empty; a dataset needs at least one image")
+        for image_id, index in self._first_of_image.items():
+            if image_id not in self.images:
+                place = f"{self._file}: annotations[{index}].image_id"
+                raise DataError(f"{place}: no image has the id {image_id}; add it to images or remove the box")
+        unknown = [found for number, found in self._of_category.items() if number not in self.categories]
+        if unknown:
+            used, known = set(self._of_category), set(self.categories)
+            index = min(first for first, _ in unknown)
+            wrong = next(number for number, (first, _) in self._of_category.items() if first == index)
+            message = _unknown_categories(wrong, sum(count for _, count in unknown), known, used)
+            raise DataError(f"{self._file}: annotations[{index}].{message}", fault=Fault.UNKNOWN_CATEGORY)
+
+    def _entries(self, key: str, rows: Iterator[Any]) -> Iterator[tuple[int, str, Entry]]:
+        """Each object of a list, with its index, and its position for messages."""
+        for index, entry in enumerate(rows):
+            place = f"{self._file}: {key}[{index}]"
+            if not isinstance(entry, dict):
+                raise DataError(f"{place} must be an object, but is {_shown(entry)}")
+            yield index, place, entry
+
+    def _categories(self, entries: Iterator[tuple[int, str, Entry]]) -> None:
+        for _, place, entry in entries:
+            number, name = _integer(entry, "id", place), _text(entry, "name", place)
+            if number in self.categories:
+                raise DataError(f"{place}.id: category id {number} occurs twice; ids must be unique")
+            if name in self.categories.values():
+                raise DataError(f"{place}.name: category name {name!r} occurs twice; merge or rename the categories")
+            self.categories[number] = name
+
+    def _images(self, entries: Iterator[tuple[int, str, Entry]]) -> None:
+        for _, place, entry in entries:
+            number = _integer(entry, "id", place)
+            if number in self.images:
+                raise DataError(f"{place}.id: image id {number} occurs twice; ids must be unique")
+            width_px, height_px = (_size(entry, key, place) for key in ("width", "height"))
+            name = _text(entry, "file_name", place)
+            self.images[number] = _Row(file_name=name, width_px=width_px, height_px=height_px)
+
+    def _annotations(self, entries: Iterator[tuple[int, str, Entry]]) -> None:
+        seen: set[int] = set()
+        for index, place, entry in entries:
+            number = _integer(entry, "id", place)
+            if number in seen:
+                raise DataError(f"{place}.id: annotation id {number} occurs twice; ids must be unique")
+            seen.add(number)
+            image_id = _integer(entry, "image_id", place)
+            box = _box(entry, place, name=f"annotation {number}")
+            self._first_of_image.setdefault(image_id, index)
+            first, count = self._of_category.get(box.category_id, (index, 0))
+            self._of_category[box.category_id] = (first, count + 1)
+            self.boxes.setdefault(image_id, []).append(box)
 
 
-def _unknown_categories(unknown: list[tuple[str, int]], known: set[int], used: set[int]) -> str:
-    """Where the first unknown id stands, how many there are, and whether the labels look off by one."""
-    place, first = unknown[0]
-    message = f"{place}.category_id: unknown category id {first}; known are {', '.join(map(str, sorted(known)[:20]))}"
-    if len(unknown) > 1:
-        message += f"; {len(unknown)} boxes have an unknown id"
+def _unknown_categories(first: int, count: int, known: set[int], used: set[int]) -> str:
+    """What the first unknown id is, how many boxes have one, and whether the labels look off by one."""
+    message = f"category_id: unknown category id {first}; known are {', '.join(map(str, sorted(known)[:20]))}"
+    if count > 1:
+        message += f"; {count} boxes have an unknown id"
     for shift in (-1, 1):
         if {number + shift for number in used} <= known:
             message += (
@@ -150,19 +198,6 @@ def _box(entry: Entry, place: str, *, name: str) -> AnnotatedBox:
         area_px=None if area is None else _real(area),
         name=name,
     )
-
-
-def _entries(document: Entry, key: str, file: Path) -> Iterator[tuple[str, Entry]]:
-    """Each object of a list, with its position for messages."""
-    rows = document.get(key)
-    if not isinstance(rows, list):
-        found = "is missing" if rows is None else f"is {_shown(rows)}"
-        raise DataError(f"{file}: {key} must be a list, but {found}; is this a COCO detection file?")
-    for index, entry in enumerate(rows):
-        place = f"{file}: {key}[{index}]"
-        if not isinstance(entry, dict):
-            raise DataError(f"{place} must be an object, but is {_shown(entry)}")
-        yield place, entry
 
 
 def _integer(entry: Entry, key: str, place: str) -> int:

@@ -47,24 +47,35 @@ class _Shape:
 
 
 def write_sample(
-    folder: Path, *, seed: int = 0, train: int = 160, validation: int = 48, size_px: tuple[int, int] = (96, 128)
+    folder: Path,
+    *,
+    seed: int = 0,
+    train: int = 160,
+    validation: int = 48,
+    size_px: tuple[int, int] = (96, 128),
+    sizes_px: tuple[float, float] = SIZES_PX,
 ) -> None:
     """Write train.json, val.json and images/ with that many images of `size_px` (height, width).
 
-    The same arguments give the same bytes. A folder that this function wrote before is overwritten.
+    The sides of the objects lie between `sizes_px`. The same arguments give the same bytes. A folder that this
+    function wrote before is overwritten.
 
     Raises:
-        ConfigError: the folder holds other files, or the images would be too small for the shapes.
+        ConfigError: the folder holds other files, or the images are too small for the shapes.
     """
     if train < 1 or validation < 1:
         raise ConfigError(f"a sample needs at least 1 image to train and to validate, got {train} and {validation}")
     if min(size_px) < 64:
         raise ConfigError(f"sample images must be at least 64 px high and wide, but are {size_px[0]} × {size_px[1]}")
+    if not 4 <= sizes_px[0] <= sizes_px[1] <= min(size_px) - 4:
+        raise ConfigError(f"sizes of sample objects must lie in 4 to {min(size_px) - 4} px, but are {sizes_px}")
     _clear(folder)
     (folder / "images").mkdir(parents=True, exist_ok=True)
     (folder / MARKER).write_text("Written by frcnn-search sample-data, which may overwrite this folder.\n")
     for stream, (split, count) in enumerate((("train", train), ("val", validation))):
-        entries = [_write_image(folder, split, index, [seed, stream, index], size_px) for index in range(count)]
+        entries = [
+            _write_image(folder, split, index, [seed, stream, index], size_px, sizes_px) for index in range(count)
+        ]
         document = _document(split, entries, size_px)
         (folder / f"{split}.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
@@ -84,10 +95,12 @@ def _clear(folder: Path) -> None:
             file.unlink()
 
 
-def _write_image(folder: Path, split: str, index: int, entropy: list[int], size_px: tuple[int, int]) -> list[_Shape]:
+def _write_image(
+    folder: Path, split: str, index: int, entropy: list[int], size_px: tuple[int, int], sizes_px: tuple[float, float]
+) -> list[_Shape]:
     random = np.random.default_rng(entropy)
     pixels = _background(random, size_px)
-    shapes = list(_placed(random, size_px))
+    shapes = list(_placed(random, size_px, sizes_px))
     for shape in shapes:
         _paint(pixels, shape, random)
     noisy = pixels + random.normal(0.0, random.uniform(1.0, 5.0), pixels.shape)
@@ -115,12 +128,12 @@ def _background(random: np.random.Generator, size_px: tuple[int, int]) -> NDArra
     return ground
 
 
-def _placed(random: np.random.Generator, size_px: tuple[int, int]) -> Iterator[_Shape]:
+def _placed(random: np.random.Generator, size_px: tuple[int, int], sizes_px: tuple[float, float]) -> Iterator[_Shape]:
     """1 to 6 shapes that lie wholly inside and overlap little."""
     taken: list[_Shape] = []
     for _ in range(random.integers(1, MOST_OBJECTS + 1)):
         kind = CLASSES[random.integers(len(CLASSES))]
-        mask = _mask(random, kind)
+        mask = _mask(random, kind, sizes_px)
         for _ in range(20):
             y1 = int(random.integers(0, size_px[0] - mask.shape[0] + 1))
             x1 = int(random.integers(0, size_px[1] - mask.shape[1] + 1))
@@ -131,11 +144,11 @@ def _placed(random: np.random.Generator, size_px: tuple[int, int]) -> Iterator[_
                 break
 
 
-def _mask(random: np.random.Generator, kind: str) -> NDArray[np.float64]:
+def _mask(random: np.random.Generator, kind: str, sizes_px: tuple[float, float]) -> NDArray[np.float64]:
     """Opacity of one shape, cropped to the pixels that it covers by half or more."""
-    size = float(np.exp(random.uniform(*np.log(SIZES_PX))))
+    size = float(np.exp(random.uniform(*np.log(sizes_px))))
     stretch = float(np.exp(random.uniform(-0.35, 0.35)))
-    sides = np.clip([size * stretch, size / stretch], *SIZES_PX)
+    sides = np.clip([size * stretch, size / stretch], *sizes_px)
     reach = int(np.ceil(sides.max())) + 2
     drawing = Pillow.new("L", (2 * reach * SMOOTHING,) * 2)
     draw = ImageDraw.Draw(drawing)

@@ -4,12 +4,12 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from detector.config import ConfigError
-from search.specification import Specification, specification_to_json
+from search.specification import Specification, specification_from_json, specification_to_json
 from storage.database import Database
 from storage.studies import read_specification, replace_specification, save_specification
 
 #: More trials, or other hands: what was found so far still counts.
-CHANGEABLE = ("budget.trials", "workers")
+CHANGEABLE = ("budget.trials", "workers", "sampler.least_anchor_fit")
 
 
 def agree(database: Database, specification: Specification, *, kept: Collection[str] = ()) -> None:
@@ -22,7 +22,7 @@ def agree(database: Database, specification: Specification, *, kept: Collection[
     """
     wanted = specification_to_json(specification)
     save_specification(database, specification.name, wanted)
-    stored = read_specification(database, specification.name) or wanted
+    stored = _as_written_today(read_specification(database, specification.name) or wanted, specification.storage)
     wanted |= {key: stored[key] for key in kept if key in stored}
     changes = list(differences(stored, wanted))
     refused = [change for change in changes if not change.startswith(tuple(f"{key}: " for key in CHANGEABLE))]
@@ -34,6 +34,11 @@ def agree(database: Database, specification: Specification, *, kept: Collection[
         )
     if changes:
         replace_specification(database, specification.name, wanted)
+
+
+def _as_written_today(stored: dict[str, Any], storage: str) -> dict[str, Any]:
+    """With the values of settings that did not exist when it was stored."""
+    return specification_to_json(specification_from_json(stored, storage=storage))
 
 
 def differences(stored: dict[str, Any], wanted: dict[str, Any], prefix: str = "") -> Iterator[str]:

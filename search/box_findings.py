@@ -6,7 +6,7 @@ import numpy as np
 
 from detector.cleaning import OUTSIDE
 from detector.config import Canvas, StepShape
-from detector.dataset import Dataset, Image
+from detector.dataset import Dataset, Image, most_boxes
 from detector.image_cache import letterbox
 from search.finding import Finding, Severity, about, examples
 
@@ -20,6 +20,7 @@ PADDED_SHARE = 0.3
 RARE_BOXES = 10
 IMBALANCE = 100.0
 WHOLE_SHARE = 0.95  # of the image's area
+PER_BOX = {"proposals": 2, "roi_samples": 4}  # as many of these as an image has boxes are needed
 
 
 def box_findings(train: Dataset, validation: Dataset) -> Iterator[Finding]:
@@ -184,15 +185,6 @@ def _classes(train: Dataset, validation: Dataset) -> Iterator[Finding]:
 
 
 def _balance(names: tuple[str, ...], counts: list[int]) -> Iterator[Finding]:
-    rare = [f"{name} ({count})" for name, count in zip(names, counts, strict=True) if 0 < count < RARE_BOXES]
-    if rare:
-        yield about(
-            rare,
-            name="rare-classes",
-            severity=Severity.WARNING,
-            message=f"{len(rare)} of {len(names)} classes have fewer than {RARE_BOXES} training boxes",
-            advice="annotate more of them, or merge them with others: nothing can be learned from so few",
-        )
     present = sorted((count, name) for name, count in zip(names, counts, strict=True) if count)
     if present and present[-1][0] >= IMBALANCE * present[0][0]:
         (fewest, rarest), (most, commonest) = present[0], present[-1]
@@ -201,6 +193,15 @@ def _balance(names: tuple[str, ...], counts: list[int]) -> Iterator[Finding]:
             severity=Severity.WARNING,
             message=f"there are {most / fewest:.0f} boxes of {commonest} for each of {rarest} ({most} and {fewest})",
             advice="show images of the rare class more often; AP, the mean over classes, weighs both alike",
+        )
+    rare = [f"{name} ({count})" for name, count in zip(names, counts, strict=True) if 0 < count < RARE_BOXES]
+    if rare:
+        yield about(
+            rare,
+            name="rare-classes",
+            severity=Severity.WARNING,
+            message=f"{len(rare)} of {len(names)} classes have fewer than {RARE_BOXES} training boxes",
+            advice="annotate more of them, or merge them with others: nothing can be learned from so few",
         )
 
 
@@ -245,10 +246,22 @@ def _padding(train: Dataset, canvas: Canvas) -> Iterator[Finding]:
         )
 
 
+def needed_counts(train: Dataset, shape: StepShape) -> dict[str, int]:
+    """Counts of `detector` that the densest training image needs, where the step's are too small."""
+    dense = most_boxes(train)
+    here = {"proposals": shape.proposals_train, "roi_samples": shape.roi_samples}
+    return {key: -(-dense * times // 64) * 64 for key, times in PER_BOX.items() if dense > here[key] // times}
+
+
 def _crowded(train: Dataset, validation: Dataset, shape: StepShape) -> Iterator[Finding]:
-    proposals, samples = shape.proposals_train, shape.roi_samples
-    yield from _too_few(train, f"half of the {proposals} proposals", most=proposals // 2, times=2, key="proposals")
-    yield from _too_few(train, f"a quarter of {samples} sampled RoIs", most=samples // 4, times=4, key="roi_samples")
+    needed = needed_counts(train, shape)
+    parts = {
+        "proposals": (f"half of the {shape.proposals_train} proposals", shape.proposals_train),
+        "roi_samples": (f"a quarter of {shape.roi_samples} sampled RoIs", shape.roi_samples),
+    }
+    for key, count in needed.items():
+        what, here = parts[key]
+        yield _too_few(train, what, most=here // PER_BOX[key], key=key, needed=count)
     most = shape.detections
     above = [(len(image.boxes), image.name) for image in validation.images if len(image.boxes) > most]
     if above:
@@ -261,15 +274,14 @@ def _crowded(train: Dataset, validation: Dataset, shape: StepShape) -> Iterator[
         )
 
 
-def _too_few(train: Dataset, what: str, *, most: int, times: int, key: str) -> Iterator[Finding]:
-    """Where images have more than `most` boxes; `times` as many as boxes are needed of what `key` counts."""
+def _too_few(train: Dataset, what: str, *, most: int, key: str, needed: int) -> Finding:
+    """Some images have more than `most` boxes, which is a part of what `key` counts."""
     dense = [(len(image.training_boxes), image.name) for image in train.images]
     above = sorted((each for each in dense if each[0] > most), reverse=True)
-    if above:
-        yield about(
-            (f"{name} ({count})" for count, name in above),
-            name=f"too-few-{key.replace('_', '-')}",
-            severity=Severity.WARNING,
-            message=f"{len(above)} training images have more than {most} boxes, {what}; the most is {above[0][0]}",
-            advice=f"set detector.{key} to {-(-above[0][0] * times // 64) * 64} or more",
-        )
+    return about(
+        (f"{name} ({count})" for count, name in above),
+        name=f"too-few-{key.replace('_', '-')}",
+        severity=Severity.WARNING,
+        message=f"{len(above)} training images have more than {most} boxes, {what}; the most is {above[0][0]}",
+        advice=f"set detector.{key} to {needed} or more",
+    )

@@ -128,7 +128,7 @@ def doctor(
         Path | None, typer.Option(metavar="DIR", help="Also draw boxes and anchors: PNG files in this folder.")
     ] = None,
     write_space: Annotated[
-        bool, typer.Option("--write-space", help="Put the proposed anchor ranges into the study file.")
+        bool, typer.Option("--write-space", help="Put the proposed ranges and counts into the study file.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
 ) -> None:
@@ -374,7 +374,7 @@ def _write_space(study_file: Path, diagnosis: "Diagnosis") -> None:
 
     if not diagnosis.space:
         raise ConfigError(f"{study_file}: there is no space to propose; see the findings")
-    write_space(study_file, diagnosis.space)
+    write_space(study_file, diagnosis.space, diagnosis.detector or {})
     typer.echo(f"wrote the proposed ranges to {study_file}", err=True)
 
 

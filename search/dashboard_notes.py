@@ -30,6 +30,7 @@ MEANINGS: Mapping[Outcome, str] = {
     Outcome.DIVERGED: "a loss became non-finite or exploded; the configuration is at fault",
     Outcome.NOT_LEARNING: "finite, but nothing moved; the configuration is at fault",
     Outcome.OUT_OF_MEMORY: "did not fit; the configuration is at fault",
+    Outcome.HOPELESS: "its anchors miss the boxes, so it was never trained; it costs none of the budget of trials",
     Outcome.BAD_DATA: "an image or annotation failed during training; no hyperparameter is at fault",
     Outcome.CRASHED: "the trainer process died; no hyperparameter is known to be at fault",
     Outcome.INTERRUPTED: "stopped from outside; it goes on with the next launch",

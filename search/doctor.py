@@ -11,11 +11,12 @@ from detector.config import Canvas, ConfigError, StepShape
 from detector.dataset import Dataset, most_boxes
 from detector.survey import Survey, survey_pair
 from search.anchor_advice import AnchorAdvice, advise, anchor_findings, canvas_boxes, proposed_space
-from search.box_findings import box_findings, canvas_findings
+from search.box_findings import box_findings, canvas_findings, needed_counts
 from search.canvas import canvas_for
 from search.file_findings import defect_findings, file_findings
 from search.finding import Finding, Severity, worst_first
 from search.plan import sources_of
+from search.rate_advice import proposed_rates, rate_lines
 from search.space_findings import space_findings
 from search.specification import Specification
 from spaces.parameters import Parameter
@@ -33,7 +34,9 @@ class Diagnosis:
     held_out: bool = False  # validation was split off the training data
     canvas: Canvas | None = None
     anchors: AnchorAdvice | None = None
-    space: dict[str, Parameter] | None = None  # proposed ranges of the anchor parameters
+    space: dict[str, Parameter] | None = None  # proposed ranges of anchors and learning rates
+    detector: dict[str, int] | None = None  # proposed counts, where the densest image needs more
+    rates: tuple[str, ...] = ()  # what the proposed learning rates are at each batch size, in words
 
     @property
     def has_errors(self) -> bool:
@@ -52,6 +55,7 @@ class Diagnosis:
             "findings": [finding.to_json() for finding in self.findings],
             "anchors": {name: f.to_json() for name, f in self.anchors.fitted.items()} if self.anchors else {},
             "space": {name: write_parameter(parameter) for name, parameter in (self.space or {}).items()},
+            "detector": self.detector or {},
         }
 
 
@@ -73,6 +77,7 @@ def examine(specification: Specification) -> Diagnosis:
     findings += canvas_findings(survey.train, survey.validation, canvas, shape)
     advice = advise(canvas_boxes(survey.train, canvas), specification.space, seed=seed)
     findings += anchor_findings(advice)
+    rates = proposed_rates(specification.space, from_scratch=specification.detector.weights == "none")
     return Diagnosis(
         study=specification.name,
         findings=worst_first(findings),
@@ -81,7 +86,9 @@ def examine(specification: Specification) -> Diagnosis:
         held_out=survey.held_out,
         canvas=canvas,
         anchors=advice,
-        space=proposed_space(advice, specification.space),
+        space=proposed_space(advice, specification.space) | rates,
+        detector=needed_counts(survey.train, shape),
+        rates=tuple(rate_lines(specification.space, rates)),
     )
 
 

@@ -12,7 +12,7 @@ from rich.text import Text
 from search.anchor_advice import FittedAnchors
 from search.doctor import Diagnosis, boxes_of
 from search.finding import Finding, Severity
-from search.study_text import parameter_line
+from search.study_text import parameter_line, setting_line
 from spaces.anchor_fit import Shares
 from spaces.parameters import Parameter
 from spaces.section import write_parameter
@@ -33,8 +33,8 @@ def diagnosis_report(diagnosis: Diagnosis) -> RenderableType:
     if diagnosis.anchors is not None:
         parts.append(fit_table(diagnosis.anchors.fitted))
     if diagnosis.space:
-        lines = "\n".join(space_lines(diagnosis.space))
-        parts.append(Text(f"proposed, around the derived anchors (--write-space puts it into the file):\n{lines}"))
+        lines = "\n".join((*space_lines(diagnosis.space), *detector_lines(diagnosis.detector or {}), *diagnosis.rates))
+        parts.append(Text(f"proposed for this data (--write-space puts it into the file):\n{lines}"))
     parts.append(_closing(diagnosis))
     return Group(*parts)
 
@@ -42,6 +42,11 @@ def diagnosis_report(diagnosis: Diagnosis) -> RenderableType:
 def space_lines(space: dict[str, Parameter]) -> list[str]:
     """The space section of a study file."""
     return ["space:", *(parameter_line(name, write_parameter(parameter)) for name, parameter in space.items())]
+
+
+def detector_lines(counts: dict[str, int]) -> list[str]:
+    """The lines of a study file's detector section."""
+    return ["detector:", *(setting_line("detector", key, count) for key, count in counts.items())] if counts else []
 
 
 def fit_table(fitted: dict[str, FittedAnchors]) -> Table:

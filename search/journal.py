@@ -225,7 +225,7 @@ class TrialJournal:
             case Outcome.COMPLETE:
                 values = self._stored().intermediate_values
                 self._study.tell(trial, values[max(values)])
-            case Outcome.SLOW | Outcome.DIVERGED | Outcome.NOT_LEARNING | Outcome.OUT_OF_MEMORY:
+            case Outcome.SLOW | Outcome.DIVERGED | Outcome.NOT_LEARNING | Outcome.OUT_OF_MEMORY | Outcome.HOPELESS:
                 self._study.tell(trial, state=TrialState.PRUNED)
             case Outcome.BAD_DATA | Outcome.CRASHED:
                 self._study.tell(trial, state=TrialState.FAIL)

@@ -4,7 +4,7 @@ import contextlib
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from rich.console import Console
 
 from detector.config import Anchors, ConfigError
 from search.agreement import agree
+from search.anchor_screen import AnchorScreen, varies_anchors
 from search.crew import Crew, Departure
 from search.identity import Identity, code_version, keep_identity, pair_fingerprint
 from search.local_engine import LocalEngine
@@ -26,6 +27,7 @@ from search.stopping import stop_signals
 from search.worker import DONE, TRY_LATER
 from search.worker_process import USER_MUST_ACT
 from spaces.anchor_fit import HALF_IOU, best_ious
+from storage.box_samples import keep_box_sample
 from storage.database import Database
 from storage.errors import StorageUnavailable
 from storage.studies import create_or_load_study
@@ -86,18 +88,30 @@ def _created(specification: Specification, console: Console) -> Iterator[tuple[S
     """The study in its database, with its settled specification, which agrees with what was there before."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # it would write between our lines
     kept = ("derived",) if specification.derived is None else ()
-    specification, data = settle(specification, console)
+    settled = settle(specification, console)
+    specification = settled.specification
     with Database.open(specification.storage) as database:
         create_or_load_study(database, specification.name)
         agree(database, specification, kept=kept)
-        keep_identity(database, specification.name, Identity(code=code_version(), data=data))
+        keep_identity(database, specification.name, Identity(code=code_version(), data=settled.data))
+        if settled.screen is not None:
+            keep_box_sample(database, specification.name, settled.screen.to_json())
         opening = _opening(_snapshot(database, specification), database, specification)
         console.print(opening, highlight=False, soft_wrap=True)
         yield specification, database
 
 
-def settle(specification: Specification, console: Console) -> tuple[Specification, str]:
-    """The specification with what depends on the data worked out, and the data's fingerprint (search/identity.py).
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """A specification with what depends on the data worked out, and what is kept with the study beside it."""
+
+    specification: Specification
+    data: str  # fingerprint (search/identity.py); empty where no data is read
+    screen: AnchorScreen | None = None  # None where there are no anchors to choose
+
+
+def settle(specification: Specification, console: Console) -> Settled:
+    """The specification with what depends on the data worked out.
 
     Every file is checked before any trial starts.
 
@@ -105,7 +119,7 @@ def settle(specification: Specification, console: Console) -> tuple[Specificatio
         ConfigError: the data cannot be used.
     """
     if specification.trainer != "detector":  # no data is read
-        return specification, ""
+        return Settled(specification=specification, data="")
     from detector.dataset import load_pair
 
     train, validation = sources_of(Places.here().find(specification.data))
@@ -128,20 +142,24 @@ def settle(specification: Specification, console: Console) -> tuple[Specificatio
     sizes_px = [(image.height_px, image.width_px) for image in training_set.images]
     settled = resolved(specification, training_images=len(training_set.images), sizes_px=sizes_px)
     fingerprint = pair_fingerprint(training_set.fingerprint, validation_set.fingerprint)
-    return _with_derived(settled, training_set, console), fingerprint
+    return _with_derived(settled, training_set, fingerprint, console)
 
 
-def _with_derived(specification: Specification, training_set: "Dataset", console: Console) -> Specification:
-    """The specification with anchors derived from the boxes for trial 1, unless the user decided on that."""
+def _with_derived(specification: Specification, training_set: "Dataset", data: str, console: Console) -> Settled:
+    """With anchors derived from the boxes: for trial 1, unless the user decided on that, and to screen proposals by."""
     from search.anchor_advice import canvas_boxes, derived_anchors
 
-    canvas = specification.detector.canvas
-    if specification.derived is not None or specification.budget.trials < 2 or canvas is None:
-        return specification
+    canvas, seed = specification.detector.canvas, specification.sampler.seed
+    settled = Settled(specification=specification, data=data)
+    if specification.budget.trials < 2 or canvas is None or not varies_anchors(specification.space):
+        return settled
     boxes = canvas_boxes(training_set, canvas)
-    derived = derived_anchors(boxes, specification.space, seed=specification.sampler.seed)
+    derived = derived_anchors(boxes, specification.space, seed=seed)
     if derived is None:
-        return specification
+        return settled
+    settled = replace(settled, screen=AnchorScreen.of(boxes, derived.anchors, seed=seed))
+    if specification.derived is not None:
+        return settled
     shares = [(best_ious(boxes.boxes, anchors, canvas) >= HALF_IOU).mean() for anchors in (derived.anchors, Anchors())]
     console.print(
         f"trial 1 tries anchors derived from the boxes: {derived.anchors.per_cell} a cell, of which one overlaps "
@@ -149,7 +167,7 @@ def _with_derived(specification: Specification, training_set: "Dataset", console
         highlight=False,
         soft_wrap=True,
     )
-    return replace(specification, derived=derived.values)
+    return replace(settled, specification=replace(specification, derived=derived.values))
 
 
 def _run(database: Database, specification: Specification, job: Job, engine: Engine, console: Console) -> Departure:

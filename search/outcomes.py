@@ -7,6 +7,8 @@ same again (docs/decisions/0003). FAIL is for what no hyperparameter caused.
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from optuna.trial import FrozenTrial, TrialState
+
 
 class Outcome(StrEnum):
     """One word for the end of a trial, as it stands in SQL, in `status` and in the dashboard."""
@@ -16,13 +18,14 @@ class Outcome(StrEnum):
     DIVERGED = "diverged"  # a loss became non-finite or exploded
     NOT_LEARNING = "not learning"  # finite, but nothing moves
     OUT_OF_MEMORY = "out of memory"
+    HOPELESS = "hopeless"  # its anchors can't work, so it was never trained and costs none of the budget of trials
     BAD_DATA = "bad data"  # an image or annotation failed during training
     CRASHED = "crashed"  # the trainer process died or raised
     INTERRUPTED = "interrupted"  # stopped from outside; the trial goes on later
 
 
 #: A configuration at fault: PRUNED with a constraint named after the outcome, so that samplers keep away.
-INFEASIBLE = frozenset({Outcome.DIVERGED, Outcome.NOT_LEARNING, Outcome.OUT_OF_MEMORY})
+INFEASIBLE = frozenset({Outcome.DIVERGED, Outcome.NOT_LEARNING, Outcome.OUT_OF_MEMORY, Outcome.HOPELESS})
 
 #: Not the configuration's fault: FAIL.
 FAULTS = frozenset({Outcome.BAD_DATA, Outcome.CRASHED})
@@ -39,3 +42,13 @@ class Verdict:
     images: int = 0  # images seen
     evidence: dict[str, float | str] = field(default_factory=dict)
     study_wide: bool = False  # every trial would end like this: somebody must act before another one is begun
+
+
+def was_refused(trial: FrozenTrial) -> bool:
+    """Whether the trial was told off before any training."""
+    return bool(trial.user_attrs.get("outcome") == Outcome.HOPELESS)  # as `storage.outcomes` shows it
+
+
+def spends_budget(trial: FrozenTrial) -> bool:
+    """Whether it counts against the budget of trials: everything that was ever begun, however it ended."""
+    return trial.state is not TrialState.WAITING and not was_refused(trial)

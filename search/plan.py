@@ -31,6 +31,7 @@ class Plan:
     seed: int
     sampler: str = "tpe"
     startup_trials: int = 10
+    least_anchor_fit: float = 0.5
     pruner: str = "halving"
     reduction_factor: int = 3
     derived: Mapping[str, Value] | None = None  # what trial 1 has in place of the reference's values
@@ -68,6 +69,7 @@ class Plan:
             seed=specification.sampler.seed,
             sampler=specification.sampler.name,
             startup_trials=specification.sampler.startup_trials,
+            least_anchor_fit=specification.sampler.least_anchor_fit,
             pruner=specification.pruner.name,
             reduction_factor=specification.pruner.reduction_factor,
             derived=specification.derived,
@@ -84,9 +86,10 @@ class Plan:
     def budget_images(self) -> int:
         return self.rungs[-1]
 
-    def make_sampler(self, trial: int) -> optuna.samplers.BaseSampler:
-        """The sampler that proposes that trial."""
-        return make_sampler(self.sampler, study_seed=self.seed, trial=trial, startup_trials=self.startup_trials)
+    def make_sampler(self, trial: int, *, refused: int = 0) -> optuna.samplers.BaseSampler:
+        """The sampler that proposes that trial; so many before it were refused, and are no start-up trials."""
+        startup_trials = self.startup_trials + refused
+        return make_sampler(self.sampler, study_seed=self.seed, trial=trial, startup_trials=startup_trials)
 
     def make_pruner(self) -> optuna.pruners.BasePruner:
         return make_pruner(self.pruner, rungs=self.rungs, factor=self.reduction_factor)

@@ -3,16 +3,16 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
 
 import optuna
-from optuna.trial import TrialState
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from search.outcomes import Outcome
+from search.outcomes import Outcome, spends_budget
 from storage.database import Database
 from storage.outcomes import read_outcomes
 from storage.records import OutcomeRecord, TelemetryPoint, WorkerRecord
@@ -40,7 +40,7 @@ class Snapshot:
     trials: int  # as many as it will have
     best: tuple[int, float] | None  # trial and AP, of those trained in full
     activities: tuple[Activity, ...]
-    outcomes: tuple[OutcomeRecord, ...]
+    outcomes: tuple[OutcomeRecord, ...]  # refused proposals among them, which are in none of the counts
 
 
 def read_snapshot(database: Database, study_name: str, *, trials: int) -> Snapshot:
@@ -51,11 +51,11 @@ def read_snapshot(database: Database, study_name: str, *, trials: int) -> Snapsh
     """
     with database.guarded():
         study = load_study(database, study_name)
-        states = [trial.state for trial in study.get_trials(deepcopy=False)]
+        states = [trial.state for trial in study.get_trials(deepcopy=False) if spends_budget(trial)]
         best = _best(study)
     return Snapshot(
         finished=sum(state.is_finished() for state in states),
-        trials=max(trials, len(states) - states.count(TrialState.WAITING)),
+        trials=max(trials, len(states)),
         best=best,
         activities=tuple(_activity(database, study_name, worker) for worker in read_workers(database, study_name)),
         outcomes=tuple(read_outcomes(database, study_name)),
@@ -101,9 +101,12 @@ class Progress:
         """Tell what is new since the last snapshot. What had ended before the first is not news."""
         outcomes = {record.trial: record.outcome for record in snapshot.outcomes}
         if self._told is not None:
-            for record in snapshot.outcomes:
-                if self._told.get(record.trial) != record.outcome:
-                    self._console.print(Text(ending(record, snapshot)), soft_wrap=True)
+            new = [record for record in snapshot.outcomes if self._told.get(record.trial) != record.outcome]
+            for refused, alike in groupby(new, key=lambda record: record.outcome == Outcome.HOPELESS):
+                records = list(alike)
+                lines = [refusals(records, snapshot)] if refused else [ending(each, snapshot) for each in records]
+                for line in lines:
+                    self._console.print(Text(line), soft_wrap=True)
         self._told = outcomes
         if self._live is not None:
             self._live.update(self._foot(snapshot))
@@ -144,6 +147,14 @@ def ending(record: OutcomeRecord, snapshot: Snapshot) -> str:
         best = f"; best {snapshot.best[1]:.3f} (trial {snapshot.best[0]})" if snapshot.best else ""
         return f"{head}: {measured} after {record.images} images{best}"
     return f"{head}: {record.message or record.cause} (step {record.step}, {record.images} images)"
+
+
+def refusals(records: list[OutcomeRecord], snapshot: Snapshot) -> str:
+    """One line about consecutive proposals that were not trained."""
+    count = len(records)
+    what = f"trial {records[0].trial}" if count == 1 else f"trials {records[0].trial} to {records[-1].trial}"
+    message = records[-1].message
+    return f"[{snapshot.finished}/{snapshot.trials}] {what} not trained, hopeless: {message}"
 
 
 def losses(figures: dict[str, float]) -> str:

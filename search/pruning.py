@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Sequence
 
 import optuna
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 
 class RungPruner(optuna.pruners.BasePruner):
@@ -90,7 +90,3 @@ def make_pruner(
         case "none":
             return optuna.pruners.NopPruner()
     raise ValueError(f"the pruner must be halving, hyperband, median or none, but is {kind!r}")
-
-
-#: States that count against the budget of trials: everything that was ever begun.
-BEGUN = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)

@@ -121,6 +121,7 @@ class Sampler:
     name: SamplerName = SamplerName.TPE
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     startup_trials: Annotated[int, Field(ge=0)] = 10
+    least_anchor_fit: Annotated[float, Field(ge=0, lt=1)] = 0.5  # of what the best anchors reach; 0 trains them all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from detector.config import ConfigError
 from search.journal import CRASHES, HANGS
-from search.outcomes import Outcome
+from search.outcomes import Outcome, spends_budget, was_refused
 from search.ranking import RankedTrial, best, ranked
 from search.specification import specification_from_json
 from search.storage_url import default_storage
@@ -72,6 +72,7 @@ class Status:
     storage: str  # host and database, never credentials
     states: dict[str, int]  # trials by Optuna's states, only those that occur
     outcomes: dict[str, int]
+    refused: int  # proposals that were not trained, for their anchors; Optuna counts them as pruned
     budget_trials: int | None  # None: the study holds no specification
     best: RankedTrial | None
     reference: RankedTrial | None
@@ -86,7 +87,8 @@ class Status:
 
     @property
     def finished(self) -> int:
-        return sum(count for state, count in self.states.items() if TrialState[state.upper()].is_finished())
+        ended = sum(count for state, count in self.states.items() if TrialState[state.upper()].is_finished())
+        return ended - self.refused
 
 
 def read_status(database: Database, study_name: str) -> Status:
@@ -108,11 +110,12 @@ def read_status(database: Database, study_name: str) -> Status:
         storage=database.label,
         states=_counts(trial.state.name.lower() for trial in trials),
         outcomes=_counts(record.outcome for record in outcomes),
+        refused=sum(map(was_refused, trials)),
         budget_trials=specification.get("budget", {}).get("trials"),
         best=best(places),
         reference=next((place for place in places if place.is_reference), None),
         deaths=deaths(outcomes),
-        trials_per_hour=trials_per_hour(trials),
+        trials_per_hour=trials_per_hour(filter(spends_budget, trials)),
         workers=worker_states(read_workers(database, study_name), rungs, _count_rungs(specification)),
         waiting=tuple(trial.number for trial in trials if trial.state is TrialState.WAITING),
         claimable=tuple(leases.claimable()),

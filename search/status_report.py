@@ -43,6 +43,8 @@ def _summary(status: Status) -> Table:
         "best so far": _result(status.best) or "no trial has a value yet",
         "reference": _result(status.reference),
         "ended": ", ".join(f"{count} {outcome}" for outcome, count in status.outcomes.items()),
+        "not trained": f"{status.refused} proposals whose anchors miss the boxes; none of the budget"
+        * bool(status.refused),
         "pace": f"{status.trials_per_hour:.1f} trials per hour" if status.trials_per_hour else "",
         "waiting": _numbers(status.waiting),
         "left behind": status.claimable and f"{_numbers(status.claimable)}; the next launch or worker goes on",

@@ -34,6 +34,7 @@ COMMENTS: dict[str, str] = {
     "sampler.name": "tpe or random",
     "sampler.seed": "of proposals, weights and data order",
     "sampler.startup_trials": "at random before tpe learns",
+    "sampler.least_anchor_fit": "proposals that fit less of the boxes than this part of the best are not trained",
     "pruner.name": "halving, hyperband, median or none",
     "pruner.reduction_factor": "one in so many goes on from a rung",
     "watch.enabled": "stop trials that diverge or do not learn",
@@ -68,7 +69,12 @@ def study_text(specification: Specification) -> str:
 
 def _section_lines(section: str, document: dict[str, Any]) -> list[str]:
     shown = {key: value for key, value in document.items() if value is not None}
-    return [f"  {_line(key, value, COMMENTS.get(f'{section}.{key}', ''))}" for key, value in shown.items()]
+    return [setting_line(section, key, value) for key, value in shown.items()]
+
+
+def setting_line(section: str, key: str, value: object) -> str:
+    """The line of one setting in its section, with its comment."""
+    return f"  {_line(key, value, COMMENTS.get(f'{section}.{key}', ''))}"
 
 
 def parameter_line(name: str, entry: object) -> str:

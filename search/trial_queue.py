@@ -5,19 +5,23 @@ Workers of any number of machines take turns at this; claiming and asking are tr
 
 import contextlib
 import enum
+import itertools
 import logging
 import shutil
+from dataclasses import replace
 
 import optuna
 from optuna.trial import TrialState
 
+from search.anchor_screen import AnchorScreen
 from search.crash_points import CrashPoint, crash_point
 from search.history import Deed, note
 from search.journal import TrialJournal
 from search.outage import Outage
 from search.outbox import Outbox
+from search.outcomes import spends_budget, was_refused
 from search.plan import Plan
-from search.pruning import BEGUN
+from storage.box_samples import read_box_sample
 from storage.database import Database
 from storage.errors import LeaseHeld, LeaseLost, StorageUnavailable
 from storage.leases import Leases
@@ -25,6 +29,12 @@ from storage.records import Lease, Turn
 from storage.studies import create_or_load_study
 
 LONGEST_TURN_S = 30.0  # a worker that dies in its turn holds the others up for so long
+MOST_REFUSED = 50  # proposals in a row; the next is trained, so that a space without good anchors comes to an end too
+LAST_REFUSED = (
+    f"so it was with the last {MOST_REFUSED} proposals, so the next is trained whatever its anchors; `frcnn-search "
+    "doctor --write-space` proposes ranges that fit, and sampler.least_anchor_fit: 0 in the study file trains all"
+)
+ENQUEUED = "fixed_params"  # Optuna's mark on a trial whose values somebody chose
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +58,8 @@ class TrialQueue:
         self._outage = outage
         self._study = self._load_study()
         self._leases = Leases(database, plan.study, duration_s=lease_s, turn_s=min(LONGEST_TURN_S, lease_s))
+        sample = read_box_sample(database, plan.study) if plan.least_anchor_fit else None
+        self._screen = None if sample is None else AnchorScreen.from_json(sample)
 
     def _load_study(self) -> optuna.Study:
         return create_or_load_study(self._database, self._plan.study, pruner=self._plan.make_pruner())
@@ -55,7 +67,7 @@ class TrialQueue:
     def outlook(self) -> Outlook:
         """What there is to do, as far as one look tells."""
         with self._database.guarded():
-            trials = self._study.get_trials(deepcopy=False, states=BEGUN)
+            trials = list(filter(spends_budget, self._study.get_trials(deepcopy=False)))
         if len(trials) < self._plan.trials or self._left_behind():
             return Outlook.WORK
         return Outlook.WAIT if any(trial.state is TrialState.RUNNING for trial in trials) else Outlook.DONE
@@ -67,11 +79,14 @@ class TrialQueue:
         return self._leases.claimable()
 
     def next_trial(self) -> TrialJournal | None:
-        """A trial that is ours from now on: one left behind, else a new one, else None. May be repeated."""
+        """A trial that is ours from now on: one left behind, else a new one, else None. May be repeated.
+
+        None also where the proposal was refused for its anchors: then it has been told, and the next call asks anew.
+        """
         try:
             with self._leases.turn(self._worker) as turn:
                 lease = self._claim_one(turn)
-                return None if lease is None else self._take(lease)
+                return None if lease is None else self._screened(self._take(lease))
         except LeaseLost as lost:  # of the turn: others had theirs meanwhile
             logger.warning("%s", lost)
             return None
@@ -95,19 +110,26 @@ class TrialQueue:
         with self._database.together(), self._database.guarded():
             self._leases.check_turn(turn)
             trials = self._study.get_trials(deepcopy=False)
-            if sum(trial.state in BEGUN for trial in trials) >= self._plan.trials:
+            if sum(map(spends_budget, trials)) >= self._plan.trials:
                 return None
             number = next((t.number for t in trials if t.state is TrialState.WAITING), len(trials))
             if number == len(trials) < len(self._plan.first_points):
                 self._study.enqueue_trial(self._plan.first_points[number])
-            self._study.sampler = self._plan.make_sampler(number)
+            self._study.sampler = self._sampler_of(number)
             trial = self._study.ask()
             crash_point(CrashPoint.AFTER_ASK)
             return self._leases.claim(trial.number, self._worker)
 
+    def _sampler_of(self, number: int) -> optuna.samplers.BaseSampler:
+        refused = 0 if self._screen is None else sum(map(was_refused, self._before(number)))
+        return self._plan.make_sampler(number, refused=refused)
+
+    def _before(self, number: int) -> list[optuna.trial.FrozenTrial]:
+        return self._study.get_trials(deepcopy=False)[:number]
+
     def _existing(self, number: int) -> optuna.Trial:
         with self._database.guarded():
-            self._study.sampler = self._plan.make_sampler(number)
+            self._study.sampler = self._sampler_of(number)
             trial_id = self._database.optuna.get_trial_id_from_study_id_trial_number(self._study._study_id, number)
             return optuna.Trial(self._study, trial_id)
 
@@ -122,6 +144,27 @@ class TrialQueue:
         trial = self._existing(lease.trial)  # as it is stored, should a former owner have set some of it
         outbox = Outbox(self._plan.trial_directory(lease.trial), lease.token)
         return TrialJournal(self._database, self._study, trial, self._leases, lease, outbox=outbox, outage=self._outage)
+
+    def _screened(self, journal: TrialJournal) -> TrialJournal | None:
+        """The trial, unless the sampler proposed hopeless anchors: then it is told so, and None."""
+        if self._screen is None:
+            return journal
+        with self._database.guarded():
+            trial = self._database.optuna.get_trial(journal.trial._trial_id)
+            before = map(was_refused, reversed(self._before(trial.number)))
+        row = 1 + sum(1 for _ in itertools.takewhile(bool, before))
+        if ENQUEUED in trial.system_attrs or trial.intermediate_values or row > MOST_REFUSED:
+            return journal  # somebody wants to know, or it was begun
+        anchors = self._plan.space.configuration(trial.params).anchors
+        verdict = self._screen.verdict(anchors, least=self._plan.least_anchor_fit)
+        if verdict is None:
+            return journal
+        if row == MOST_REFUSED:
+            verdict = replace(verdict, message=f"{verdict.message}; {LAST_REFUSED}")
+        journal.finish(verdict)
+        journal.deliver()
+        logger.info("trial %d: %s (%s)", trial.number, verdict.outcome, verdict.message)
+        return None
 
     def tidy(self) -> None:
         """Remove the checkpoints of trials that are over, except the best one's."""

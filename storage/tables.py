@@ -31,7 +31,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from storage.errors import StorageError
 
-SCHEMA_VERSION = 2  # 2 added frcnn_outages
+SCHEMA_VERSION = 3  # 2 added frcnn_outages, 3 frcnn_box_samples
 NAME_LENGTH = 512  # as Optuna's study names
 
 _OPTUNA = MetaData()
@@ -70,6 +70,12 @@ studies = Table(
     _study_id(),
     Column("specification", Text, nullable=False),
     Column("created_at", Double, nullable=False),
+)
+box_samples = Table(
+    "frcnn_box_samples",
+    OURS,
+    _study_id(),
+    Column("sample", Text, nullable=False),
 )
 outcomes = Table(
     "frcnn_outcomes",

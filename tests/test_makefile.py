@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 def test_make_alone_lists_every_target_that_a_person_calls() -> None:
     shown = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for target in ("setup", "study", "test", "test-slow", "check", "format", "bench", "clean"):
+    for target in ("setup", "study", "test", "test-slow", "check", "format", "bench", "planted", "clean"):
         assert re.search(rf"^  make {target} +\w", shown, flags=re.MULTILINE)
 
 

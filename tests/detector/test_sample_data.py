@@ -94,3 +94,12 @@ def test_impossible_samples_are_refused(tmp_path: Path, arguments: dict[str, obj
     with pytest.raises(ConfigError, match="at least"):
         write_sample(tmp_path / "new", **arguments)  # type: ignore[arg-type]
     assert not (tmp_path / "new").exists()
+
+
+def test_objects_may_be_made_smaller(tmp_path: Path) -> None:
+    write_sample(tmp_path, train=4, validation=1, sizes_px=(6.0, 12.0))
+    sides = [
+        side for box in json.loads((tmp_path / "train.json").read_text())["annotations"] for side in box["bbox"][2:]
+    ]
+    assert sides
+    assert 4 <= min(sides) <= max(sides) <= 14  # cut to what is covered by half, and turned by up to 0.3

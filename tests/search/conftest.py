@@ -136,8 +136,13 @@ def _reach_rung(database: Database, trial: optuna.Trial, images: int, ap: float)
 @pytest.fixture
 def plan(tmp_path: Path) -> Plan:
     """A study of 12 analytic trials (search/analytic_trainer.py) with rungs at 160, 480 and 1440 images."""
+    return analytic_plan(tmp_path)
+
+
+def analytic_plan(folder: Path) -> Plan:
+    """The plan of the fixture, in a folder."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    source = DataSource(format=DataFormat.COCO, images=tmp_path / "images", annotations=tmp_path / "train.json")
+    source = DataSource(format=DataFormat.COCO, images=folder / "images", annotations=folder / "train.json")
     setup = Setup(
         train=source,
         validation=None,
@@ -146,12 +151,12 @@ def plan(tmp_path: Path) -> Plan:
         anchors_per_cell=15,
         micro_batch=4,
         validation_images=None,
-        cache=tmp_path / "cache",
+        cache=folder / "cache",
         seed=0,
     )
     return Plan(
         study="analytic",
-        folder=tmp_path,
+        folder=folder,
         trainer="analytic",
         setup=setup,
         space=Space.default(),

@@ -2,14 +2,21 @@
 
 import json
 import shutil
-import zlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image as Pillow
 
+from benchmarks.data_faults import (
+    FAULTS,
+    DataFault,
+    axes_swapped,
+    class_without_boxes,
+    labels_off_by_one,
+    missing,
+    no_picture,
+)
+from benchmarks.patient import NARROW, Patient
 from detector.annotation import DataError
 from detector.dataset import load_pair
 from detector.layout import find_sources
@@ -17,7 +24,6 @@ from detector.sample_data import write_sample
 from search.doctor import examine
 from search.finding import Severity
 from search.specification import specification_from
-from tests.search.spoiling import NARROW, Patient
 
 ERROR, WARNING, NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
 BCCD = Path(__file__).resolve().parents[3] / "shared" / "data" / "bccd"
@@ -35,260 +41,6 @@ def patient(healthy: Path, tmp_path: Path) -> Patient:
     return Patient.copied(healthy, tmp_path / "patient")
 
 
-def degenerate(patient: Patient) -> None:
-    patient.add_box(0, [10, 10, 0, 5])
-
-
-def not_finite(patient: Patient) -> None:
-    patient.add_box(0, [10, float("nan"), 8, 5])
-
-
-def outside(patient: Patient) -> None:
-    patient.add_box(0, [500, 10, 8, 5])
-
-
-def beyond_the_border(patient: Patient) -> None:
-    for index in range(5):
-        patient.add_box(index, [110, 70, 40, 20])
-
-
-def corners_for_sizes(patient: Patient) -> None:
-    for box in patient.boxes:
-        x, y, width, height = box["bbox"]
-        box["bbox"] = [x, y, x + width, y + height]
-
-
-def normalised(patient: Patient) -> None:
-    for box in patient.boxes:
-        box["bbox"] = [value / 128 for value in box["bbox"]]
-
-
-def labels_off_by_one(patient: Patient) -> None:
-    for document in (patient.train, patient.val):
-        order = {entry["id"]: index for index, entry in enumerate(document["categories"])}
-        document["categories"] = [{**entry, "id": order[entry["id"]]} for entry in document["categories"]]
-        for box in document["annotations"]:
-            box["category_id"] = order[box["category_id"]] + 1
-
-
-def class_without_boxes(patient: Patient) -> None:
-    for document in (patient.train, patient.val):
-        document["categories"].insert(0, {"id": 0, "name": "objects"})
-
-
-def class_not_validated(patient: Patient) -> None:
-    first = patient.val["categories"][0]["id"]
-    patient.val["annotations"] = [box for box in patient.val["annotations"] if box["category_id"] != first]
-
-
-def unknown_class_in_validation(patient: Patient) -> None:
-    patient.val["categories"][0]["name"] = "doughnut"
-
-
-def one_class_in_two_spellings(patient: Patient) -> None:
-    for document in (patient.train, patient.val):
-        document["categories"].append({"id": 99, "name": "Discs "})
-        for box in document["annotations"][::4]:
-            box["category_id"] = 99
-
-
-def rare_class(patient: Patient) -> None:
-    for document in (patient.train, patient.val):
-        document["categories"].append({"id": 99, "name": "star"})
-        document["annotations"][0]["category_id"] = 99
-
-
-def unbalanced(patient: Patient) -> None:
-    rare_class(patient)
-    for index in range(24):
-        for step in range(6):
-            patient.add_box(index, [7 + 19 * step, 73, 16, 16], category_id=3)
-
-
-def same_box_twice(patient: Patient) -> None:
-    patient.add_box(0, patient.boxes_in(0)[0]["bbox"])
-
-
-def same_box_with_two_labels(patient: Patient) -> None:
-    first = patient.boxes_in(0)[0]
-    patient.add_box(0, first["bbox"], category_id=next(n for n in (3, 7, 9) if n != first["category_id"]))
-
-
-def same_picture_twice(patient: Patient) -> None:
-    patient.copy_image(0, "again.png")
-
-
-def file_listed_twice(patient: Patient) -> None:
-    patient.train["images"].append({**patient.train["images"][0], "id": 9000})
-
-
-def picture_in_both_splits(patient: Patient) -> None:
-    patient.val["images"].append({**patient.train["images"][0], "id": 9000})
-
-
-def copy_in_both_splits(patient: Patient) -> None:
-    patient.copy_image(0, "held_out.png", into="val")
-
-
-def turned(patient: Patient, *, stated: bool) -> None:
-    """A camera held upright: the pixels lie, and EXIF says to turn them."""
-    file = patient.image_file(0).with_suffix(".jpg")
-    exif = Pillow.Exif()
-    exif[0x0112] = 6
-    with Pillow.open(patient.image_file(0)) as picture:
-        picture.save(file, exif=exif)
-    entry = patient.train["images"][0]
-    entry["file_name"] = file.name
-    if not stated:
-        del entry["width"], entry["height"]
-        for step, box in enumerate(patient.boxes_in(0)):
-            box["bbox"] = [8 + 9 * step, 20, 20, 20]
-
-
-def annotated_unturned(patient: Patient) -> None:
-    turned(patient, stated=True)
-
-
-def turned_without_a_size(patient: Patient) -> None:
-    turned(patient, stated=False)
-
-
-def turned_and_annotated_upright(patient: Patient) -> None:
-    turned(patient, stated=False)
-    patient.train["images"][0] |= {"width": 96, "height": 128}
-
-
-def sixteen_bits(patient: Patient) -> None:
-    patient.stored_as(0, "I;16")
-
-
-def all_grey(patient: Patient) -> None:
-    for file in (patient.root / "images").glob("*.png"):
-        with Pillow.open(file) as picture:
-            grey = picture.convert("L")
-        grey.save(file)
-
-
-def some_grey(patient: Patient) -> None:
-    patient.stored_as(3, "L")
-
-
-def transparent(patient: Patient) -> None:
-    patient.stored_as(3, "RGBA")
-
-
-def blank(patient: Patient) -> None:
-    Pillow.new("RGB", (128, 96), (90, 90, 90)).save(patient.image_file(0))
-
-
-def most_images_empty(patient: Patient) -> None:
-    kept = {entry["id"] for entry in patient.train["images"][:10]}
-    patient.train["annotations"] = [box for box in patient.boxes if box["image_id"] in kept]
-
-
-def boxes_around_everything(patient: Patient) -> None:
-    for index in range(20):
-        patient.add_box(index, [0, 0, 128, 96])
-
-
-def crowded(patient: Patient) -> None:
-    for y in range(0, 90, 9):
-        for x in range(0, 120, 12):
-            patient.add_box(0, [x, y, 10, 8])
-
-
-def crowded_validation(patient: Patient) -> None:
-    image = patient.val["images"][0]["id"]
-    for number in range(101):
-        box = {
-            "bbox": [number % 50 * 2, 2 + 9 * (number // 50), 12, 14],
-            "category_id": 3,
-            "image_id": image,
-            "iscrowd": 0,
-        }
-        patient.val["annotations"].append({**box, "id": 5000 + number})
-
-
-def missing(patient: Patient) -> None:
-    patient.image_file(0).unlink()
-    patient.image_file(5).unlink()
-
-
-def truncated(patient: Patient) -> None:
-    file = patient.image_file(2)
-    file.write_bytes(file.read_bytes()[:-4000])
-
-
-def no_picture(patient: Patient) -> None:
-    patient.image_file(2).write_bytes(b"<html>404</html>")
-
-
-def resized_after_annotation(patient: Patient) -> None:
-    with Pillow.open(patient.image_file(0)) as picture:
-        half = picture.resize((64, 48))
-    half.save(patient.image_file(0))
-
-
-def bomb(patient: Patient) -> None:
-    """A header that promises 100,000 × 100,000 px."""
-    file = patient.image_file(0)
-    content = bytearray(file.read_bytes())
-    content[16:24] = (100_000).to_bytes(4, "big") * 2
-    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
-    file.write_bytes(content)
-
-
-def out_of_the_folder(patient: Patient) -> None:
-    patient.train["images"][0]["file_name"] = "../../etc/passwd"
-
-
-def no_box_at_all(patient: Patient) -> None:
-    patient.train["annotations"] = []
-
-
-# fault, the finding's name, its severity, what else it brings about
-PLANTED = [
-    (degenerate, "degenerate-boxes", WARNING, set()),
-    (not_finite, "degenerate-boxes", WARNING, set()),
-    (outside, "boxes-outside", WARNING, set()),
-    (beyond_the_border, "boxes-cut", WARNING, set()),
-    (corners_for_sizes, "coordinate-order", ERROR, set()),
-    (normalised, "coordinate-order", ERROR, set()),
-    (labels_off_by_one, "unknown-category-id", ERROR, set()),
-    (class_without_boxes, "classes-without-boxes", WARNING, set()),
-    (class_not_validated, "classes-not-validated", WARNING, set()),
-    (unknown_class_in_validation, "class-mismatch", ERROR, set()),
-    (one_class_in_two_spellings, "classes-alike", WARNING, set()),
-    (rare_class, "rare-classes", WARNING, set()),
-    (unbalanced, "class-imbalance", WARNING, {"rare-classes"}),
-    (same_box_twice, "duplicate-boxes", WARNING, set()),
-    (same_box_with_two_labels, "disputed-labels", WARNING, set()),
-    (same_picture_twice, "duplicate-images", WARNING, set()),
-    (file_listed_twice, "image-listed-twice", ERROR, set()),
-    (picture_in_both_splits, "train-validation-leakage", ERROR, set()),
-    (copy_in_both_splits, "train-validation-copies", WARNING, set()),
-    (annotated_unturned, "exif-rotation", ERROR, set()),
-    (turned_without_a_size, "exif-unstated", WARNING, set()),
-    (turned_and_annotated_upright, "exif-turned", NOTE, set()),
-    (sixteen_bits, "deep-pixels", WARNING, set()),
-    (all_grey, "grey-images", NOTE, set()),
-    (some_grey, "mixed-colour", WARNING, set()),
-    (transparent, "transparent-images", NOTE, set()),
-    (blank, "blank-images", WARNING, set()),
-    (most_images_empty, "empty-images", WARNING, {"rare-classes"}),
-    (boxes_around_everything, "whole-image-boxes", WARNING, set()),
-    (crowded, "too-few-roi-samples", WARNING, {"too-few-proposals"}),
-    (crowded_validation, "more-boxes-than-detections", WARNING, set()),
-    (missing, "image-missing", ERROR, set()),
-    (truncated, "image-unreadable", ERROR, set()),
-    (no_picture, "image-unreadable", ERROR, set()),
-    (resized_after_annotation, "image-size", ERROR, set()),
-    (bomb, "image-too-large", ERROR, set()),
-    (out_of_the_folder, "image-path", ERROR, set()),
-    (no_box_at_all, "no-boxes", ERROR, set()),
-]
-
-
 @pytest.mark.parametrize("seed", [0, 1])
 def test_a_healthy_dataset_has_no_error_and_only_the_warning_that_its_objects_are_small(
     tmp_path: Path, seed: int
@@ -302,24 +54,20 @@ def test_a_healthy_dataset_has_no_error_and_only_the_warning_that_its_objects_ar
     assert diagnosis.anchors.best.fit.whole.half > 0.95
 
 
-@pytest.mark.parametrize(
-    ("plant", "name", "severity", "others"), [pytest.param(*case, id=case[0].__name__) for case in PLANTED]
-)
-def test_a_planted_fault_is_named_and_nothing_else(
-    patient: Patient, plant: Callable[[Patient], None], name: str, severity: Severity, others: set[str]
-) -> None:
+@pytest.mark.parametrize("fault", [pytest.param(fault, id=fault.name) for fault in FAULTS])
+def test_a_planted_fault_is_named_and_nothing_else(patient: Patient, fault: DataFault) -> None:
     before = {finding.name for finding in patient.examine().findings}
-    plant(patient)
+    fault.plant(patient)
     found = {finding.name: finding for finding in patient.examine().findings}
-    assert set(found) - before == {name} | others
-    assert found[name].severity is severity
-    assert found[name].count >= 1
-    assert found[name].advice
+    assert set(found) - before == {fault.expected} | fault.others
+    assert found[fault.expected].severity is fault.severity
+    assert found[fault.expected].count >= 1
+    assert found[fault.expected].advice
 
 
-@pytest.mark.parametrize("plant", [pytest.param(case[0], id=case[0].__name__) for case in PLANTED])
-def test_whatever_launch_refuses_is_an_error_here(patient: Patient, plant: Callable[[Patient], None]) -> None:
-    plant(patient)
+@pytest.mark.parametrize("fault", [pytest.param(fault, id=fault.name) for fault in FAULTS])
+def test_whatever_launch_refuses_is_an_error_here(patient: Patient, fault: DataFault) -> None:
+    fault.plant(patient)
     try:
         load_pair(*find_sources(patient.written()), share=0.2, seed=0)
     except DataError:
@@ -342,14 +90,8 @@ def test_labels_that_are_off_by_one_are_called_so(patient: Patient) -> None:
 
 
 def test_axes_that_are_swapped_are_called_so(patient: Patient) -> None:
-    for box in patient.boxes:
-        x, y, width, height = box["bbox"]
-        box["bbox"] = [y, x, height, width]
-    for entry in patient.train["images"]:  # on square images a swap can't be seen
-        assert entry["width"] != entry["height"]
-    for index in range(24):
-        for step in range(4):
-            patient.add_box(index, [10, 98 + step, 15, 20])
+    assert all(entry["width"] != entry["height"] for entry in patient.train["images"])  # else a swap can't be seen
+    axes_swapped(patient)
     assert "[y, x, height, width]" in patient.examine().findings[0].message
 
 

@@ -82,12 +82,16 @@ def test_the_proposed_ranges_replace_their_lines_and_no_other(study: Path, monke
     assert high / low >= 1.5**2 * 0.98
     assert low <= 8.0 <= high  # Detectron2's is held, so that trial 0 stays the reference
     assert after.space.reference() == before.space.reference()
-    assert {name: p for name, p in after.space.parameters.items() if not name.startswith("anchor_")} == {
-        name: p for name, p in before.space.parameters.items() if not name.startswith("anchor_")
+    proposed = ("anchor_", "lr_per_16", "adam_lr_per_16")
+    assert {name: p for name, p in after.space.parameters.items() if not name.startswith(proposed)} == {
+        name: p for name, p in before.space.parameters.items() if not name.startswith(proposed)
     }
+    assert after.space.parameters["lr_per_16"].high == 0.02  # from scratch
+    assert after.detector == before.detector  # no image is so dense that it needs other counts
     assert after.budget == before.budget
     assert doctor(monkeypatch, study, "--write-space") == 0  # again: the same lines, not twice
-    assert study.read_text(encoding="utf-8").count("anchor_base:") == 1
+    text = study.read_text(encoding="utf-8")
+    assert [text.count(f"  {name}:") for name in ("anchor_base", "lr_per_16", "adam_lr_per_16")] == [1, 1, 1]
 
 
 @pytest.mark.parametrize(
@@ -130,3 +134,24 @@ def test_the_doctor_loads_neither_keras_nor_a_backend_of_it(study: Path) -> None
     loaded = set(done.stderr.strip("[]\n").replace("'", "").split(", "))
     assert "detector" in loaded
     assert not loaded & {"keras", "tensorflow", "jax", "torch"}
+
+
+def test_counts_that_the_densest_image_needs_are_written_into_the_detector_section(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = study.parent / "data" / "train.json"
+    document = json.loads(file.read_text())
+    first = document["annotations"][0]
+    document["annotations"] += [
+        {**first, "id": 10_000 + n, "bbox": [3 + 11 * (n % 11), 3 + 11 * (n // 11), 9, 10]} for n in range(80)
+    ]
+    file.write_text(json.dumps(document))
+    study.write_text(study.read_text() + "detector:\n  canvas: 96x128  # mine\n")
+    dense = sum(box["image_id"] == first["image_id"] for box in document["annotations"])
+    assert doctor(monkeypatch, study, "--write-space") == 0
+    after = load_study_file(study)
+    assert "  canvas: 96x128  # mine\n" in study.read_text()
+    assert after.detector.proposals == -(-2 * dense // 64) * 64
+    assert after.detector.roi_samples == -(-4 * dense // 64) * 64
+    assert doctor(monkeypatch, study, "--write-space") == 0
+    assert load_study_file(study) == after

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
+from benchmarks.patient import Patient
 from detector.config import ConfigError
 from detector.sample_data import write_sample
 from search.chart import BLUE, LEFT_PX, ORANGE, Bars, Chart
 from search.doctor import Diagnosis, refused
 from search.doctor_pictures import draw_diagnosis
-from tests.search.spoiling import Patient
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,13 @@ from search.specification import (
 from spaces.parameters import Fixed
 from storage.database import Database
 from storage.outcomes import read_outcomes
-from storage.studies import create_or_load_study, load_study, read_specification, study_names
+from storage.studies import (
+    create_or_load_study,
+    load_study,
+    read_specification,
+    save_specification,
+    study_names,
+)
 from storage.workers import read_workers
 
 PROGRAM = """
@@ -239,7 +245,8 @@ def test_canvas_budget_and_split_come_from_the_data_before_any_trial(tmp_path, c
     folder = tmp_path / "sample"
     write_sample(folder, seed=0)
     document = {"name": "sample", "storage": f"sqlite:///{tmp_path / 'study.db'}", "data": {"folder": str(folder)}}
-    settled, fingerprint = settle(specification_from(document, "this test"), console)
+    result = settle(specification_from(document, "this test"), console)
+    settled, fingerprint = result.specification, result.data
     assert settled.detector.canvas is not None
     assert settled.budget.images is not None
     assert len(fingerprint) == 64
@@ -274,13 +281,13 @@ NARROW = {"anchor_scales": 1, "anchor_ratios": 1}
 
 
 def test_trial_1_gets_anchors_derived_from_the_boxes_before_any_trial(tmp_path, console):
-    settled, _ = settle(specification_from(sample_document(tmp_path, space=NARROW), "this test"), console)
+    settled = settle(specification_from(sample_document(tmp_path, space=NARROW), "this test"), console).specification
     assert set(settled.derived) == {"anchor_base", "anchor_ratio_centre"}
     first, second = Plan.of(settled, tmp_path).first_points
     assert first["anchor_base"] == 8.0
     assert second == first | settled.derived
     assert "trial 1 tries anchors derived from the boxes: 1 a cell" in text_of(console)
-    assert settle(settled, console)[0] == settled  # the workers' and every later launch's
+    assert settle(settled, console).specification == settled  # the workers' and every later launch's
 
 
 @pytest.mark.parametrize(
@@ -294,12 +301,12 @@ def test_trial_1_gets_anchors_derived_from_the_boxes_before_any_trial(tmp_path, 
 )
 def test_nothing_is_derived_where_the_user_decided(tmp_path, console, sections, derived):
     document = sample_document(tmp_path, **({"space": NARROW} | sections))
-    settled, _ = settle(specification_from(document, "this test"), console)
+    settled = settle(specification_from(document, "this test"), console).specification
     assert settled.derived == derived
 
 
 def test_what_was_derived_once_stays_although_another_machine_rounds_otherwise(tmp_path, console):
-    settled, _ = settle(specification_from(sample_document(tmp_path, space=NARROW), "this test"), console)
+    settled = settle(specification_from(sample_document(tmp_path, space=NARROW), "this test"), console).specification
     other = replace(settled, derived={**settled.derived, "anchor_base": settled.derived["anchor_base"] + 1e-12})
     with Database.open(settled.storage) as database:
         create_or_load_study(database, settled.name)
@@ -309,3 +316,26 @@ def test_what_was_derived_once_stays_although_another_machine_rounds_otherwise(t
         with pytest.raises(ConfigError, match="derived"):
             agree(database, other)  # where a user wrote it, it is a change like any other
     assert specification_from_json(stored, storage=settled.storage) == settled
+
+
+def test_a_study_from_before_a_setting_existed_goes_on_with_its_default(specification, tmp_path, console):
+    agreed = replace(specification, budget=replace(specification.budget, trials=2))
+    with Database.open(specification.storage) as database:
+        create_or_load_study(database, specification.name)
+        document = specification_to_json(agreed)
+        del document["sampler"]["least_anchor_fit"]
+        save_specification(database, specification.name, document)
+        agree(database, agreed)
+        fewer = replace(agreed, sampler=replace(agreed.sampler, least_anchor_fit=0.3))
+        agree(database, fewer)  # this one may change
+        assert read_specification(database, specification.name)["sampler"]["least_anchor_fit"] == 0.3
+
+
+def test_a_launch_keeps_a_sample_of_the_boxes_unless_there_is_nothing_to_choose(tmp_path, console):
+    screen = settle(specification_from(sample_document(tmp_path, space=NARROW), "this test"), console).screen
+    assert screen is not None
+    annotations = json.loads((tmp_path / "sample" / "train.json").read_text())["annotations"]
+    assert len(screen.boxes) == len(annotations)  # no more than the most that are kept
+    assert screen.reachable > 0.8
+    fixed = {**NARROW, "anchor_base": 4, "anchor_ratio_centre": 1}
+    assert settle(specification_from(sample_document(tmp_path, space=fixed), "this test"), console).screen is None

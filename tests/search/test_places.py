@@ -140,10 +140,12 @@ def test_a_launch_reads_its_own_host_s_data_and_stores_the_study_s(hosts, monkey
 
     first, second = hosts
     specification = begun_on(first)
-    here, fingerprint = settle(specification, Console())
+    settled = settle(specification, Console())
+    here, fingerprint = settled.specification, settled.data
     shutil.rmtree(first / "data")
     monkeypatch.setenv("FRCNN_DATA_ROOT", str(second / "elsewhere"))
-    there, same = settle(specification, Console())
+    again = settle(specification, Console())
+    there, same = again.specification, again.data
     assert (there, same) == (here, fingerprint)
     assert there.data == specification.data
 

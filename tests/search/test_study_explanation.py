@@ -13,6 +13,7 @@ from detector.finding import Course
 from detector.replay import BAD_START, CORRUPT_SAMPLE
 from detector.thresholds import Thresholds
 from detector.watch import rules
+from detector.weights import UntrainedNorms
 from search.anchor_effect import anchor_effect
 from search.case import Casebook
 from search.cause import OUTCOMES, RULES, Cause
@@ -186,4 +187,4 @@ def test_the_documented_table_is_the_one_that_is_used() -> None:
 
 def test_every_rule_of_the_watch_has_an_entry() -> None:
     named = {rule.name for rule in rules(Course(budget_steps=100), Thresholds())}
-    assert set(RULES) == named | {CORRUPT_SAMPLE, BAD_START}
+    assert set(RULES) == named | {CORRUPT_SAMPLE, BAD_START, UntrainedNorms.rule}

@@ -15,6 +15,7 @@ from sqlalchemy import inspect, text
 
 from storage import tables
 from storage.address import Address
+from storage.box_samples import keep_box_sample, read_box_sample
 from storage.database import Database
 from storage.errors import StorageError, StorageUnavailable
 from storage.leases import Leases
@@ -76,6 +77,19 @@ class TestEveryDatabase:
         with Database.open(url) as database:
             assert [lease.worker for lease in Leases(database, "cells").held()] == ["anna"]
             assert read_outages(database, "cells") == []
+            with database.reading() as connection:
+                assert connection.execute(tables.schema.select()).all() == [(tables.SCHEMA_VERSION,)]
+
+    def test_adds_what_an_older_schema_lacks_and_keeps_the_rest(self, url: str) -> None:
+        with Database.open(url) as database:
+            create_or_load_study(database, "cells")
+            with database.writing() as connection:  # as version 2 left it
+                tables.box_samples.drop(connection)
+                connection.execute(tables.schema.update().values(version=2))
+        with Database.open(url) as database:
+            keep_box_sample(database, "cells", {"boxes": [[1.5, 2, 3, 4]]})
+            keep_box_sample(database, "cells", {"boxes": []})  # the first one stays
+            assert read_box_sample(database, "cells") == {"boxes": [[1.5, 2, 3, 4]]}
             with database.reading() as connection:
                 assert connection.execute(tables.schema.select()).all() == [(tables.SCHEMA_VERSION,)]
 

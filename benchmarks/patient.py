@@ -1,4 +1,4 @@
-"""A healthy dataset on disk, and the faults that tests plant in it."""
+"""A copy of the sample dataset, to be spoiled and then examined by the doctor."""
 
 import json
 import shutil
@@ -74,4 +74,4 @@ class Patient:
     def examine(self, **sections: Any) -> Diagnosis:
         sections = {"detector": {"canvas": CANVAS}, "space": NARROW, **sections}
         document = {"name": "patient", "storage": "sqlite:///unused.db", "data": {"folder": str(self.written())}}
-        return examine(specification_from({**document, **sections}, "a test"))
+        return examine(specification_from({**document, **sections}, "this patient"))

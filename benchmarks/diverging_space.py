@@ -1,0 +1,130 @@
+"""A study whose space mostly diverges: how many proposals do, and what that costs.
+
+    python -m benchmarks.diverging_space [--seeds 8]            closed-form trainer, 60 trials each
+    python -m benchmarks.diverging_space --real [--trials 16]   real trainer, on the sample data
+
+A whole service each time: launch, worker, trainer, SQLite. The learning rates of the space are widened until about 60 %
+of what a blind search proposes diverges (closed form: `search/analytic_trainer.py`; real: measured by `--blind`).
+"""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+from typing import Annotated, Any
+
+import optuna
+import typer
+from rich.console import Console
+
+from benchmarks.table import Table, drawing, wide_console
+from detector.sample_data import write_sample
+from search.analytic_trainer import explosion_step
+from search.launching import launch
+from search.outcomes import Outcome
+from search.samplers import make_sampler
+from search.specification import Specification, specification_from
+from storage.database import Database
+from storage.outcomes import read_outcomes
+
+ANALYTIC_SPACE = {"lr_per_16": {"low": 1e-3, "high": 10.0}, "adam_lr_per_16": {"low": 1e-5, "high": 0.5}}
+REAL_SPACE = {**ANALYTIC_SPACE, "clip_norm": 1e6, "batch_size": 4, "anchor_scales": 1, "anchor_ratios": 3}
+TRIALS, IMAGES = 60, 4000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What diverging trials cost a study."""
+
+    seed: int
+    proposals: int
+    diverged: float  # share of the proposals
+    images: float  # share of all images
+
+    @property
+    def row(self) -> tuple[int, int, float, float]:
+        """In percent."""
+        return (self.seed, self.proposals, 100 * self.diverged, 100 * self.images)
+
+
+def blind_share(specification: Specification, *, proposals: int = 2000) -> float:
+    """The share of blind proposals that diverge in closed form."""
+    study = optuna.create_study(sampler=make_sampler("random", study_seed=0, trial=0))
+    space = specification.space
+    found = [explosion_step(space.configuration(space.suggest(study.ask()))) for _ in range(proposals)]
+    return sum(step is not None for step in found) / proposals
+
+
+def analytic_study(folder: Path, *, seed: int, trials: int = TRIALS) -> Specification:
+    """A study of closed-form trials."""
+    nowhere = {"train": {"images": str(folder), "annotations": str(folder / "none.json")}}
+    sections = {"trainer": "analytic", "data": nowhere, "detector": {"canvas": "128x128"}, "space": ANALYTIC_SPACE}
+    return _study(folder, seed=seed, budget={"trials": trials, "images": IMAGES}, **sections)
+
+
+def real_study(folder: Path, *, seed: int, trials: int, sampler: str = "tpe") -> Specification:
+    """A study of short trials on the sample data; `derived: none`, because only rates matter here."""
+    write_sample(folder / "data", train=48, validation=8, size_px=(64, 64), sizes_px=(10.0, 40.0))
+    return _study(
+        folder,
+        seed=seed,
+        data={"folder": str(folder / "data")},
+        detector={"canvas": "64x64"},
+        space=REAL_SPACE,
+        derived="none",
+        budget={"trials": trials, "images": 240, "rungs": [240], "validation_images": 4},
+        sampler={"seed": seed, "name": sampler, "startup_trials": min(10, trials // 3), "least_anchor_fit": 0},
+    )
+
+
+def _study(folder: Path, *, seed: int, **sections: Any) -> Specification:
+    document = {"name": "diverging", "storage": f"sqlite:///{folder / 'study.db'}", "sampler": {"seed": seed}}
+    return specification_from({**document, **sections}, "this benchmark")
+
+
+def cost(specification: Specification, folder: Path) -> Cost:
+    """Run the study to its end, and count."""
+    launch(specification, folder=folder, console=Console(file=(folder / "launch.log").open("w"), width=200))
+    with Database.open(specification.storage) as database:
+        records = read_outcomes(database, specification.name)
+    diverged = [record for record in records if record.outcome == Outcome.DIVERGED]
+    return Cost(
+        seed=specification.sampler.seed,
+        proposals=len(records),
+        diverged=len(diverged) / len(records),
+        images=sum(record.images for record in diverged) / sum(record.images for record in records),
+    )
+
+
+def main(
+    seeds: Annotated[int, typer.Option(min=1)] = 8,
+    real: Annotated[bool, typer.Option("--real", help="With the real trainer: minutes for each seed.")] = False,
+    blind: Annotated[
+        bool, typer.Option("--blind", help="Real trials proposed blindly: the share of the space.")
+    ] = False,
+    trials: Annotated[int, typer.Option(min=2, help="Of each real study.")] = 16,
+) -> None:
+    """Run the studies one after another, and show what diverging trials cost each."""
+    found = []
+    with tempfile.TemporaryDirectory() as name:
+        for seed in range(seeds):
+            folder = Path(name) / str(seed)
+            folder.mkdir()
+            if real or blind:
+                specification = real_study(folder, seed=seed, trials=trials, sampler="random" if blind else "tpe")
+            else:
+                specification = analytic_study(folder, seed=seed)
+            found.append(cost(specification, folder))
+        share = "" if real or blind else f"; {blind_share(specification):.0%} of blind proposals diverge"
+    rows = tuple(each.row for each in found)
+    total = ("mean", mean(r[1] for r in rows), mean(r[2] for r in rows), mean(r[3] for r in rows))
+    table = Table(
+        caption=f"{'Real' if real or blind else 'Closed-form'} trials{share}",
+        columns=("seed", "proposals", "diverged, %", "images in diverged trials, %"),
+        rows=(*rows, total),
+    )
+    wide_console().print(drawing(table))
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,56 @@
+"""Ranges of learning rates to begin with: around Detectron2's, by starting point and by the batches of the space."""
+
+import math
+from collections.abc import Iterator
+
+from search.space_findings import RISKY
+from spaces.catalogue import DEFINITIONS
+from spaces.faster_rcnn import Space
+from spaces.parameters import Parameter, Real
+
+SGD, ADAM = "lr_per_16", "adam_lr_per_16"
+BELOW = 100.0  # a short trial at a hundredth of Detectron2's rate hardly moves
+ADAM_AROUND = 10.0
+SAFE_FROM_SCRATCH = 1.0  # × Detectron2's: without weights, 0.03 diverged within steps and 0.01 did unclipped
+
+
+def proposed_rates(space: Space, *, from_scratch: bool) -> dict[str, Parameter]:
+    """Ranges for those learning rates that the study searches; what it fixes or lists is left as it is.
+
+    SGD's rate follows the batch linearly, and so does the space's own scale: one range holds for every batch, up to 4 ×
+    Detectron2's rate (F4), from scratch only up to that rate itself. Adam's follows the square root of the batch, so
+    that on the linear scale smaller batches need a higher end. Both ranges hold trial 0's value.
+    """
+    proposed: dict[str, Parameter] = {}
+    for name, low, high in _ranges(space, from_scratch=from_scratch):
+        if isinstance(space.parameters.get(name), Real):
+            proposed[name] = Real(low=_rounded(low), high=_rounded(high), log=True)
+    return proposed
+
+
+def _ranges(space: Space, *, from_scratch: bool) -> Iterator[tuple[str, float, float]]:
+    optimizers = space.parameters["optimizer"]
+    if optimizers.contains("sgd"):
+        reference = float(DEFINITIONS[SGD].reference)
+        yield SGD, reference / BELOW, reference * (SAFE_FROM_SCRATCH if from_scratch else RISKY)
+    if optimizers.contains("adam"):
+        reference = float(DEFINITIONS[ADAM].reference)
+        smaller_batch = math.sqrt(16 / min(16, *space.batch_sizes()))
+        yield ADAM, reference / ADAM_AROUND, reference * ADAM_AROUND * smaller_batch
+
+
+def rate_lines(space: Space, proposed: dict[str, Parameter]) -> list[str]:
+    """What the proposed ranges come to at each batch size, a line for each optimizer."""
+    lines = []
+    for name, parameter in proposed.items():
+        if isinstance(parameter, Real) and name in (SGD, ADAM):
+            each = (
+                f"{batch}: {parameter.low * batch / 16:.2g} to {parameter.high * batch / 16:.2g}"
+                for batch in space.batch_sizes()
+            )
+            lines.append(f"learning rate of {'SGD' if name == SGD else 'Adam'} by batch: {', '.join(each)}")
+    return lines
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.3g}")

@@ -1,0 +1,46 @@
+import pytest
+
+from search.rate_advice import proposed_rates, rate_lines
+from spaces.catalogue import DEFINITIONS
+from spaces.faster_rcnn import Space
+from spaces.parameters import Choice, Fixed, Real
+
+SPACE = Space.default()
+
+
+@pytest.mark.parametrize(
+    ("from_scratch", "batches", "sgd", "adam"),
+    [
+        # Detectron2's 0.02 / 100 to 0.02 × 4; Adam's 1e-4 / 10 to 1e-4 · 10 · √(16 / 4).
+        pytest.param(False, (4, 8, 16), (0.0002, 0.08), (1e-5, 2e-3), id="with weights"),
+        pytest.param(True, (4, 8, 16), (0.0002, 0.02), (1e-5, 2e-3), id="from scratch the reference is the end"),
+        pytest.param(True, (1, 16), (0.0002, 0.02), (1e-5, 4e-3), id="√(16 / 1) for a batch of one"),
+        pytest.param(False, (16, 32), (0.0002, 0.08), (1e-5, 1e-3), id="larger batches need no more"),
+    ],
+)
+def test_the_ranges_lie_around_the_reference(from_scratch, batches, sgd, adam):
+    space = SPACE.replaced({"batch_size": Choice(values=batches)})
+    assert proposed_rates(space, from_scratch=from_scratch) == {
+        "lr_per_16": Real(low=sgd[0], high=sgd[1], log=True),
+        "adam_lr_per_16": Real(low=adam[0], high=adam[1], log=True),
+    }
+
+
+@pytest.mark.parametrize("from_scratch", [True, False])
+def test_trial_0_stays_the_reference(from_scratch):
+    narrowed = SPACE.replaced(proposed_rates(SPACE, from_scratch=from_scratch))
+    assert narrowed.reference() == SPACE.reference()
+    for name in ("lr_per_16", "adam_lr_per_16"):
+        assert narrowed.parameters[name].contains(DEFINITIONS[name].reference)
+
+
+def test_rates_that_the_study_does_not_search_are_left_alone():
+    assert proposed_rates(SPACE.replaced({"optimizer": Fixed(value="adam")}), from_scratch=True).keys() == {
+        "adam_lr_per_16"
+    }
+    assert "lr_per_16" not in proposed_rates(SPACE.replaced({"lr_per_16": Fixed(value=0.01)}), from_scratch=True)
+
+
+def test_the_rate_of_each_batch_is_told():
+    lines = rate_lines(SPACE, proposed_rates(SPACE, from_scratch=False))
+    assert lines[0] == "learning rate of SGD by batch: 4: 5e-05 to 0.02, 8: 0.0001 to 0.04, 16: 0.0002 to 0.08"
