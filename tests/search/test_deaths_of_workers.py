@@ -61,7 +61,7 @@ def test_a_worker_that_dies_between_two_writes_loses_and_doubles_nothing(url, tm
         assert left == ([] if point is CrashPoint.AFTER_ASK else [TrialState.COMPLETE if told else TrialState.RUNNING])
         assert len(outcomes) == told  # the outcome is there exactly when Optuna knows it
         assert leave(start_worker(url, tmp_path)) == 0
-        check_history(database, "analytic", read_history(records), trials=2, rungs=RUNGS)
+        check_history(database, "analytic", read_history(records), trials=2, rungs=RUNGS, killed=[dead.pid])
 
 
 def test_a_zombie_changes_nothing_and_goes_on_with_another_trial(url, tmp_path, records, monkeypatch):
@@ -131,4 +131,5 @@ def test_when_all_workers_died_the_next_one_takes_over_all_their_trials(url, tmp
         assert [leave(worker) for worker in crowd] == [-signal.SIGKILL] * 2
         assert states(database).count(TrialState.RUNNING) == 2
         assert leave(start_worker(url, tmp_path, FRCNN_ANALYTIC_STEP_S="0")) == 0
-        check_history(database, "analytic", read_history(records), trials=3, rungs=RUNGS)
+        dead = [worker.pid for worker in crowd]
+        check_history(database, "analytic", read_history(records), trials=3, rungs=RUNGS, killed=dead)
