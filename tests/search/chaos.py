@@ -125,6 +125,8 @@ class Chaos:
         victim = self._victim()
         victim.terminate()
         self.struck["worker told to go"] += leave(victim) == TRY_LATER
+        if victim.exitcode == -signal.SIGTERM:  # it was still starting, and had nothing to give back
+            self._workers.remove(victim)
 
     def _kill_server(self) -> None:
         server = self._place.server
