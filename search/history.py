@@ -3,8 +3,7 @@
     FRCNN_HISTORY    a folder; each process appends to a file of its own, `PID.jsonl`
 
 A line is written after the database's answer, so what is written happened; what happened may be missing where a process
-was killed in between, and then a `TRY` from before it is there. tests/search/history_checker.py replays the files of all
-processes.
+was killed in between, and then a `TRY` from before it is there. tests/search/history_checker.py replays all files.
 """
 
 import json

@@ -3,6 +3,7 @@
 import contextlib
 import threading
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -146,11 +147,11 @@ def _watch(
 
 def _update(progress: Progress, database: Database, specification: Specification) -> None:
     with contextlib.suppress(StorageUnavailable):  # the workers know what to do then
-        progress.update(_snapshot(database, specification))
+        progress.update(_snapshot(database, specification, since=progress.since))
 
 
-def _snapshot(database: Database, specification: Specification) -> Snapshot:
-    return read_snapshot(database, specification.name, trials=specification.budget.trials)
+def _snapshot(database: Database, specification: Specification, since: datetime | None = None) -> Snapshot:
+    return read_snapshot(database, specification.name, trials=specification.budget.trials, since=since)
 
 
 def _complete(database: Database, specification: Specification) -> bool:

@@ -18,11 +18,12 @@ from search.outage import Outage
 from search.outbox import Outbox
 from search.plan import Plan
 from search.pruning import BEGUN
+from search.samplers import common_parameters
 from storage.database import Database
 from storage.errors import LeaseHeld, LeaseLost, StorageUnavailable
 from storage.leases import Leases
 from storage.records import Lease, Turn
-from storage.studies import create_or_load_study
+from storage.studies import count_trials, create_or_load_study
 
 LONGEST_TURN_S = 30.0  # a worker that dies in its turn holds the others up for so long
 
@@ -47,6 +48,7 @@ class TrialQueue:
         self._lease_s = lease_s
         self._outage = outage
         self._study = self._load_study()
+        self._common = common_parameters()
         self._leases = Leases(database, plan.study, duration_s=lease_s, turn_s=min(LONGEST_TURN_S, lease_s))
 
     def _load_study(self) -> optuna.Study:
@@ -54,11 +56,10 @@ class TrialQueue:
 
     def outlook(self) -> Outlook:
         """What there is to do, as far as one look tells."""
-        with self._database.guarded():
-            trials = self._study.get_trials(deepcopy=False, states=BEGUN)
-        if len(trials) < self._plan.trials or self._left_behind():
+        counts = count_trials(self._database, self._plan.study)
+        if sum(counts[state] for state in BEGUN) < self._plan.trials or self._left_behind():
             return Outlook.WORK
-        return Outlook.WAIT if any(trial.state is TrialState.RUNNING for trial in trials) else Outlook.DONE
+        return Outlook.WAIT if counts[TrialState.RUNNING] else Outlook.DONE
 
     def _left_behind(self) -> list[int]:
         """Trials without an owner. After an outage every lease has expired, and its owner may renew it first."""
@@ -68,6 +69,8 @@ class TrialQueue:
 
     def next_trial(self) -> TrialJournal | None:
         """A trial that is ours from now on: one left behind, else a new one, else None. May be repeated."""
+        with self._database.guarded():
+            self._study.get_trials(deepcopy=False)  # before the turn: the first time it reads all of them
         try:
             with self._leases.turn(self._worker) as turn:
                 lease = self._claim_one(turn)
@@ -76,7 +79,8 @@ class TrialQueue:
             logger.warning("%s", lost)
             return None
         except StorageUnavailable:
-            self._study = self._load_study()  # a transaction that was undone has left its trials in the old one
+            # a transaction that was undone has left its trials in the old one
+            self._study, self._common = self._load_study(), common_parameters()
             raise
 
     def _claim_one(self, turn: Turn) -> Lease | None:
@@ -98,14 +102,14 @@ class TrialQueue:
             number = next((t.number for t in trials if t.state is TrialState.WAITING), len(trials))
             if number == len(trials) < len(self._plan.first_points):
                 self._study.enqueue_trial(self._plan.first_points[number])
-            self._study.sampler = self._plan.make_sampler(number)
+            self._study.sampler = self._plan.make_sampler(number, self._common)
             trial = self._study.ask()
             crash_point(CrashPoint.AFTER_ASK)
             return self._leases.claim(trial.number, self._worker)
 
     def _existing(self, number: int) -> optuna.Trial:
         with self._database.guarded():
-            self._study.sampler = self._plan.make_sampler(number)
+            self._study.sampler = self._plan.make_sampler(number, self._common)
             trial_id = self._database.optuna.get_trial_id_from_study_id_trial_number(self._study._study_id, number)
             return optuna.Trial(self._study, trial_id)
 
@@ -123,10 +127,11 @@ class TrialQueue:
 
     def tidy(self) -> None:
         """Remove the checkpoints of trials that are over, except the best one's."""
+        kept = self._plan.kept_trials()
         with self._database.guarded():
             trials = self._study.get_trials(deepcopy=False)
-            complete = [t for t in trials if t.state is TrialState.COMPLETE]
+        complete = (trial for trial in trials if trial.state is TrialState.COMPLETE)
         best = max(complete, key=lambda trial: trial.value or 0.0, default=None)
         for trial in trials:
-            if trial.state.is_finished() and trial is not best:
-                shutil.rmtree(self._plan.trial_directory(trial.number), ignore_errors=True)
+            if trial.number in kept and trial.state.is_finished() and trial is not best:
+                shutil.rmtree(kept[trial.number], ignore_errors=True)

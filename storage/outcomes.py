@@ -1,5 +1,6 @@
 """How trials ended: our own row, and a copy that the Optuna dashboard shows."""
 
+from datetime import datetime
 from typing import Any
 
 import optuna
@@ -61,8 +62,10 @@ def read_outcome(database: Database, study_name: str, trial: int) -> OutcomeReco
     return None if row is None else _record(row)
 
 
-def read_outcomes(database: Database, study_name: str) -> list[OutcomeRecord]:
+def read_outcomes(database: Database, study_name: str, *, since: datetime | None = None) -> list[OutcomeRecord]:
     """How every trial of the study ended that has ended or was interrupted, by trial number.
+
+    With `since` only those recorded from then on; others see them a little later than `recorded_at` says.
 
     Raises:
         StorageError: no such study.
@@ -70,7 +73,10 @@ def read_outcomes(database: Database, study_name: str) -> list[OutcomeRecord]:
     table = tables.outcomes
     with database.reading() as connection:
         study_id = find_study(connection, study_name, database.label)
-        rows = connection.execute(select(table).where(table.c.study_id == study_id).order_by(table.c.trial)).all()
+        chosen = select(table).where(table.c.study_id == study_id)
+        if since is not None:
+            chosen = chosen.where(table.c.recorded_at >= since.timestamp())
+        rows = connection.execute(chosen.order_by(table.c.trial)).all()
     return [_record(row) for row in rows]
 
 
