@@ -5,6 +5,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
 from search.journal import TrialJournal
@@ -14,43 +15,65 @@ from search.plan import Plan
 from search.protocol import Progress, Rung
 from search.trial_queue import TrialQueue
 from storage.database import Database
-from storage.leases import Leases
 
 POINTS = 5  # of telemetry before each rung
 
 Answer = TypeVar("Answer")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Took:
+    """How long something took, and how much of it this process computed: on a busy machine only that is comparable."""
+
+    wall_s: float
+    cpu_s: float
+
+
+def timed(call: Callable[[], Answer]) -> tuple[Answer, Took]:
+    """What the call returned, and what it took."""
+    began_s, computed_s = time.perf_counter(), time.process_time()
+    answer = call()
+    return answer, Took(wall_s=time.perf_counter() - began_s, cpu_s=time.process_time() - computed_s)
+
+
 class BareWorker:
-    """Runs trials without training. `took_s` holds what each part took, by name, in the order of the trials."""
+    """Runs trials without training. `took` holds what each part took, by name, in the order of the trials."""
 
     def __init__(self, database: Database, plan: Plan, *, seed: int) -> None:
-        self.took_s: dict[str, list[float]] = defaultdict(list)
+        self.took: dict[str, list[Took]] = defaultdict(list)
         self._plan = plan
+        self._journal: TrialJournal | None = None
         self._random = random.Random(seed)
-        self._leases = Leases(database, plan.study)
         self._queue = TrialQueue(
             database, plan, worker=f"bare-{seed}", lease_s=60.0, outage=Outage(threading.Event(), give_up_s=60.0)
         )
 
-    def begin(self) -> TrialJournal:
-        """The next trial, ours."""
+    def begin(self) -> None:
+        """Take a trial: the next one, or one that its worker left behind."""
         self._timed("outlook", self._queue.outlook)
-        journal = self._timed("next trial", self._queue.next_trial)
-        if journal is None:
-            raise RuntimeError("the study has as many trials as it wants; give it a larger budget")
-        self._timed("open", journal.open)
-        return journal
+        self._journal = self._timed("ask or claim", self._queue.next_trial)
+        self._timed("open", self._begun.open)
+
+    def finish(self) -> None:
+        """Report its rungs and end it, pruned or complete, as a worker does."""
+        journal, rungs = self._begun, self._plan.rungs
+        ap = self._random.uniform(0.0, 0.6)
+        for passed, rung in enumerate(rungs, start=1):
+            self._report(journal, rung, ap * passed / len(rungs))
+            if rung != rungs[-1] and self._timed("decide on pruning", journal.should_prune):
+                return self._end(journal, Outcome.SLOW, rung)
+        return self._end(journal, Outcome.COMPLETE, rungs[-1])
 
     def run(self) -> None:
-        """One trial from its beginning to the clearing up after it, as a worker does it, pruned or complete."""
-        journal = self.begin()
-        ap = self._random.uniform(0.0, 0.6)
-        for passed, rung in enumerate(self._plan.rungs, start=1):
-            self._report(journal, rung, ap * passed / len(self._plan.rungs))
-            if rung != self._plan.rungs[-1] and self._timed("decide on pruning", journal.should_prune):
-                return self._end(journal, Outcome.SLOW, rung)
-        return self._end(journal, Outcome.COMPLETE, self._plan.rungs[-1])
+        """One trial from its beginning to the clearing up after it."""
+        self.begin()
+        self.finish()
+
+    @property
+    def _begun(self) -> TrialJournal:
+        if self._journal is None:
+            raise RuntimeError("there is no trial to be had; the study needs a larger budget")
+        return self._journal
 
     def _report(self, journal: TrialJournal, images: int, ap: float) -> None:
         for step in range(POINTS):
@@ -71,7 +94,6 @@ class BareWorker:
         self._timed("clear up", self._queue.tidy)
 
     def _timed(self, name: str, call: Callable[[], Answer]) -> Answer:
-        began_s = time.perf_counter()
-        answer = call()
-        self.took_s[name].append(time.perf_counter() - began_s)
+        answer, took = timed(call)
+        self.took[name].append(took)
         return answer

@@ -39,11 +39,11 @@ def start_postgresql(folder: Path) -> Any:
 
 def restart_postgresql(server: Any) -> None:
     """Start a killed server again, as soon as the last of its orphans has let go of the shared memory."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while True:
         try:
             server.ensure_postgres_running()
-        except subprocess.SubprocessError:
+        except (subprocess.SubprocessError, AssertionError):  # it asserts that a starting server is ready
             assert time.monotonic() < deadline
             time.sleep(0.5)
         else:

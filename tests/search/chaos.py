@@ -123,6 +123,8 @@ class Chaos:
 
     def _dismiss_worker(self) -> None:
         victim = self._victim()
+        if not (self._folder / "history" / f"{victim.pid}.jsonl").exists():
+            return  # it is still starting, or others have all the trials
         victim.terminate()
         self.struck["worker told to go"] += leave(victim) == TRY_LATER
         if victim.exitcode == -signal.SIGTERM:  # it was still starting, and had nothing to give back
