@@ -9,18 +9,21 @@ from storage.database import Database
 from storage.studies import create_or_load_study
 
 STUDY = "analytic"
-IMAGES = 1440  # rungs at 160, 480 and 1440
+RUNGS = (160, 480, 1440)
 
 
-def found(url: str, folder: Path, *, trials: int) -> Plan:
-    """A new study with every default in the database at the URL, and what a worker knows of it."""
+def found(
+    url: str, folder: Path, *, trials: int, rungs: tuple[int, ...] = RUNGS, batch_size: int | None = None
+) -> Plan:
+    """A new study with every default but these in the database at the URL, and what a worker knows of it."""
     document = {
         "name": STUDY,
         "storage": url,
         "trainer": "analytic",
         "data": {"train": {"images": str(folder), "annotations": str(folder / "train.json")}},
         "detector": {"canvas": "128x128"},
-        "budget": {"trials": trials, "images": IMAGES},
+        "budget": {"trials": trials, "images": rungs[-1], "rungs": list(rungs)},
+        "space": {} if batch_size is None else {"batch_size": batch_size},
     }
     specification = specification_from(document, "this benchmark")
     with Database.open(url) as database:

@@ -80,8 +80,8 @@ def count_rungs(database: Database, study_name: str, trials: Collection[int]) ->
     with database.reading() as connection:
         study_id = find_study(connection, study_name, database.label)
         theirs = (table.c.study_id == study_id) & table.c.trial.in_(sorted(trials))
-        found = connection.execute(select(table.c.trial, func.count()).where(theirs).group_by(table.c.trial))
-        return Counter(dict(found.tuples().all()))
+        counted = select(table.c.trial, func.count().label("rungs")).where(theirs).group_by(table.c.trial)
+        return Counter({row.trial: row.rungs for row in connection.execute(counted)})
 
 
 def record_rung(database: Database, study_name: str, rung: RungRecord) -> None:
