@@ -65,6 +65,8 @@ format: setup ## rewrite the code in the one format
 bench: setup ## measure what the README claims, on this machine
 	$(BIN)/python -m benchmarks.step_speed
 	$(BIN)/python -m benchmarks.trial_share
+	$(BIN)/python -m benchmarks.study_growth
+	$(BIN)/python -m benchmarks.many_workers
 
 clean: ## remove .venv, caches and the sample study
 	rm -rf $(VENV) study build dist *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
