@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from storage.errors import StorageUnavailable
+from storage.errors import StorageError, StorageUnavailable
 
 MOST_CONNECTIONS = 16
 PATIENCE_S = 15.0
@@ -53,7 +53,17 @@ class Slots:
 
         Raises:
             StorageUnavailable: none became free in time.
+            StorageError: the folder of the locks can't be used.
         """
+        try:
+            return self._wait(patience_s)
+        except OSError as error:
+            raise StorageError(
+                f"{self._folder}: the locks of this machine's connections can't be kept there ({error.strerror}); "
+                "remove it, or let TMPDIR name another folder"
+            ) from error
+
+    def _wait(self, patience_s: float) -> Slot:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         deadline = time.monotonic() + patience_s
         while True:

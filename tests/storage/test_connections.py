@@ -1,6 +1,7 @@
 """How many connections a machine has to a PostgreSQL server, for how long, and what one does that gets no answer."""
 
 import multiprocessing
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -11,7 +12,7 @@ import pytest
 
 from storage import answers, idle, slots
 from storage.database import Database
-from storage.errors import StorageUnavailable
+from storage.errors import StorageError, StorageUnavailable
 from storage.slots import Slots
 from storage.studies import study_names
 from tests.conftest import create_postgresql_database
@@ -63,6 +64,12 @@ def test_a_slot_is_for_one_at_a_time_and_comes_back(tmp_path: Path) -> None:
         room.take(patience_s=0)
     del again
     room.take(patience_s=0)
+
+
+def test_a_folder_that_cannot_hold_locks_is_named_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / f"frcnn-search-{os.getuid()}").write_text("a file where the folder should be")
+    with pytest.raises(StorageError, match=r"frcnn-search-.*TMPDIR"):
+        Slots("db").take()
 
 
 def hold_a_slot(folder: str, ready: "multiprocessing.synchronize.Event") -> None:
