@@ -1,7 +1,7 @@
 """Trials on one warm trainer, on the sample data, as a study would run them; and what each of them took."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 
@@ -96,17 +96,22 @@ class Session:
         return trial
 
 
-def sample_plan(folder: Path, *, canvas: str, images: int) -> Plan:
-    """A study on the sample data, written into the folder, with every default but these two."""
-    write_sample(folder / "data")
+def sample_plan(folder: Path, *, canvas: str, images: int, validation_images: int | None = None) -> Plan:
+    """A study on the sample data, in the folder or written there, with every default but these and the micro-batch.
+
+    That is the largest, unmeasured, so that two runs measure the same step.
+    """
+    if not (folder / "data").exists():
+        write_sample(folder / "data")
     specification = Specification(
         name="benchmark",
         storage="sqlite:///never-opened.db",
         data=Data(folder=folder / "data"),
         detector=DetectorSection(canvas=parse_canvas(canvas)),
-        budget=Budget(images=images),
+        budget=Budget(images=images, validation_images=validation_images),
     )
-    return Plan.of(specification, folder)
+    plan = Plan.of(specification, folder)
+    return replace(plan, setup=replace(plan.setup, measure_micro_batch=False))
 
 
 def random_configurations(space: Space, count: int) -> list[Hyperparameters]:

@@ -41,12 +41,16 @@ class Question:
     repeats: int
     precision: str = Precision.FLOAT32
     roi_samples: int | None = None
+    proposals: int | None = None
 
     def shape(self) -> StepShape:
         """The compile key of a study with these settings."""
         return StepShape.for_detector(
             Detector(
-                canvas=parse_canvas(self.canvas), precision=Precision(self.precision), roi_samples=self.roi_samples
+                canvas=parse_canvas(self.canvas),
+                precision=Precision(self.precision),
+                roi_samples=self.roi_samples,
+                proposals=self.proposals,
             ),
             anchors_per_cell=self.anchors_per_cell,
             boxes_per_image=BOX_SLOTS,

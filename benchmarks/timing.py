@@ -79,6 +79,10 @@ class TimedTrainer(Trainer):
         with self.evaluations.timed():
             return super().evaluate()
 
-    def _save(self, trial: Any) -> None:
+    def _begin_save(self, trial: Any) -> Any:
         with self.checkpoints.timed():
-            super()._save(trial)
+            return super()._begin_save(trial)
+
+    def _finish_save(self, saving: Any) -> None:
+        with self.checkpoints.timed():
+            super()._finish_save(saving)

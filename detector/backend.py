@@ -4,6 +4,7 @@ Everything else in this room is written in `keras.ops`. The backend is Keras's o
 """
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -54,6 +55,10 @@ if BACKEND == "tensorflow":
         """`function` as one kernel: worth it where memory traffic dominates, as in the optimizer's update."""
         return tf.function(function, autograph=False, jit_compile=True)
 
+    def square_sum(tensor: Tensor) -> Tensor:
+        """Sum of squares in one pass: three times as fast as a square and a sum (docs/decisions/0011)."""
+        return 2.0 * tf.nn.l2_loss(tensor)
+
     def to_device(array: Any) -> Tensor:
         """The array as a tensor, its dtype kept."""
         return tf.convert_to_tensor(np.asarray(array))
@@ -65,10 +70,24 @@ if BACKEND == "tensorflow":
             return "CPU"
         return str(tf.config.experimental.get_device_details(devices[0]).get("device_name", "GPU"))
 
-    def prepare_device() -> None:
-        """Take GPU memory as it is needed, so that several workers can share a device."""
-        for device in tf.config.list_physical_devices("GPU"):
+    def own(tensor: Tensor) -> Tensor:
+        """A tensor that a compiled function may take as its donated argument: itself, because nothing is donated."""
+        return tensor
+
+    def ran_out_of_memory(error: Exception) -> bool:
+        """Whether the device had no room."""
+        return isinstance(error, tf.errors.ResourceExhaustedError)
+
+    def prepare_device(cache: Path) -> None:
+        """Take GPU memory as it is needed, so that several workers can share a device; start quickly on CPU.
+
+        Nothing is kept in `cache`: graphs have no persistent compilation cache.
+        """
+        devices = tf.config.list_physical_devices("GPU")
+        for device in devices:
             tf.config.experimental.set_memory_growth(device, True)
+        # A quarter of the first step's time on CPU, and no gain after it (docs/decisions/0012). On a GPU it lays out.
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": not devices})
 
 elif BACKEND == "jax":
     import jax
@@ -87,6 +106,10 @@ elif BACKEND == "jax":
         """Unchanged: the surrounding step is already one executable."""
         return function
 
+    def square_sum(tensor: Tensor) -> Tensor:
+        """Sum of squares."""
+        return jax.numpy.vdot(tensor, tensor)
+
     def to_device(array: Any) -> Tensor:
         """The array as a tensor of its own, its dtype kept and never weakly typed (a weak type compiles again)."""
         return jax.numpy.array(np.asarray(array))
@@ -96,8 +119,21 @@ elif BACKEND == "jax":
         device = jax.devices()[0]
         return "CPU" if device.platform == "cpu" else str(device.device_kind)
 
-    def prepare_device() -> None:
-        """Nothing to do: XLA_PYTHON_CLIENT_PREALLOCATE is set by the process that starts us."""
+    def own(tensor: Tensor) -> Tensor:
+        """A tensor that a compiled function may take as its donated argument, which ends it: a copy."""
+        return jax.numpy.copy(tensor)
+
+    def ran_out_of_memory(error: Exception) -> bool:
+        """Whether the device had no room."""
+        return isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
+
+    def prepare_device(cache: Path) -> None:
+        """Keep compiled steps in a folder of `cache`, so that the next process on this host need not compile them.
+
+        Memory of a GPU is up to XLA_PYTHON_CLIENT_PREALLOCATE, set by the process that starts us.
+        """
+        jax.config.update("jax_compilation_cache_dir", str(cache / "jax"))  # type: ignore[no-untyped-call]
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)  # type: ignore[no-untyped-call]
 
 else:
     raise ImportError(f"KERAS_BACKEND must be tensorflow or jax, but is {BACKEND}")

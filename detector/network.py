@@ -55,7 +55,8 @@ def _pyramid(backbone: keras.Model) -> keras.Model:
     return keras.Model(stages, outputs, name="pyramid")
 
 
-def _rpn(anchors_per_cell: int) -> keras.Model:
+def rpn_head(anchors_per_cell: int) -> keras.Model:
+    """Features [B, h, w, C] of a level to logits [B, h, w, A] and deltas [B, h, w, 4·A]."""
     features = keras.Input((None, None, CHANNELS))
     hidden = layers.Conv2D(
         CHANNELS, 3, padding="same", activation="relu", kernel_initializer=_normal(0.01), name="rpn_conv"
@@ -110,7 +111,7 @@ def build(shape: StepShape) -> Network:
         parts = {
             "backbone": backbone,
             "pyramid": _pyramid(backbone),
-            "rpn": _rpn(shape.anchors_per_cell),
+            "rpn": rpn_head(shape.anchors_per_cell),
             "box_head": _box_head(shape.classes),
         }
     trains = dict.fromkeys(COMPONENTS, _trains_all) | {"backbone": _trains_above(shape.frozen_stages)}

@@ -12,25 +12,31 @@ from typing import Any
 
 from keras import ops
 
-from detector.backend import fused
+from detector.backend import fused, square_sum
 from detector.boxes import Tensor
 
 ADAM_BETA_2 = 0.999  # torch's default
 ADAM_EPSILON = 1e-8
 
-Slots = dict[str, list[Tensor]]  # "weights", "velocity" and "second" moment, one tensor a variable
+SLOTS = ("weights", "velocity", "second")
+Slots = dict[str, list[Tensor]]  # the three by name, one tensor a variable
 
 
 def update(
     slots: Slots, gradients: Sequence[Tensor], rates: Sequence[Tensor], scale: Tensor, inputs: dict[str, Tensor]
-) -> Slots:
-    """The slots after one step with gradient `scale·g` and one learning rate for each variable."""
+) -> tuple[Slots, list[Tensor]]:
+    """The slots after one step with gradient `scale·g` and one learning rate for each variable, and |Δw|² of each."""
     settings = (scale, inputs["momentum"], inputs["weight_decay"], inputs["update"])
-    return ops.cond(
-        inputs["adam"],
-        lambda: fused(_adam)(slots, gradients, rates, *settings),
-        lambda: fused(_sgd)(slots, gradients, rates, *settings),
-    )
+
+    def by_sgd() -> tuple[Slots, list[Tensor]]:
+        moved = fused(_sgd)(slots, gradients, rates, *settings)
+        return moved, [rate * rate * square_sum(v) for v, rate in zip(moved["velocity"], rates, strict=True)]
+
+    def by_adam() -> tuple[Slots, list[Tensor]]:
+        moved = fused(_adam)(slots, gradients, rates, *settings)
+        return moved, [square_sum(new - old) for new, old in zip(moved["weights"], slots["weights"], strict=True)]
+
+    return ops.cond(inputs["adam"], by_adam, by_sgd)
 
 
 def _sgd(slots: Slots, gradients: Sequence[Tensor], rates: Sequence[Tensor], *settings: Tensor) -> Slots:
@@ -62,11 +68,3 @@ def _adam(slots: Slots, gradients: Sequence[Tensor], rates: Sequence[Tensor], *s
 
 def _each(*lists: Sequence[Tensor]) -> Any:
     return zip(*lists, strict=True)
-
-
-def square_norms(tensors: Sequence[Tensor], groups: Sequence[str], names: Sequence[str]) -> Tensor:
-    """Sum of squares by group, [len(names)]."""
-    totals = {name: ops.zeros((), "float32") for name in names}
-    for tensor, group in zip(tensors, groups, strict=True):
-        totals[group] = totals[group] + ops.sum(ops.square(tensor))
-    return ops.stack([totals[name] for name in names])

@@ -8,7 +8,7 @@ Shapes: B micro-batch, N anchors, G ground-truth slots, S sampled anchors or RoI
 Boxes: yxyx, float32, canvas pixels; a slot without a box is zero and not alive.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,18 +18,20 @@ from detector import boxes as box_math
 from detector import losses, optimizer
 from detector.anchors import grid_anchors, grid_mask
 from detector.augmentation import augment
-from detector.backend import value_and_gradients
+from detector.backend import square_sum, value_and_gradients
 from detector.boxes import Tensor
 from detector.config import StepShape
-from detector.health import FORWARD_FIGURES, GRADIENT_BIT, LOSSES
+from detector.health import FIGURES, FORWARD_FIGURES, GRADIENT_BIT, LOSSES
 from detector.matching import match
 from detector.network import COMPONENTS, Network, preprocess
 from detector.proposals import Proposals, flatten_levels, propose
 from detector.randomness import Stream, uniform
 from detector.roi_align import align
+from detector.sampled_rpn import outputs_at, worth_sampling
 from detector.sampling import sample
 
 State = dict[str, Any]  # weights, velocity, second, accumulated: lists; figures [F], first_bad [2]
+MOVED = (*optimizer.SLOTS, "first_bad")  # the parts that the end of a batch changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,12 @@ class TrainStep:
             ),
         )
         state = {**state, "accumulated": accumulated, "figures": figures}
-        return self._update(state, inputs)
+        moved, figures = ops.cond(
+            inputs["last"],
+            lambda: self._update(state, inputs),
+            lambda: ({name: state[name] for name in MOVED}, ops.zeros((len(FIGURES),), "float32")),
+        )
+        return {**state, **moved}, figures
 
     def _scene(self, batch: dict[str, Tensor], inputs: dict[str, Tensor]) -> Scene:
         images, truth, alive, extents = augment(
@@ -101,7 +108,7 @@ class TrainStep:
             deltas = flatten_levels([output[1] for output in outputs], 4)  # [B, N, 4]
             anchors = grid_anchors(inputs["cells"], shape.canvas)
             alive = grid_mask(inputs["cell_alive"], shape.canvas)
-            rpn_losses, rpn_figures = self._rpn(logits, deltas, anchors, alive, scene, inputs)
+            rpn_losses, rpn_figures = self._rpn(levels, logits, deltas, anchors, alive, scene, inputs)
             proposals = propose(
                 logits, deltas, anchors, alive, scene.extents, inputs["proposal_nms_iou"], shape=shape,
                 before_nms=shape.pre_nms_train, after_nms=shape.proposals_train,
@@ -120,7 +127,14 @@ class TrainStep:
         return sum((*rpn_losses, *roi_losses)), packed
 
     def _rpn(
-        self, logits: Tensor, deltas: Tensor, anchors: Tensor, alive: Tensor, scene: Scene, inputs: dict[str, Tensor]
+        self,
+        levels: list[Tensor],
+        logits: Tensor,
+        deltas: Tensor,
+        anchors: Tensor,
+        alive: Tensor,
+        scene: Scene,
+        inputs: dict[str, Tensor],
     ) -> tuple[tuple[Tensor, Tensor], dict[str, Tensor]]:
         shape = self._shape
         labels, matched = match(
@@ -133,9 +147,12 @@ class TrainStep:
             slots=shape.anchor_samples, count=shape.anchor_samples,
             positive_fraction=inputs["rpn_positive_fraction"],
         )  # fmt: skip
+        if worth_sampling(shape):
+            sampled = outputs_at(self._network.rpn, levels, chosen, shape.anchors_per_cell)
+        else:
+            sampled = (ops.take_along_axis(logits, chosen, axis=1), _pick(deltas, chosen))
         pair = losses.rpn_losses(
-            ops.take_along_axis(logits, chosen, axis=1),
-            ops.take_along_axis(deltas, chosen[..., None], axis=1),
+            *sampled,
             kinds,
             ops.take(anchors, chosen, axis=0),
             _pick(scene.truth, ops.take_along_axis(matched, chosen, axis=1)),
@@ -199,42 +216,42 @@ class TrainStep:
         return logits, ops.reshape(ops.cast(deltas, "float32"), (batch, count, -1, 4))
 
     def _update(self, state: State, inputs: dict[str, Tensor]) -> tuple[State, Tensor]:
+        """What the end of a batch changes of the state, and FIGURES."""
         groups, share = self._network.component_of, inputs["share"]
-        norms = share * ops.sqrt(optimizer.square_norms(state["accumulated"], groups, COMPONENTS))  # [4]
+        norms = share * ops.sqrt(_by_component(map(square_sum, state["accumulated"]), groups))  # [4]
         norm = ops.sqrt(ops.sum(ops.square(norms)))
         finite = ops.append(ops.isfinite(state["figures"][: len(LOSSES)]), ops.isfinite(norm))
-        healthy = ops.all(finite)
+        healthy = ops.all(finite)  # a non-finite update is never applied
         first_bad = _latch(state["first_bad"], healthy, finite, inputs)
-        applies = ops.logical_and(inputs["last"], healthy)  # a non-finite update is never applied
         clip = ops.minimum(1.0, inputs["clip_norm"] / (norm + 1e-6))
         rates = [inputs["learning_rate"] * (inputs["rpn_lr_factor"] if group == "rpn" else 1.0) for group in groups]
-        slots = {name: state[name] for name in ("weights", "velocity", "second")}
-        moved = ops.cond(
-            applies,
+        slots = {name: state[name] for name in optimizer.SLOTS}
+        moved, changes = ops.cond(
+            healthy,
             lambda: optimizer.update(slots, state["accumulated"], rates, share * clip, inputs),
-            lambda: slots,
+            lambda: (slots, [ops.zeros((), "float32") for _ in groups]),
         )
-        ratios = self._update_ratios(slots["weights"], moved["weights"], applies)
+        sizes = _by_component(map(square_sum, slots["weights"]), groups)
+        ratios = ops.sqrt(_by_component(changes, groups) / (sizes + 1e-12))
         figures = ops.concatenate(
             [state["figures"], ops.stack([inputs["learning_rate"], norm]), norms, ratios, first_bad]
         )
-        return {**state, **moved, "first_bad": first_bad}, figures
+        return {**moved, "first_bad": first_bad}, figures
 
-    def _update_ratios(self, before: list[Tensor], after: list[Tensor], applies: Tensor) -> Tensor:
-        def ratios() -> Tensor:
-            groups = self._network.component_of
-            changes = [new - old for new, old in zip(after, before, strict=True)]
-            changed = optimizer.square_norms(changes, groups, COMPONENTS)
-            return ops.sqrt(changed / (optimizer.square_norms(before, groups, COMPONENTS) + 1e-12))
 
-        return ops.cond(applies, ratios, lambda: ops.zeros((len(COMPONENTS),), "float32"))
+def _by_component(values: Iterable[Tensor], groups: Sequence[str]) -> Tensor:
+    """Sums of one scalar a variable over each component, [len(COMPONENTS)]."""
+    totals = {name: ops.zeros((), "float32") for name in COMPONENTS}
+    for value, group in zip(values, groups, strict=True):
+        totals[group] = totals[group] + value
+    return ops.stack([totals[name] for name in COMPONENTS])
 
 
 def _latch(first_bad: Tensor, healthy: Tensor, finite: Tensor, inputs: dict[str, Tensor]) -> Tensor:
     """Step and terms of the first optimizer step that was not finite; unchanged from then on."""
     bits = ops.convert_to_tensor([float(1 << bit) for bit in range(len(LOSSES))] + [float(GRADIENT_BIT)], "float32")
     here = ops.stack([inputs["update"] - 1, ops.sum(ops.where(finite, 0.0, bits))])
-    is_first = ops.logical_and(inputs["last"], ops.logical_and(ops.logical_not(healthy), first_bad[0] < 0))
+    is_first = ops.logical_and(ops.logical_not(healthy), first_bad[0] < 0)
     return ops.where(is_first, here, first_bad)
 
 

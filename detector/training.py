@@ -5,7 +5,8 @@ Between trials nothing is built, traced or allocated anew: the weights are reset
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,25 +15,26 @@ import numpy as np
 
 from detector import backend, weights
 from detector.average_precision import coco_metrics
-from detector.backend import Compiled, to_device, to_host
+from detector.backend import own, to_device, to_host
 from detector.batches import TrainingBatches
 from detector.boxes import Tensor
 from detector.checkpoint import Checkpoint, drop_checkpoints, newest_checkpoint, save_checkpoint
-from detector.config import DataSource, Detector, Hyperparameters, StepShape
+from detector.config import DataSource, Detector, Hyperparameters, Optimizer, StepShape
 from detector.dataset import Dataset, ground_truth_slots, load_pair
+from detector.engine import Engine
 from detector.health import unpack
 from detector.image_cache import CanvasCache, open_cache
 from detector.inputs import step_inputs, trial_inputs
-from detector.network import Network, build
-from detector.prediction import PredictStep, detections_of
+from detector.micro_batch import Choices, divisors, fastest
+from detector.optimizer import SLOTS
+from detector.prediction import detections_of
 from detector.reports import PausedReport, ProgressReport, RungReport, Stopped
 from detector.schedule import learning_rate, optimizer_steps
-from detector.step import State, TrainStep, initial_state
+from detector.step import State, initial_state
 from detector.watch import Watch
 
 LOOK_EVERY_STEPS = 10  # the watch sees every step, this late at most
 WEIGHTS_FILE = "weights.safetensors"
-SLOTS = ("weights", "velocity", "second")
 
 SetupProgress = Callable[[str, int, int], None]  # what, done, of
 
@@ -72,10 +74,11 @@ class Trainer:
         validation_images: int | None,
         cache: Path,
         seed: int,
+        measure_micro_batch: bool = False,
         watch: bool = True,
         on_progress: SetupProgress = lambda what, done, of: None,
     ) -> None:
-        backend.prepare_device()
+        backend.prepare_device(cache)
         self._train_set, self._validation_set = load_pair(train, validation, share=validation_share, seed=seed)
         self._train_cache = open_cache(
             self._train_set, detector.canvas, cache, progress=lambda n, of: on_progress("training images", n, of)
@@ -86,31 +89,53 @@ class Trainer:
         count = len(self._validation_set.images)
         self._validation_count = min(count, validation_images or count)
         slots = ground_truth_slots(self._train_set)
-        self.shape = StepShape.for_detector(
+        self._batches = TrainingBatches(self._train_set, self._train_cache, slots)
+        self._calibration = (detector.weights, seed, cache)
+        largest = StepShape.for_detector(
             detector,
             anchors_per_cell=anchors_per_cell,
             boxes_per_image=slots,
             classes=len(self._train_set.classes),
             micro_batch=micro_batch,
         )
-        self._batches = TrainingBatches(self._train_set, self._train_cache, slots)
-        self._network = self._initial_network(detector, cache, seed)
-        self._initial = [to_host(variable) for variable in self._network.trainable]
+        self._engine = (
+            self._fastest_engine(largest, cache, on_progress) if measure_micro_batch else self._build(largest)
+        )
+        self.shape, self._network = self._engine.shape, self._engine.network
+        self.train_step, self.predict_step = self._engine.train_step, self._engine.predict_step
+        self._blank = initial_state([to_device(to_host(variable)) for variable in self._network.trainable])
         self._frozen = [to_device(to_host(variable)) for variable in self._network.frozen]
-        step = TrainStep(self._network, self.shape)
-        self.train_step = Compiled(step, donate_first=True)
-        self.predict_step = Compiled(PredictStep(self._network, self.shape, step))
         self._watches = watch
         self._trial: _Trial | None = None
+        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
         self.backend = backend.BACKEND
         self.device = backend.device_name()
         self.versions = {"keras": keras.__version__, "numpy": np.__version__}
 
-    def _initial_network(self, detector: Detector, cache: Path, seed: int) -> Network:
-        network = build(self.shape)
-        sample = self._train_cache.pixels[: weights.CALIBRATION_IMAGES]
-        weights.initial_backbone(network, detector.weights, seed, np.asarray(sample), cache)
-        return network
+    def _build(self, shape: StepShape) -> Engine:
+        engine = Engine.of(shape)
+        kind, seed, cache = self._calibration
+        sample = np.asarray(self._train_cache.pixels[: weights.CALIBRATION_IMAGES])
+        weights.initial_backbone(engine.network, kind, seed, sample, cache)
+        return engine
+
+    def _fastest_engine(self, largest: StepShape, cache: Path, on_progress: SetupProgress) -> Engine:
+        """An engine of the micro-batch that was fastest; what was built to find it out is not built again."""
+        choices = Choices(cache / "micro-batches.json")
+        key = f"{backend.BACKEND} {keras.__version__} {backend.device_name()} {largest}"
+        if (known := choices.get(key)) is not None:
+            return self._build(replace(largest, micro_batch=known))
+        candidates = divisors(largest.micro_batch)
+        built: dict[int, Engine] = {}
+
+        def seconds_an_image(count: int) -> float:
+            on_progress("micro-batches tried", len(built), len(candidates))
+            built[count] = self._build(replace(largest, micro_batch=count))
+            return built[count].seconds_an_image(self._batches)
+
+        chosen = fastest(candidates, seconds_an_image)
+        choices.keep(key, chosen)
+        return built[chosen]
 
     def begin(
         self,
@@ -125,14 +150,6 @@ class Trainer:
 
         With `keep_weights` the end of the budget leaves WEIGHTS_FILE in the directory.
         """
-        for number, part in enumerate(self._network.heads):
-            weights.reseed(part, seed + number)
-        values = [
-            to_device(initial if component == "backbone" else to_host(variable))
-            for variable, component, initial in zip(
-                self._network.trainable, self._network.component_of, self._initial, strict=True
-            )
-        ]
         inputs = trial_inputs(hyperparameters, self.shape, seed)
         self._trial = _Trial(
             hyperparameters=hyperparameters,
@@ -141,13 +158,24 @@ class Trainer:
             directory=directory,
             keep_weights=keep_weights,
             inputs={name: to_device(value) for name, value in inputs.items()},
-            state=initial_state(values),
+            state=self._fresh_state(seed),
             frozen=self._frozen,
             watch=Watch(optimizer_steps(budget_images, hyperparameters.batch_size)),
         )
         if (checkpoint := newest_checkpoint(directory)) is not None:
             self._restore(self._trial, checkpoint)
         return self._trial.images
+
+    def _fresh_state(self, seed: int) -> State:
+        """The state at step 0 of every trial but for the heads, which are drawn anew."""
+        for number, part in enumerate(self._network.heads):
+            weights.reseed(part, seed + number)
+        network, initial = self._network, self._blank["weights"]
+        values = [
+            same if component == "backbone" else to_device(variable.value)
+            for variable, component, same in zip(network.trainable, network.component_of, initial, strict=True)
+        ]
+        return keras.tree.map_structure(own, {**self._blank, "weights": values})
 
     def advance(
         self,
@@ -176,7 +204,7 @@ class Trainer:
                     return stopped
                 pending.clear()
             if pausing:
-                self._save(trial)
+                self._finish_save(self._begin_save(trial))
                 return PausedReport(images=trial.images)
         return self._rung(trial, time.monotonic() - started)
 
@@ -224,13 +252,15 @@ class Trainer:
 
     def _rung(self, trial: _Trial, training_s: float) -> RungReport:
         finished = trial.images >= trial.budget_images
-        if not finished:
-            self._save(trial)
-        elif trial.keep_weights:
+        saving = None if finished else self._begin_save(trial)
+        if finished and trial.keep_weights:
             self._keep_weights(trial)
         started = time.monotonic()
         metrics = self.evaluate()
-        if finished:
+        evaluation_s = time.monotonic() - started
+        if saving is not None:
+            self._finish_save(saving)  # who reads of this rung can rely on its checkpoint
+        else:
             drop_checkpoints(trial.directory)
         return RungReport(
             step=trial.step,
@@ -238,7 +268,7 @@ class Trainer:
             ap=metrics["ap"],
             metrics=metrics,
             training_s=training_s,
-            evaluation_s=time.monotonic() - started,
+            evaluation_s=evaluation_s,
         )
 
     def evaluate(self) -> dict[str, float]:
@@ -262,24 +292,33 @@ class Trainer:
             raise RuntimeError("no trial was begun")
         return self._trial
 
-    def _save(self, trial: _Trial) -> None:
+    def _begin_save(self, trial: _Trial) -> "Future[Path]":
+        """Begin to write a checkpoint; the disk is waited for elsewhere, and no step may run before `_finish_save`."""
+        variables = self._network.trainable
+        slots = [slot for slot in SLOTS if slot != "second" or trial.hyperparameters.optimizer is Optimizer.ADAM]
         arrays = {
             f"{slot}/{variable.path}": to_host(value)
-            for slot in SLOTS
-            for variable, value in zip(self._network.trainable, trial.state[slot], strict=True)
+            for slot in slots
+            for variable, value in zip(variables, trial.state[slot], strict=True)
         }
         arrays |= {
             f"frozen/{variable.path}": to_host(value)
             for variable, value in zip(self._network.frozen, trial.frozen, strict=True)
         }
         arrays["first_bad"] = to_host(trial.state["first_bad"])
-        save_checkpoint(trial.directory, Checkpoint(arrays=arrays, images=trial.images, step=trial.step))
+        checkpoint = Checkpoint(arrays=arrays, images=trial.images, step=trial.step)
+        return self._writer.submit(save_checkpoint, trial.directory, checkpoint)
+
+    def _finish_save(self, saving: "Future[Path]") -> None:
+        """Wait until the checkpoint is whole; raises what its writing raised."""
+        saving.result()
 
     def _restore(self, trial: _Trial, checkpoint: Checkpoint) -> None:
         arrays = checkpoint.arrays
         state: dict[str, Any] = {
             slot: [to_device(arrays[f"{slot}/{variable.path}"]) for variable in self._network.trainable]
             for slot in SLOTS
+            if slot != "second" or trial.hyperparameters.optimizer is Optimizer.ADAM  # else it stays zero
         }
         trial.state |= {**state, "first_bad": to_device(arrays["first_bad"])}
         trial.frozen = [to_device(arrays[f"frozen/{variable.path}"]) for variable in self._network.frozen]

@@ -54,6 +54,7 @@ class Plan:
                 detector=specification.detector.detector(),
                 anchors_per_cell=specification.space.anchors_per_cell(),
                 micro_batch=specification.micro_batch,
+                measure_micro_batch=specification.detector.micro_batch is None,
                 validation_images=specification.budget.validation_images,
                 cache=folder / "cache",
                 seed=specification.sampler.seed,

@@ -39,6 +39,7 @@ class Setup:
     detector: Detector
     anchors_per_cell: int  # slots: the most that any point of the space asks for
     micro_batch: int
+    measure_micro_batch: bool = False  # take the divisor of it that is fastest on the device and fits
     validation_images: int | None  # evaluate on at most so many; None: all
     cache: Path  # decoded images and calibrated weights, shared by all workers of a host
     seed: int  # of the initial backbone weights

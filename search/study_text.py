@@ -23,7 +23,7 @@ COMMENTS: dict[str, str] = {
     "detector.long_side_px": "of an automatic canvas",
     "detector.precision": "float32 or bfloat16",
     "detector.frozen_stages": "0 to 5; auto: 2 with weights, 0 without",
-    "detector.micro_batch": "auto: the greatest divisor of all batch sizes up to 8",
+    "detector.micro_batch": "auto: what is fastest and fits, of the divisors of all batch sizes up to 8",
     "detector.proposals": "per image; auto: by canvas, at most 1000",
     "detector.roi_samples": "per image; auto: by canvas, at most 512",
     "derived": "what trial 1 tries instead of trial 0's; auto: anchors that fit the boxes; none: no such trial",

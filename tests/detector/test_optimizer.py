@@ -19,7 +19,7 @@ def run(steps: int, *, adam: bool, gradient: float, **settings: float) -> float:
         }
         rates = [to_device(np.float32(settings["lr"]))]
         gradients = [to_device(np.float32([gradient]))]
-        slots = optimizer.update(slots, gradients, rates, to_device(np.float32(1)), inputs)
+        slots, _ = optimizer.update(slots, gradients, rates, to_device(np.float32(1)), inputs)
     return float(to_host(slots["weights"][0])[0])
 
 
@@ -49,7 +49,7 @@ def test_the_learning_rate_is_not_part_of_the_velocity() -> None:
             "adam": to_device(np.bool_(False)),
         }
         gradient, scale = [to_device(np.float32([2.0]))], to_device(np.float32(1))
-        slots = optimizer.update(slots, gradient, [to_device(np.float32(rate))], scale, inputs)
+        slots, _ = optimizer.update(slots, gradient, [to_device(np.float32(rate))], scale, inputs)
     assert float(to_host(slots["weights"][0])[0]) == pytest.approx(1 - 0.1 * 2 - 0.01 * 3, rel=1e-6)
 
 

@@ -14,6 +14,7 @@ from detector.config import (
     Detector,
     Hyperparameters,
     Optimizer,
+    Precision,
 )
 from detector.reports import PausedReport, ProgressReport, RungReport, Stopped
 from detector.sample_data import write_sample
@@ -34,17 +35,27 @@ def source(folder: Path, name: str) -> DataSource:
     return DataSource(format=DataFormat.COCO, images=folder / "images", annotations=folder / f"{name}.json")
 
 
-def trainer_on(folder: Path, cache: Path, *, height_px: int, width_px: int) -> Trainer:
+def trainer_on(
+    folder: Path,
+    cache: Path,
+    *,
+    height_px: int,
+    width_px: int,
+    precision: Precision = Precision.FLOAT32,
+    measure_micro_batch: bool = False,
+) -> Trainer:
+    canvas = Canvas(height_px=height_px, width_px=width_px)
     return Trainer(
         train=source(folder, "train"),
         validation=source(folder, "val"),
         validation_share=0.2,
-        detector=Detector(canvas=Canvas(height_px=height_px, width_px=width_px), roi_samples=32),
+        detector=Detector(canvas=canvas, roi_samples=32, precision=precision),
         anchors_per_cell=3,
         micro_batch=4,
         validation_images=None,
         cache=cache,
         seed=0,
+        measure_micro_batch=measure_micro_batch,
     )
 
 
@@ -145,9 +156,22 @@ def test_all_of_these_trials_shared_one_executable(trainer: Trainer, tmp_path: P
 
 
 @pytest.mark.slow
-def test_eight_images_are_learnt_by_heart(tmp_path: Path) -> None:
+def test_a_measured_micro_batch_is_kept_and_its_engine_compiled_once(tmp_path: Path) -> None:
+    write_sample(tmp_path / "data", train=8, validation=4, size_px=(64, 96))
+    first = trainer_on(tmp_path / "data", tmp_path / "cache", height_px=64, width_px=96, measure_micro_batch=True)
+    assert first.shape.micro_batch in (4, 2, 1)
+    losses_of(first, tmp_path / "trial")
+    assert (first.train_step.traces, first.predict_step.traces) == (1, 1)
+    second = trainer_on(tmp_path / "data", tmp_path / "cache", height_px=64, width_px=96, measure_micro_batch=True)
+    assert second.shape == first.shape
+    assert second.train_step.traces == 0  # it was not measured again
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", Precision)
+def test_eight_images_are_learnt_by_heart(tmp_path: Path, precision: Precision) -> None:
     write_sample(tmp_path / "data", train=8, validation=4)
-    trainer = trainer_on(tmp_path / "data", tmp_path / "cache", height_px=96, width_px=128)
+    trainer = trainer_on(tmp_path / "data", tmp_path / "cache", height_px=96, width_px=128, precision=precision)
     images = 800
     adam = dataclasses.replace(GENTLE, optimizer=Optimizer.ADAM, lr_per_16=4e-4, decay_boundaries=(0.8,))
     trainer.begin(adam, seed=0, budget_images=images, directory=tmp_path / "trial")
