@@ -229,11 +229,14 @@ class Trainer:
         on_progress: Callable[[ProgressReport], None],
         images_per_s: float,
     ) -> Stopped | None:
-        """Show the watch every pending step, and the world the last of them."""
+        """Show the watch every pending step, and the world the last of them, or all on the way to a fault."""
+        looked_at: list[tuple[int, dict[str, float]]] = []
         for step, vector in pending:
             figures = unpack(to_host(vector))
+            looked_at.append((step, figures))
             if self._watches and (finding := trial.watch.observe(step, figures)) is not None:
-                on_progress(self._progress(trial, step, figures, images_per_s))
+                for passed, each in looked_at:
+                    on_progress(self._progress(trial, passed, each, images_per_s))
                 drop_checkpoints(trial.directory)
                 return Stopped(
                     kind=finding.kind,

@@ -6,6 +6,7 @@ away: the same command goes on later; 1 a bug of ours, with its traceback.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,7 @@ from detector.config import ConfigError
 
 if TYPE_CHECKING:
     from search.doctor import Diagnosis
+    from search.seat import Engine
     from search.specification import Specification
     from storage.database import Database
 
@@ -31,6 +33,23 @@ app = typer.Typer(
 
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY_FILE", help="The study file.")]
 DEFAULT_STUDY_FILE = Path("study.yaml")
+
+
+class EngineName(StrEnum):
+    """What runs the workers of a launch."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+
+Engines = Annotated[EngineName, typer.Option(help="Where the workers run: this machine, or a Ray cluster.")]
+RayAddress = Annotated[
+    str | None, typer.Option(help="HOST:PORT of a Ray cluster (default: RAY_ADDRESS, or a new one on this machine).")
+]
+GpusPerWorker = Annotated[
+    float | None, typer.Option(help="With --engine ray: GPUs, or a part of one (default: an equal share).")
+]
+CpusPerWorker = Annotated[float | None, typer.Option(help="With --engine ray: CPU cores (default: 1).")]
 
 
 def main() -> None:
@@ -61,12 +80,21 @@ def launch(
         str | None, typer.Option(help="Backbone weights to start from: imagenet, none, or the path of a file.")
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of proposals, weights and data order.")] = None,
+    only_create: Annotated[
+        bool,
+        typer.Option("--only-create", help="Check the data and create the study, for workers elsewhere; run none."),
+    ] = False,
+    engine: Engines = EngineName.LOCAL,
+    ray_address: RayAddress = None,
+    gpus_per_worker: GpusPerWorker = None,
+    cpus_per_worker: CpusPerWorker = None,
 ) -> None:
     """Create or resume a study and run it: progress, then the ranking. Ctrl-c stops it; a second launch goes on."""
     with _exit_codes():
         import optuna
 
         from search.launching import launch as run
+        from search.launching import only_create as create
         from search.standalone import refuse_secret
 
         if storage is not None:
@@ -81,8 +109,12 @@ def launch(
             "weights": weights,
             "seed": seed,
         }
+        placed = {"address": ray_address, "gpus_per_worker": gpus_per_worker, "cpus_per_worker": cpus_per_worker}
+        chosen = _engine(engine, placed)
         specification = _specification(study_file, data, first, options)
-        raise typer.Exit(run(specification, folder=study_file.resolve().parent))
+        if only_create:
+            raise typer.Exit(create(specification))
+        raise typer.Exit(run(specification, folder=study_file.resolve().parent, engine=chosen))
 
 
 @app.command()
@@ -135,7 +167,12 @@ def worker(
     study: Annotated[str, typer.Option(help="Name of a study that was launched once.")],
     folder: Annotated[Path, typer.Option(help="Where this machine keeps checkpoints, caches and logs.")] = Path(),
     data_root: Annotated[
-        Path | None, typer.Option(help="Folder of the study's data on this machine, if it lies elsewhere.")
+        Path | None,
+        typer.Option(help="Folder of the study's data on this machine, if it lies elsewhere (or: FRCNN_DATA_ROOT)."),
+    ] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(help="Folder of this machine for decoded images (or: FRCNN_CACHE; default: below --folder)."),
     ] = None,
     lease_s: Annotated[float, typer.Option(min=1, help="If this worker dies, its trial is free after so long.")] = 60,
     give_up_s: Annotated[
@@ -145,8 +182,10 @@ def worker(
     """Work on a study from any machine: it needs only the database and the study's name. Any number may do so."""
     with _exit_codes():
         from search.standalone import work
+        from search.worker import Pace
 
-        raise typer.Exit(work(storage, study, folder=folder, data_root=data_root, lease_s=lease_s, give_up_s=give_up_s))
+        pace = Pace(lease_s=lease_s, give_up_s=give_up_s)
+        raise typer.Exit(work(storage, study, folder=folder, data_root=data_root, cache=cache, pace=pace))
 
 
 @app.command()
@@ -174,6 +213,44 @@ def status(
 
 
 @app.command()
+def explain(
+    study_file: StudyFile = DEFAULT_STUDY_FILE,
+    trial: Annotated[
+        int | None, typer.Argument(min=0, metavar="TRIAL", help="Number of a trial; without one, the whole study.")
+    ] = None,
+    confirm: Annotated[
+        bool, typer.Option("--confirm", help="Replay the trial and its repair for a short while: does the repair hold?")
+    ] = False,
+    images: Annotated[
+        int | None, typer.Option(min=1, help="Training images of each replay [default: half as many more as it took].")
+    ] = None,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write one self-contained page.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
+    without_data: Annotated[
+        bool, typer.Option("--without-data", help="Read no image or annotation: no anchors, no images of a batch.")
+    ] = False,
+) -> None:
+    """Say why trials failed and what to change; of one trial, with its evidence and the smallest repair."""
+    with _exit_codes():
+        from rich.console import Console
+
+        from search.explaining import Wanted
+        from search.explaining import explain as tell
+
+        if trial is None and study_file.name.isdecimal() and not study_file.exists():
+            study_file, trial = DEFAULT_STUDY_FILE, int(study_file.name)  # `explain 3`
+        if images is not None and not confirm:
+            raise ConfigError("--images is the length of a replay; give it together with --confirm")
+        wanted = Wanted(
+            trial=trial, confirm=confirm, images=images, html=html, as_json=as_json, with_data=not without_data
+        )
+        with _opened(study_file) as (specification, database):
+            tell(database, specification, wanted, folder=study_file.resolve().parent, console=Console())
+        if html is not None:
+            typer.echo(f"wrote {html}", err=True)
+
+
+@app.command()
 def export(
     study_file: StudyFile = DEFAULT_STUDY_FILE,
     output: Annotated[Path, typer.Option(help="The file to write.")] = Path("best.yaml"),
@@ -190,11 +267,11 @@ def export(
 def train(
     configuration: Annotated[Path, typer.Argument(help="A file that `export` wrote.")],
     images: Annotated[
-        int | None, typer.Option(min=1, help="Training images to see [default: the budget of the trial].")
+        int | None, typer.Option(min=1, help="Training images to see (default: the budget of the trial).")
     ] = None,
     data: Annotated[Path | None, typer.Option(help="Another COCO or Pascal VOC folder than the study's.")] = None,
     output: Annotated[Path, typer.Option(help="Folder for the weights and the checkpoint.")] = Path("trained"),
-    seed: Annotated[int | None, typer.Option(help="Seed of weights and batches [default: the trial's].")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of weights and batches (default: the trial's).")] = None,
 ) -> None:
     """Train one configuration in full, print its COCO AP and keep the weights. Run it again to go on after ctrl-c."""
     with _exit_codes():
@@ -216,7 +293,7 @@ def dashboard(
     ] = None,
     password_file: Annotated[
         Path | None,
-        typer.Option(help="File with the password, mode 600 [default: the variable FRCNN_DASHBOARD_PASSWORD, if set]."),
+        typer.Option(help="File with the password, mode 600 (default: the variable FRCNN_DASHBOARD_PASSWORD, if set)."),
     ] = None,
 ) -> None:
     """Serve the Optuna dashboard on this study, read-only, with the reason why each trial ended. Ctrl-c stops it."""
@@ -246,6 +323,22 @@ def sample_data(
 
         write_sample(folder, seed=seed)
         typer.echo(f"wrote {folder}; next: frcnn-search launch --data {folder}")
+
+
+def _engine(name: EngineName, options: dict[str, Any]) -> "Engine":
+    """Where to run workers; options that are None keep the engine's defaults."""
+    from search.local_engine import LocalEngine
+    from search.ray_engine import RayEngine, require_installed
+
+    given = {key: value for key, value in options.items() if value is not None}
+    if name is EngineName.RAY:
+        engine = RayEngine(**given)
+        require_installed()
+        return engine
+    if given:
+        flags = " and ".join("--ray-address" if key == "address" else f"--{key.replace('_', '-')}" for key in given)
+        raise ConfigError(f"{flags} must come with --engine ray; workers of this machine share its GPUs by themselves")
+    return LocalEngine()
 
 
 def _specification(

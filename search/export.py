@@ -68,7 +68,7 @@ def configuration_of(
     study = load_study(database, specification.name)
     with database.guarded():
         parameters = study.get_trials(deepcopy=False)[place.number].params
-    launched = _as_launched(database, specification)
+    launched = as_launched(database, specification)
     dataset, _ = load_pair(*sources_of(launched.data), share=launched.data.validation_share, seed=launched.sampler.seed)
     return Configuration(
         hyperparameters=launched.space.configuration(parameters),
@@ -92,8 +92,12 @@ def configuration_of(
     )
 
 
-def _as_launched(database: Database, specification: Specification) -> Specification:
-    """The specification in the database: the study file may have changed since, and leaves the canvas to the data."""
+def as_launched(database: Database, specification: Specification) -> Specification:
+    """The specification in the database: the study file may have changed since, and leaves the canvas to the data.
+
+    Raises:
+        ConfigError: there is none, because nothing was launched.
+    """
     stored = read_specification(database, specification.name)
     if stored is None:
         raise ConfigError(f"study {specification.name!r} was never launched by frcnn-search; launch it first")

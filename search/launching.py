@@ -2,6 +2,8 @@
 
 import contextlib
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -14,9 +16,12 @@ from detector.config import Anchors, ConfigError
 from search.agreement import agree
 from search.crew import Crew, Departure
 from search.identity import Identity, code_version, keep_identity, pair_fingerprint
+from search.local_engine import LocalEngine
+from search.places import Places
 from search.plan import sources_of
 from search.progress import Progress, Snapshot, read_snapshot
 from search.ranking import ranking, ranking_table
+from search.seat import Engine, Job
 from search.specification import Specification, resolved
 from search.stopping import stop_signals
 from search.worker import DONE, TRY_LATER
@@ -33,18 +38,53 @@ TICK_S = 1.0
 
 
 def launch(
-    specification: Specification, *, folder: Path, console: Console | None = None, options: tuple[str, ...] = ()
+    specification: Specification,
+    *,
+    folder: Path,
+    console: Console | None = None,
+    options: tuple[str, ...] = (),
+    engine: Engine | None = None,
 ) -> int:
     """Run the study until it has its trials, or until a signal: the first stops cleanly, the second at once.
 
     Checkpoints, caches and logs go below `folder`. Returns 0 when the study is complete, 75 when it was stopped or
-    the database went away (the same call goes on), 1 after a bug. `options` go to the worker processes.
+    the database went away (the same call goes on), 1 after a bug. `options` go to the worker processes, which the
+    engine starts: on this machine by default.
 
     Raises:
-        ConfigError: the data cannot be used, or the study was begun with another specification.
+        ConfigError: the data or the engine cannot be used, or the study was begun with another specification.
         StorageError, StorageUnavailable: the database cannot be used, or not now.
     """
     console = console or Console()
+    with _created(specification, console) as (specification, database):
+        if _snapshot(database, specification).finished >= specification.budget.trials:
+            departure = Departure(code=DONE, messages=())
+        else:
+            job = Job(study=specification.name, storage=specification.storage, folder=folder, options=options)
+            departure = _run(database, specification, job, engine or LocalEngine(), console)
+        return _close(database, specification, departure, console, folder)
+
+
+def only_create(specification: Specification, *, console: Console | None = None) -> int:
+    """Create the study, or see that it agrees with what is there, for workers that somebody else starts. Returns 0.
+
+    Raises:
+        ConfigError, StorageError, StorageUnavailable: as `launch`.
+    """
+    console = console or Console()
+    with _created(specification, console):
+        kind = "env:NAME" if specification.storage.startswith("postgresql") else specification.storage
+        console.print(
+            f'workers join it with: frcnn-search worker --storage {kind} --study "{specification.name}"',
+            highlight=False,
+            soft_wrap=True,
+        )
+    return DONE
+
+
+@contextmanager
+def _created(specification: Specification, console: Console) -> Iterator[tuple[Specification, Database]]:
+    """The study in its database, with its settled specification, which agrees with what was there before."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # it would write between our lines
     kept = ("derived",) if specification.derived is None else ()
     specification, data = settle(specification, console)
@@ -52,13 +92,9 @@ def launch(
         create_or_load_study(database, specification.name)
         agree(database, specification, kept=kept)
         keep_identity(database, specification.name, Identity(code=code_version(), data=data))
-        before = _snapshot(database, specification)
-        console.print(_opening(before, database, specification), highlight=False, soft_wrap=True)
-        if before.finished >= specification.budget.trials:
-            departure = Departure(code=DONE, messages=())
-        else:
-            departure = _run(database, specification, folder, console, options)
-        return _close(database, specification, departure, console, folder)
+        opening = _opening(_snapshot(database, specification), database, specification)
+        console.print(opening, highlight=False, soft_wrap=True)
+        yield specification, database
 
 
 def settle(specification: Specification, console: Console) -> tuple[Specification, str]:
@@ -73,7 +109,7 @@ def settle(specification: Specification, console: Console) -> tuple[Specificatio
         return specification, ""
     from detector.dataset import load_pair
 
-    train, validation = sources_of(specification.data)
+    train, validation = sources_of(Places.here().find(specification.data))
     share, seed = specification.data.validation_share, specification.sampler.seed
     training_set, validation_set = load_pair(train, validation, share=share, seed=seed)
     held_out = "" if validation else f", held out of the training data ({share:.0%}, by file name)"
@@ -117,30 +153,26 @@ def _with_derived(specification: Specification, training_set: "Dataset", console
     return replace(specification, derived=derived.values)
 
 
-def _run(
-    database: Database, specification: Specification, folder: Path, console: Console, options: tuple[str, ...]
-) -> Departure:
-    crew = Crew(
-        study=specification.name,
-        storage=specification.storage,
-        folder=folder,
-        workers=specification.workers,
-        options=options,
-    )
-    with stop_signals(at_once=crew.stop) as stop, Progress(console, rungs=specification.rungs).shown() as progress:
-        _watch(database, specification, crew, stop, progress)
-        if stop.is_set():
-            console.print("stopping: trials are checkpointed; once more ends at once", highlight=False, soft_wrap=True)
-        crew.stop()
-        departure = crew.leave(complete=lambda: _complete(database, specification))
-        _update(progress, database, specification)
+def _run(database: Database, specification: Specification, job: Job, engine: Engine, console: Console) -> Departure:
+    def say(message: str) -> None:
+        console.print(message, highlight=False, soft_wrap=True, markup=False)
+
+    with engine.seats(job, specification.workers, say) as start:
+        crew = Crew(start, workers=specification.workers, say=say)
+        with stop_signals(at_once=crew.hurry) as stop, Progress(console, rungs=specification.rungs).shown() as progress:
+            _watch(database, specification, crew, stop, progress)
+            if stop.is_set():
+                say("stopping: trials are checkpointed; once more ends at once")
+            crew.stop()
+            departure = crew.leave(complete=lambda: _complete(database, specification))
+            _update(progress, database, specification)
     return departure
 
 
 def _watch(
     database: Database, specification: Specification, crew: Crew, stop: threading.Event, progress: Progress
 ) -> None:
-    while crew.working and not stop.is_set():
+    while crew.tend() and not stop.is_set():
         _update(progress, database, specification)
         stop.wait(TICK_S)
 

@@ -36,8 +36,10 @@ class Plan:
     derived: Mapping[str, Value] | None = None  # what trial 1 has in place of the reference's values
 
     @classmethod
-    def of(cls, specification: Specification, folder: Path) -> "Plan":
+    def of(cls, specification: Specification, folder: Path, *, cache: Path | None = None) -> "Plan":
         """The plan of a specification whose canvas and budget are settled. Reads no data, only the folder's layout.
+
+        Caches lie below `folder` too, unless they have a place of their own.
 
         Raises:
             ConfigError: something is still `auto`, or the folder holds no dataset.
@@ -56,7 +58,7 @@ class Plan:
                 micro_batch=specification.micro_batch,
                 measure_micro_batch=specification.detector.micro_batch is None,
                 validation_images=specification.budget.validation_images,
-                cache=folder / "cache",
+                cache=cache or folder / "cache",
                 seed=specification.sampler.seed,
                 watch=specification.watch.enabled,
             ),

@@ -14,7 +14,15 @@ from search.worker_process import code_of, work_on
 from storage.address import Address
 
 
-def work(storage: str, study: str, *, folder: Path, data_root: Path | None, lease_s: float, give_up_s: float) -> int:
+def work(
+    storage: str,
+    study: str,
+    *,
+    folder: Path,
+    data_root: Path | None,
+    cache: Path | None,
+    pace: Pace,
+) -> int:
     """Work on the study until it has its trials, or until a signal. Returns the exit code; the log goes to stderr.
 
     Raises:
@@ -28,10 +36,8 @@ def work(storage: str, study: str, *, folder: Path, data_root: Path | None, leas
         raise ConfigError(f"{path}: there is no such database; a study begins with `frcnn-search launch`")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    pace = Pace(lease_s=lease_s, give_up_s=give_up_s)
-    root = None if data_root is None else data_root.resolve()
     try:
-        return work_on(storage, study, folder=folder.resolve(), data_root=root, pace=pace)
+        return work_on(storage, study, folder=folder.resolve(), data_root=data_root, cache=cache, pace=pace)
     except SetupFailed as failure:
         sys.stderr.write(f"frcnn-search: {failure.verdict.message}\n")
         return code_of(failure)

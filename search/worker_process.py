@@ -21,6 +21,7 @@ import optuna
 from detector.config import ConfigError
 from search.identity import require_identity
 from search.outcomes import Outcome
+from search.places import Places
 from search.plan import Plan
 from search.specification import specification_from_json
 from search.stopping import stop_signals
@@ -84,6 +85,7 @@ def work_on(
     *,
     folder: Path,
     data_root: Path | None = None,
+    cache: Path | None = None,
     pace: Pace,
     checked: bool = False,
     follow_stdin: bool = False,
@@ -91,21 +93,22 @@ def work_on(
     """Work on a study of which only storage and name are known; returns the exit code.
 
     `checked` says that code and data were compared with the study's already. Stops at signals (search/stopping.py).
+    Data and caches may have places of their own on this machine (search/places.py).
 
     Raises:
         ConfigError: there is no such study, or code or data of this machine differ from its own.
         SetupFailed, StorageError, StorageUnavailable: as `Worker.run`.
     """
+    places = Places.here(data_root=data_root, cache=cache)
     with Database.open(storage) as database:
         document = read_specification(database, study)
         if document is None:
             raise ConfigError(f"study {study!r} has no specification yet; launch it once")
         specification = specification_from_json(document, storage=storage)
-        if data_root is not None:
-            specification = replace(specification, data=specification.data.moved(data_root))
+        specification = replace(specification, data=places.find(specification.data))
         if not checked:
             require_identity(database, study, specification)
-        plan = Plan.of(specification, folder)
+        plan = Plan.of(specification, folder, cache=places.cache)
         workers: list[Worker] = []
 
         def at_once() -> None:

@@ -18,7 +18,7 @@ from detector.config import (
 )
 from detector.reports import PausedReport, ProgressReport, RungReport, Stopped
 from detector.sample_data import write_sample
-from detector.training import WEIGHTS_FILE, Trainer
+from detector.training import LOOK_EVERY_STEPS, WEIGHTS_FILE, Trainer
 
 FITTING = Anchors(sizes_px=((12.0,), (24.0,), (48.0,), (96.0,), (192.0,)))
 GENTLE = Hyperparameters(
@@ -133,6 +133,8 @@ def test_a_learning_rate_100_times_too_high_ends_as_diverged_within_20_steps(tra
     assert report.evidence["learning_rate"] > 0
     seen_at = diary.reports[-1].step
     assert seen_at - report.step <= 20
+    since_the_last_look = range(seen_at - seen_at % LOOK_EVERY_STEPS, seen_at + 1)
+    assert [each.step for each in diary.reports if each.step in since_the_last_look] == [*since_the_last_look]
     assert list(tmp_path.iterdir()) == []  # no checkpoint of a trial that is over
 
 

@@ -135,6 +135,14 @@ MISTAKES = {
     "no trials": Mistake(arguments=("launch", "--trials", "0"), message="--trials"),
     "no workers": Mistake(arguments=("launch", "--workers", "-1"), message="--workers"),
     "images in words": Mistake(arguments=("launch", "--images", "many"), message="--images"),
+    "Ray's options without Ray": Mistake(
+        arguments=("launch", "--ray-address", "head:6379", "--gpus-per-worker", "0.5"),
+        message="--ray-address and --gpus-per-worker must come with --engine ray",
+    ),
+    "part of more than one GPU": Mistake(
+        arguments=("launch", "--engine", "ray", "--gpus-per-worker", "1.5"), message="--gpus-per-worker must be 0"
+    ),
+    "unknown engine": Mistake(arguments=("launch", "--engine", "slurm"), message="--engine"),
     "unknown weights": Mistake(arguments=("launch", "--weights", "coco"), message="imagenet"),
     "name without data": Mistake(arguments=("launch", "--name", "mine"), message="--name must come with --data"),
     "missing data": Mistake(arguments=("launch", "new.yaml", "--data", "nowhere"), message="no such folder"),
@@ -178,6 +186,15 @@ def test_a_mistake_gets_one_message_and_exit_code_2(
     assert "Traceback" not in result.err
     assert "pw@" not in result.err
     assert result.out == ""
+
+
+def test_ray_that_is_not_installed_is_said_before_the_data_is_read(
+    run: Callable[..., Run], study_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    result = run("launch", study_file, "--engine", "ray")
+    assert (result.code, result.out) == (2, "")
+    assert "--engine ray needs Ray, which is not installed: pip install 'ray>=2.54'" in result.err
 
 
 #: The same with a study that was run.
@@ -264,7 +281,7 @@ def test_launch_on_a_folder_writes_a_study_file_that_reads_back_and_goes_on_with
     run: Callable[..., Run], sample: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     launched = []
-    monkeypatch.setattr("search.launching.launch", lambda specification, folder: launched.append(specification) or 0)
+    monkeypatch.setattr("search.launching.launch", lambda specification, **_: launched.append(specification) or 0)
     options = ("--data", sample, "--trials", 5, "--images", 480, "--canvas", "96x128", "--name", "small")
     first = run("launch", "new.yaml", *options)
     assert (first.code, first.out.startswith("wrote new.yaml")) == (0, True)

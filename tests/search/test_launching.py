@@ -18,7 +18,7 @@ from rich.console import Console
 from detector.config import ConfigError
 from detector.sample_data import write_sample
 from search.agreement import agree
-from search.launching import launch, settle
+from search.launching import launch, only_create, settle
 from search.outcomes import Outcome
 from search.plan import Plan
 from search.specification import (
@@ -245,6 +245,18 @@ def test_canvas_budget_and_split_come_from_the_data_before_any_trial(tmp_path, c
         file.write_text(file.read_text().replace('"bbox": [', '"bbox": [1e9, ', 1))
     with pytest.raises(ConfigError):
         settle(settled, console)
+
+
+def test_only_create_leaves_the_work_to_workers_elsewhere(specification, tmp_path, console):
+    for _ in range(2):  # the second agrees with the first
+        assert only_create(specification, console=console) == 0
+    assert trials_of(specification) == []
+    assert not (tmp_path / "logs").exists()
+    shown = text_of(console)
+    assert f'workers join it with: frcnn-search worker --storage {specification.storage} --study "analytic"' in shown
+    other = replace(specification, sampler=replace(specification.sampler, seed=8))
+    with pytest.raises(ConfigError, match=r"sampler\.seed: 7 was stored, 8 is wanted"):
+        only_create(other, console=console)
 
 
 def sample_document(tmp_path, **sections):

@@ -1,0 +1,256 @@
+"""Replays a failed trial, and the same trial with its repair, by the trainer that the study uses; no study is written.
+
+Both runs keep the seed and the whole schedule of the trial, and stop soon after the images at which it failed.
+"""
+
+import tempfile
+import threading
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from detector.config import ConfigError, Hyperparameters, require
+from search.case import Case, Casebook
+from search.deaths import TrainerDied, TrainerHung
+from search.outcomes import INFEASIBLE, Outcome, Verdict
+from search.plan import Plan
+from search.protocol import Progress, ProtocolError, Rung, Setup, Start
+from search.repair import Area, Repair, repaired
+from search.samplers import training_seed
+from search.trial_explanation import TrialExplanation, plain_number
+from search.trial_run import Interrupted, TrialRun
+from search.warm_trainer import SetupFailed, WarmTrainer, verdict_of
+
+BEYOND = 1.5  # times the images at which it failed …
+LEAST_STEPS_BEYOND = 20  # … and so many steps more, a window of the watch
+
+
+class Answer(StrEnum):
+    """What a replay showed."""
+
+    HOLDS = "the repair holds"  # it failed as before, and with the repair it did not
+    FAILS_AGAIN = "the repair is not enough"  # both failed
+    NOT_REPRODUCED = "not reproduced"  # it did not fail this time
+    INCONCLUSIVE = "inconclusive"  # a run ended by something else
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """One run: how it ended, or None where it was healthy as far as it was to go; and its total loss by images."""
+
+    verdict: Verdict | None
+    images: int
+    losses: tuple[tuple[int, float], ...]
+
+    @property
+    def failed(self) -> bool:
+        return self.verdict is not None and self.verdict.outcome in INFEASIBLE
+
+    def __str__(self) -> str:
+        if self.verdict is None:
+            return f"healthy after {self.images} images"
+        return f"{self.verdict.outcome} at step {self.verdict.step}: {self.verdict.message or self.verdict.cause}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        verdict = asdict(self.verdict) if self.verdict else None
+        if verdict is not None:
+            verdict["evidence"] = {name: plain_number(value) for name, value in verdict["evidence"].items()}
+        losses = [[images, plain_number(loss)] for images, loss in self.losses]
+        return {"failed": self.failed, "images": self.images, "verdict": verdict, "losses": losses}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmation:
+    """Both runs, and what they show. The repaired one is None where the first left nothing to compare."""
+
+    trial: int
+    repair: Repair
+    to_images: int
+    answer: Answer
+    sentence: str
+    as_it_was: Replay
+    with_repair: Replay | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "answer": self.answer.name.lower(),
+            "sentence": self.sentence,
+            "to_images": self.to_images,
+            "repair": self.repair.to_json(),
+            "as_it_was": self.as_it_was.to_json(),
+            "with_repair": self.with_repair.to_json() if self.with_repair else None,
+        }
+
+
+def confirm(
+    casebook: Casebook,
+    explanation: TrialExplanation,
+    *,
+    folder: Path,
+    images: int | None,
+    stop: threading.Event,
+    withheld: Sequence[str] = (),
+) -> Confirmation:
+    """Replay the trial and its repair; `folder` is the study's, whose image cache is used. Takes minutes at most.
+
+    `images` is how far to go, unless that follows from where the trial failed.
+
+    Raises:
+        ConfigError: there is no repair that can be replayed, or the study's data can't be used here.
+        KeyboardInterrupt: `stop` was set.
+    """
+    case, repair = explanation.case, _replayable(explanation)
+    plan = Plan.of(casebook.specification, folder)
+    before, after = _own(case), repaired(case, casebook, repair)
+    to_images = min(plan.budget_images, images or _far_enough(case, before))
+    per_cell = max(plan.setup.anchors_per_cell, before.anchors.per_cell, after.anchors.per_cell)
+    setup = replace(plan.setup, anchors_per_cell=per_cell, watch=True)
+    with tempfile.TemporaryDirectory(prefix="frcnn-confirm-") as scratch:
+        replays = _Replays(plan, setup, Path(scratch), stop=stop, withheld=withheld)
+        try:
+            as_it_was = replays.run(case.number, before, "as-it-was", to_images)
+            with_repair = replays.run(case.number, after, "with-repair", to_images) if as_it_was.failed else None
+        finally:
+            replays.close()
+    return _judge(case, repair, to_images, as_it_was, with_repair)
+
+
+class _Replays:
+    """Runs with one warm trainer, one after the other."""
+
+    def __init__(
+        self, plan: Plan, setup: Setup, scratch: Path, *, stop: threading.Event, withheld: Sequence[str]
+    ) -> None:
+        self._plan = plan
+        self._scratch = scratch
+        self._stop = stop
+        self._trainer = WarmTrainer(plan.trainer, setup, log=scratch / "trainer.log", withheld=withheld)
+
+    def run(self, trial: int, hyperparameters: Hyperparameters, name: str, to_images: int) -> Replay:
+        """Train from the trial's start until so many images were seen, or to whatever ends it before."""
+        halt = threading.Event()
+        journal = _Journal(to_images, halt)
+        start = Start(
+            trial=trial,
+            hyperparameters=hyperparameters,
+            seed=training_seed(self._plan.seed, trial),
+            budget_images=self._plan.budget_images,
+            directory=self._scratch / name,
+        )
+        verdict = self._verdict(start, journal, halt)
+        if self._stop.is_set():
+            raise KeyboardInterrupt
+        healthy = verdict.outcome in (Outcome.COMPLETE, Outcome.INTERRUPTED)
+        return Replay(verdict=None if healthy else verdict, images=verdict.images, losses=tuple(journal.losses))
+
+    def close(self) -> None:
+        """End the trainer."""
+        self._trainer.kill()
+
+    def _verdict(self, start: Start, journal: "_Journal", halt: threading.Event) -> Verdict:
+        try:
+            link = self._trainer.ready(self._stop)
+            if link is None:
+                return Verdict(outcome=Outcome.INTERRUPTED)
+        except SetupFailed as failure:
+            if failure.verdict.outcome is Outcome.BAD_DATA:
+                raise ConfigError(failure.verdict.message) from failure
+            return failure.verdict
+        run = TrialRun(link, journal, halt, check=lambda: halt.set() if self._stop.is_set() else None)
+        try:
+            return run.run(start, (self._plan.budget_images,))
+        except Interrupted as interruption:
+            if not interruption.paused:
+                self._trainer.kill()
+            return Verdict(outcome=Outcome.INTERRUPTED, step=run.position.step, images=run.position.images)
+        except (TrainerDied, TrainerHung, ProtocolError) as death:
+            self._trainer.kill()
+            return verdict_of(death, run.position)
+
+
+class _Journal:
+    """Keeps the losses of a replay, and halts it once it has gone far enough."""
+
+    def __init__(self, to_images: int, halt: threading.Event) -> None:
+        self._to_images = to_images
+        self._halt = halt
+        self.losses: list[tuple[int, float]] = []
+
+    def reported(self) -> dict[int, float]:
+        """Nothing: a replay has no earlier life."""
+        return {}
+
+    def progress(self, progress: Progress) -> None:
+        """Keep the loss."""
+        self.losses.append((progress.images, progress.figures.get("loss", float("nan"))))
+        if progress.images >= self._to_images:
+            self._halt.set()
+
+    def rung(self, rung: Rung, budget_images: int) -> None:
+        """Only the end of the budget is one, and its AP says nothing here."""
+
+    def should_prune(self) -> bool:
+        """Never."""
+        return False
+
+
+def _replayable(explanation: TrialExplanation) -> Repair:
+    number, repair = explanation.case.number, explanation.repair
+    if not explanation.case.failed:
+        raise ConfigError(f"trial {number} did not fail ({explanation.verdict}), so there is nothing to confirm")
+    require(
+        explanation.case.ending in (Outcome.DIVERGED, Outcome.NOT_LEARNING),
+        f"trial {number} ended by {explanation.case.ending}, which no replay of its training shows",
+    )
+    if repair is None:
+        raise ConfigError(f"trial {number} has no repair to confirm: its configuration is none of the study's space")
+    require(
+        repair.area is Area.PARAMETER,
+        f"what should mend trial {number} is no parameter of it, so there is nothing to replay: {repair.instruction}",
+    )
+    return repair
+
+
+def _own(case: Case) -> Hyperparameters:
+    if case.hyperparameters is None:  # then it has no repair either
+        raise ConfigError(f"the configuration of trial {case.number} is none of the study's space")
+    return case.hyperparameters
+
+
+def _far_enough(case: Case, hyperparameters: Hyperparameters) -> int:
+    return max(round(BEYOND * case.images), case.images + LEAST_STEPS_BEYOND * hyperparameters.batch_size)
+
+
+def _judge(case: Case, repair: Repair, to_images: int, as_it_was: Replay, with_repair: Replay | None) -> Confirmation:
+    """What the runs show, with the reason."""
+    answer, sentence = _answer(case, to_images, as_it_was, with_repair)
+    return Confirmation(
+        trial=case.number,
+        repair=repair,
+        to_images=to_images,
+        answer=answer,
+        sentence=sentence,
+        as_it_was=as_it_was,
+        with_repair=with_repair,
+    )
+
+
+def _answer(case: Case, to_images: int, as_it_was: Replay, with_repair: Replay | None) -> tuple[Answer, str]:
+    if as_it_was.verdict is None and to_images < case.images:
+        return Answer.INCONCLUSIVE, (
+            f"the replay went to {to_images} images, but the trial was ended after {case.images}; give --images more"
+        )
+    if as_it_was.verdict is None:
+        return Answer.NOT_REPRODUCED, f"the same configuration with the same seed stayed {as_it_was}"
+    if with_repair is None:
+        return Answer.INCONCLUSIVE, f"the replay ended otherwise than by a fault of the configuration: {as_it_was}"
+    again = f"as it was, it failed again ({as_it_was})"
+    if with_repair.verdict is None:
+        return Answer.HOLDS, f"{again}; with the repair it stayed {with_repair}"
+    if with_repair.failed:
+        return Answer.FAILS_AGAIN, f"{again}; with the repair it failed too ({with_repair})"
+    return Answer.INCONCLUSIVE, f"{again}; with the repair it ended otherwise: {with_repair}"

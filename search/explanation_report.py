@@ -1,0 +1,180 @@
+"""Explanations as text for a terminal."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from search.confirmation import Answer, Confirmation
+from search.neighbour import Neighbour
+from search.rate_boundary import RateBoundary, RatePoint
+from search.repair import Repair, shown
+from search.study_explanation import CauseShare, StudyExplanation
+from search.trial_explanation import Figure, TrialExplanation
+
+MOST_ROWS = 14  # of figures and of importances; --json has all
+LONGEST_EVIDENCE = 600  # characters; a log's tail may be long
+
+
+def explanation_json(explanation: StudyExplanation | TrialExplanation) -> str:
+    """One JSON object (docs/explain.md says what its keys mean)."""
+    return json.dumps(explanation.to_json(), indent=2, allow_nan=False)
+
+
+def print_explanation(explanation: StudyExplanation | TrialExplanation, console: Console) -> None:
+    """Print the report."""
+    report = study_report(explanation) if isinstance(explanation, StudyExplanation) else trial_report(explanation)
+    console.print(report, highlight=False)
+
+
+def trial_report(explanation: TrialExplanation) -> RenderableType:
+    """What happened, what should mend it, and the evidence."""
+    parts: list[RenderableType] = [Text(explanation.verdict, style="bold")]
+    if explanation.entry is not None:
+        parts.append(Text(f"cause: {explanation.entry.cause}; {explanation.entry.because}"))
+    if explanation.repair is not None:
+        parts += [
+            Text(),
+            *_repair_lines("what should mend it" if explanation.case.failed else "what may help", explanation.repair),
+        ]
+    parts += [Text(f"warning: {rule} {said}", style="yellow") for rule, said in explanation.case.warnings.items()]
+    for other in explanation.alternatives:
+        parts.append(Text(f"  or: {other.instruction} ({other.reason})", style="dim"))
+    if explanation.figures:
+        parts.append(figures_table(explanation.figures))
+    parts += [Text(f"{name}: {_evidence(value)}") for name, value in explanation.evidence.items()]
+    if explanation.case.batch_images:
+        parts.append(Text(f"images of the failing batch: {', '.join(explanation.case.batch_images)}"))
+    if explanation.neighbour is not None:
+        parts.append(neighbour_table(explanation.neighbour, failed=explanation.case.failed))
+    return Group(*parts)
+
+
+def study_report(explanation: StudyExplanation) -> RenderableType:
+    """The causes, the boundaries, what mattered, and what to do."""
+    parts: list[RenderableType] = [Text(headline(explanation), style="bold")]
+    if explanation.causes:
+        parts.append(causes_table(explanation.causes))
+        parts += [line for cause in explanation.causes for line in _cause_lines(cause)]
+    if explanation.boundaries:
+        parts.append(boundaries_table(explanation.boundaries))
+    parts += _section("what mattered", explanation.mattered)
+    if explanation.idle:
+        parts += _section("what made no difference that these trials show", [", ".join(explanation.idle)])
+    if explanation.importances.names:
+        parts.append(importances_table(explanation))
+    else:
+        parts.append(Text(f"these trials ({explanation.importances.trials}) do not weigh parameters", style="dim"))
+    if explanation.anchors is None:
+        parts.append(Text(f"fit of the anchors: not told; {explanation.anchors_absent}", style="dim"))
+    parts += _section("what to do next", explanation.next_steps)
+    if explanation.space_yaml:
+        parts.append(Text(explanation.space_yaml, no_wrap=True, overflow="ignore"))  # to be pasted
+    return Group(*parts)
+
+
+def confirmation_report(confirmation: Confirmation) -> RenderableType:
+    """The answer of a replay, and both runs."""
+    style = "bold green" if confirmation.answer is Answer.HOLDS else "bold yellow"
+    return Text.assemble((str(confirmation.answer), style), f": {confirmation.sentence}")
+
+
+def headline(explanation: StudyExplanation) -> str:
+    """One sentence on the whole study."""
+    if not explanation.ended:
+        return f"{explanation.study}: no trial has ended yet"
+    spent = sum(cause.images for cause in explanation.causes)
+    share = f", with {spent / max(1, explanation.images):.0%} of all images" if explanation.failed else ""
+    return f"{explanation.study}: {explanation.failed} of {explanation.ended} trials failed{share}"
+
+
+def figures_table(figures: tuple[Figure, ...]) -> Table:
+    """Health figures at the end beside those at the look before."""
+    table = Table(box=SIMPLE_HEAD, title="health figures where it ended", title_justify="left")
+    table.add_column("figure")
+    for heading in ("before", "at the end"):
+        table.add_column(heading, justify="right")
+    for figure in figures[:MOST_ROWS]:
+        table.add_row(figure.name, shown(figure.before), shown(figure.at_end))
+    return table
+
+
+def neighbour_table(neighbour: Neighbour, *, failed: bool) -> Table:
+    """The other trial and where this one differs from it."""
+    which = "nearest healthy trial" if failed else "best trial"
+    ap = "" if neighbour.ap is None else f", AP {neighbour.ap:.3f}"
+    title = f"the {which}: {neighbour.trial}{ap}; it differs in"
+    table = Table(box=SIMPLE_HEAD, title=title, title_justify="left")
+    table.add_column("parameter")
+    for heading in ("here", "there", "of its range"):
+        table.add_column(heading, justify="right")
+    for each in neighbour.differences[:MOST_ROWS]:
+        table.add_row(each.parameter, shown(each.here), shown(each.there), f"{each.distance:.0%}")
+    return table
+
+
+def causes_table(causes: tuple[CauseShare, ...]) -> Table:
+    """Causes by the share of failures that each explains."""
+    table = Table(box=SIMPLE_HEAD, title="why trials failed", title_justify="left")
+    table.add_column("cause")
+    for heading in ("trials", "of failures", "of images"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("ended by")
+    for each in causes:
+        rules = ", ".join(f"{name} × {count}" for name, count in each.rules.items())
+        shares = (f"{each.share_of_failures:.0%}", f"{each.share_of_images:.0%}")
+        table.add_row(*map(Text, (each.cause, str(len(each.trials)), *shares, rules)))
+    return table
+
+
+def boundaries_table(boundaries: tuple[RateBoundary, ...]) -> Table:
+    """The learning rates on both sides, by optimizer and batch size."""
+    table = Table(box=SIMPLE_HEAD, title="peak learning rate", title_justify="left")
+    table.add_column("optimizer")
+    for heading in ("batch", "largest healthy", "smallest diverged", "healthy", "diverged"):
+        table.add_column(heading, justify="right")
+    for each in boundaries:
+        sides = (_rate(each.largest_healthy), _rate(each.smallest_diverged))
+        table.add_row(each.optimizer, str(each.batch_size), *sides, str(each.healthy), str(each.diverged))
+    return table
+
+
+def importances_table(explanation: StudyExplanation) -> Table:
+    """Shares of the parameters in ending among the best and in not failing."""
+    shares = explanation.importances
+    title = f"importance of parameters over {shares.trials} trials (PED-ANOVA)"
+    table = Table(box=SIMPLE_HEAD, title=title, title_justify="left")
+    table.add_column("parameter")
+    for heading in ("to be among the best", "not to fail"):
+        table.add_column(heading, justify="right")
+    for name in shares.names[:MOST_ROWS]:
+        both = (each.get(name) for each in (shares.to_be_best, shares.not_to_fail))
+        table.add_row(name, *("–" if share is None else f"{share:.0%}" for share in both))
+    return table
+
+
+def _cause_lines(cause: CauseShare) -> Iterator[Text]:
+    yield Text(f"{cause.cause}: {cause.because}")
+    if cause.repair is not None:
+        yield Text(f"  e.g. trial {cause.example}: {cause.repair.instruction} ({cause.repair.reason})")
+
+
+def _repair_lines(heading: str, repair: Repair) -> Iterator[Text]:
+    yield Text(f"{heading}: {repair.instruction}", style="bold green")
+    yield Text(f"  {repair.reason}")
+
+
+def _section(heading: str, lines: Any) -> list[RenderableType]:
+    return [Text(), Text(heading, style="bold"), *(Text(f"- {line}") for line in lines)] if lines else []
+
+
+def _rate(point: RatePoint | None) -> str:
+    return "–" if point is None else f"{point.rate:.3g} (trial {point.trial})"
+
+
+def _evidence(value: float | str) -> str:
+    return shown(value)[-LONGEST_EVIDENCE:]

@@ -1,0 +1,319 @@
+"""The smallest change that should mend a trial: one parameter, with a value that the study's other trials support."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from detector.config import Hyperparameters, Precision
+from search.case import Case, Casebook
+from search.cause import Entry, Remedy
+from search.neighbour import Neighbour
+from search.rate_boundary import CLEAR_FACTOR, clear_rate, is_healthy, per_16, rate_points
+from spaces.catalogue import DEFINITIONS
+from spaces.faster_rcnn import ANCHOR_PARAMETERS
+from spaces.parameters import Fixed, Value
+
+RATE_FACTOR = 10.0  # where no other trial tells
+WARM_UP_FACTOR, LEAST_WARM_UP = 3.0, 0.1  # of the budget: the top of the default range
+EARLY_SHARE = 0.25  # of the budget; what happens later isn't for want of warm-up
+NOTABLE_FACTOR = 1.2  # of the RPN's learning rate over the rest's
+ANCHORS = "anchors"
+RPN_TERMS = ("rpn", "clamped_deltas", "valid_proposals", "max_objectness")  # beside the RPN's losses
+
+
+class Area(StrEnum):
+    """What has to be changed; only a change of the trial's own parameters can be replayed."""
+
+    PARAMETER = "parameter"
+    STUDY = "study"  # another part of the study file, so a new study
+    DATA = "data"
+    MACHINE = "machine"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repair:
+    """One change. `values` holds the parameters to set: one, or those that make up the anchors."""
+
+    remedy: Remedy
+    area: Area
+    instruction: str  # what to do, as one sentence
+    reason: str  # where the value comes from
+    parameter: str = ""  # its name, or `anchors`; empty where no parameter changes
+    before: Value | None = None
+    after: Value | None = None
+    values: Mapping[str, Value] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {**asdict(self), "remedy": self.remedy.value, "area": self.area.value}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Ground:
+    """What a repair is worked out from."""
+
+    case: Case
+    casebook: Casebook
+    neighbour: Neighbour | None
+    own: Hyperparameters
+
+    def beside(self, parameter: str) -> Value | None:
+        """The parameter's value in the nearest healthy trial, where it differs."""
+        apart = self.neighbour.differences if self.neighbour else ()
+        return next((each.there for each in apart if each.parameter == parameter), None)
+
+
+def repairs(case: Case, casebook: Casebook, entry: Entry, neighbour: Neighbour | None) -> tuple[Repair, ...]:
+    """The changes that can mend the trial, the most likely first; empty where its configuration is unreadable.
+
+    The entry's order stands, unless another trial stayed healthy at this learning rate: then the rate alone isn't to
+    blame, and the parameter that sets the nearest healthy trial most apart comes first.
+    """
+    if case.hyperparameters is None:
+        return ()
+    ground = _Ground(case=case, casebook=casebook, neighbour=neighbour, own=case.hyperparameters)
+    found = [repair for remedy in entry.remedies if (repair := _MAKERS[remedy](ground)) is not None]
+    if neighbour is not None and rate_is_proven(case, casebook):
+        found.sort(key=lambda repair: -_towards(repair, neighbour))
+    return tuple(found)
+
+
+def rate_is_proven(case: Case, casebook: Casebook) -> bool:
+    """Whether another trial stayed healthy at this learning rate or above, with the same optimizer and batch size."""
+    own = case.hyperparameters
+    return own is not None and any(
+        is_healthy(point)
+        and (point.optimizer, point.batch_size) == (own.optimizer, own.batch_size)
+        and point.rate >= own.learning_rate
+        for point in rate_points(casebook.cases)
+    )
+
+
+def repaired(case: Case, casebook: Casebook, repair: Repair) -> Hyperparameters:
+    """The trial's configuration with the repair's values; the study's ranges don't bind it.
+
+    Raises:
+        ConfigError: the trial's own configuration, or the result, is not valid.
+    """
+    fixed = {name: Fixed(value=value) for name, value in repair.values.items()}
+    kept = {name: value for name, value in case.trial.params.items() if name not in fixed}
+    return casebook.space.replaced(fixed).configuration(kept)
+
+
+def _towards(repair: Repair, neighbour: Neighbour) -> float:
+    """How far the repair's parameter sets the healthy trial apart, where that lies on the repair's side; else 0."""
+    there = next((each.there for each in neighbour.differences if each.parameter == repair.parameter), None)
+    numbers = (repair.before, repair.after, there)
+    if not all(isinstance(value, int | float) for value in numbers):
+        return 0.0
+    before, after, beside = (float(value) for value in numbers)  # type: ignore[arg-type]  # just checked
+    return neighbour.distance(repair.parameter) if (after - before) * (beside - before) > 0 else 0.0
+
+
+def _set(remedy: Remedy, name: str, before: Value, after: Value, *, verb: str, reason: str) -> Repair:
+    """A repair that sets one parameter of the space."""
+    return Repair(
+        remedy=remedy,
+        area=Area.PARAMETER,
+        parameter=name,
+        before=before,
+        after=after,
+        instruction=f"{verb} {name} from {shown(before)} to {shown(after)}",
+        reason=reason,
+        values={name: after},
+    )
+
+
+def _lower_rate(ground: _Ground) -> Repair | None:
+    name, own = ground.case.rate_parameter, ground.own.lr_per_16
+    point, beside = clear_rate(ground.case, ground.casebook), ground.beside(name)
+    if ground.neighbour is not None and isinstance(beside, float) and beside <= own / CLEAR_FACTOR:
+        value, reason = _rounded(beside), f"as in the healthy trial that differs least ({ground.neighbour.trial})"
+    elif point is None:
+        value = max(_rounded(own / RATE_FACTOR), DEFINITIONS[name].limits[0])
+        reason = "a tenth, because no trial of this study was healthy at half this rate or below"
+    else:
+        value = _rounded(per_16(point))
+        where = "at this batch size" if point.batch_size == ground.own.batch_size else f"at batch {point.batch_size}"
+        reason = f"the highest rate clearly below it that stayed healthy in this study, {where} (trial {point.trial})"
+    return _set(Remedy.LOWER_RATE, name, own, value, verb="lower", reason=reason)
+
+
+def _raise_rate(ground: _Ground) -> Repair | None:
+    name, own = ground.case.rate_parameter, ground.own.lr_per_16
+    points = [p for p in rate_points(ground.casebook.healthy) if p.optimizer == ground.own.optimizer]
+    point = min((p for p in points if per_16(p) >= own * CLEAR_FACTOR), key=per_16, default=None)
+    if point is None:
+        value = min(_rounded(own * RATE_FACTOR), DEFINITIONS[name].limits[1])
+        reason = "ten times, because no trial of this study was healthy at twice this rate or above"
+    else:
+        value = _rounded(per_16(point))
+        reason = f"the lowest rate clearly above it at which this study's trials learned (trial {point.trial})"
+    return _set(Remedy.RAISE_RATE, name, own, value, verb="raise", reason=reason)
+
+
+def _lower_rpn_factor(ground: _Ground) -> Repair | None:
+    factor = ground.own.rpn_lr_factor
+    term = ground.case.outcome.cause if ground.case.outcome else ""
+    if factor < NOTABLE_FACTOR or not (term in RPN_TERMS or term.startswith("loss_rpn")):
+        return None
+    reason = f"{term} failed first, and the RPN learned {factor:.2g} times as fast as the rest"
+    return _set(Remedy.LOWER_RPN_FACTOR, "rpn_lr_factor", factor, 1.0, verb="lower", reason=reason)
+
+
+def _longer_warm_up(ground: _Ground) -> Repair | None:
+    fraction, budget = ground.own.warmup_fraction, ground.casebook.specification.rungs[-1]
+    early = ground.case.images <= EARLY_SHARE * budget
+    if fraction >= LEAST_WARM_UP or not early:
+        return None
+    beside = ground.beside("warmup_fraction")
+    least = max(LEAST_WARM_UP, WARM_UP_FACTOR * fraction)
+    after = _rounded(min(0.5, max(least, beside if isinstance(beside, float) else 0.0)))
+    reason = f"it failed after {ground.case.images} images, {ground.case.images / budget:.0%} of the budget"
+    return _set(Remedy.LONGER_WARM_UP, "warmup_fraction", fraction, after, verb="raise", reason=reason)
+
+
+def _clip_lower(ground: _Ground) -> Repair | None:
+    clip, beside = ground.own.clip_norm, ground.beside("clip_norm")
+    if clip <= 1.0:
+        return None
+    if isinstance(beside, float) and beside <= clip / CLEAR_FACTOR and ground.neighbour is not None:
+        value, reason = _rounded(beside), f"as in the healthy trial that differs least ({ground.neighbour.trial})"
+    else:
+        value, reason = _rounded(max(1.0, clip / RATE_FACTOR)), "a tenth: a large gradient then moves the weights less"
+    return _set(Remedy.CLIP_LOWER, "clip_norm", clip, value, verb="lower", reason=reason)
+
+
+def _fit_anchors(ground: _Ground) -> Repair | None:
+    derived, point = ground.casebook.specification.derived, ground.case.point
+    values = {name: value for name, value in (derived or {}).items() if name in ANCHOR_PARAMETERS}
+    if not values:
+        return Repair(
+            remedy=Remedy.FIT_ANCHORS,
+            area=Area.STUDY,
+            parameter=ANCHORS,
+            instruction="derive anchors from the boxes: frcnn-search doctor --write-space",
+            reason="the study holds none that were derived from its data",
+        )
+    if all(point.get(name) == value for name, value in values.items()):
+        return None
+    return Repair(
+        remedy=Remedy.FIT_ANCHORS,
+        area=Area.PARAMETER,
+        parameter=ANCHORS,
+        instruction="use the anchors that were derived from the boxes: "
+        + ", ".join(f"{name} {shown(value)}" for name, value in values.items()),
+        reason="they are trial 1's, fitted to the training boxes on the RPN's own grid",
+        values=values,
+    )
+
+
+def _larger_batch(ground: _Ground) -> Repair | None:
+    own = ground.own.batch_size
+    larger = [size for size in ground.casebook.space.batch_sizes() if size > own]
+    if not larger:
+        return None
+    reason = "the next size of the study: a gradient over more images is less noisy"
+    return _set(Remedy.LARGER_BATCH, "batch_size", own, larger[0], verb="raise", reason=reason)
+
+
+def _smaller_micro_batch(ground: _Ground) -> Repair | None:
+    micro_batch, canvas = ground.casebook.specification.micro_batch, ground.casebook.specification.detector.canvas
+    if micro_batch == 1:
+        instruction, reason = f"choose a smaller detector.canvas than {canvas}", "one image at a time did not fit"
+        return Repair(remedy=Remedy.SMALLER_MICRO_BATCH, area=Area.STUDY, instruction=instruction, reason=reason)
+    half = max(size for size in range(1, micro_batch // 2 + 1) if micro_batch % size == 0)
+    return Repair(
+        remedy=Remedy.SMALLER_MICRO_BATCH,
+        area=Area.STUDY,
+        parameter="detector.micro_batch",
+        before=micro_batch,
+        after=half,
+        instruction=f"set detector.micro_batch to {half} in place of {micro_batch}",
+        reason="batches are accumulated from micro-batches, so results stay the same and memory is about halved",
+    )
+
+
+def _full_precision(ground: _Ground) -> Repair | None:
+    if ground.casebook.specification.detector.precision is not Precision.BFLOAT16:
+        return None
+    return Repair(
+        remedy=Remedy.FULL_PRECISION,
+        area=Area.STUDY,
+        parameter="detector.precision",
+        before=Precision.BFLOAT16.value,
+        after=Precision.FLOAT32.value,
+        instruction="set detector.precision to float32",
+        reason="the activations are bfloat16 here, which has 8 bits of precision",
+    )
+
+
+def _mend_images(ground: _Ground) -> Repair | None:
+    names = ground.case.batch_images
+    if not names:
+        return None
+    return Repair(
+        remedy=Remedy.MEND_IMAGES,
+        area=Area.DATA,
+        instruction=f"look at these images and their boxes, and mend or remove them: {', '.join(names)}",
+        reason="they are the batch in which it failed",
+    )
+
+
+def _examine_data(ground: _Ground) -> Repair | None:
+    return Repair(
+        remedy=Remedy.EXAMINE_DATA,
+        area=Area.DATA,
+        instruction="run frcnn-search doctor and mend what it finds",
+        reason="it checks every annotation and image file, in seconds",
+    )
+
+
+def _examine_start(ground: _Ground) -> Repair | None:
+    weights = ground.casebook.specification.detector.weights
+    return Repair(
+        remedy=Remedy.EXAMINE_START,
+        area=Area.STUDY,
+        parameter="detector.weights",
+        before=weights,
+        instruction=f"check that detector.weights ({weights}) fits this backbone and this scaling of pixels",
+        reason="only weights, pixels and labels have an effect before the first update",
+    )
+
+
+def _read_log(ground: _Ground) -> Repair | None:
+    return Repair(
+        remedy=Remedy.READ_LOG,
+        area=Area.MACHINE,
+        instruction="read the end of the trainer's log (evidence below; logs/ beside the study), then launch again",
+        reason="the study goes on without this trial",
+    )
+
+
+_MAKERS: Mapping[Remedy, Callable[[_Ground], Repair | None]] = {
+    Remedy.LOWER_RATE: _lower_rate,
+    Remedy.RAISE_RATE: _raise_rate,
+    Remedy.LOWER_RPN_FACTOR: _lower_rpn_factor,
+    Remedy.LONGER_WARM_UP: _longer_warm_up,
+    Remedy.CLIP_LOWER: _clip_lower,
+    Remedy.FIT_ANCHORS: _fit_anchors,
+    Remedy.LARGER_BATCH: _larger_batch,
+    Remedy.SMALLER_MICRO_BATCH: _smaller_micro_batch,
+    Remedy.FULL_PRECISION: _full_precision,
+    Remedy.MEND_IMAGES: _mend_images,
+    Remedy.EXAMINE_DATA: _examine_data,
+    Remedy.EXAMINE_START: _examine_start,
+    Remedy.READ_LOG: _read_log,
+}
+
+
+def shown(value: Value | None) -> str:
+    """A value for a person: three digits, or the word."""
+    if value is None:
+        return "–"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.3g}")

@@ -1,0 +1,257 @@
+"""Why trials of a study fail and what made the others good: causes by the share they explain, boundaries, advice."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from detector.annotation import DataError
+from detector.config import Canvas
+from detector.dataset import Dataset, load_pair
+from search.anchor_effect import AnchorEffect, anchor_effect
+from search.case import Case, Casebook
+from search.cause import Cause, diagnose
+from search.importance import Importances, importances
+from search.neighbour import nearest_healthy
+from search.plan import sources_of
+from search.rate_boundary import RateBoundary, RatePoint, rate_boundaries, rate_points
+from search.repair import Repair, repairs
+from search.study_text import parameter_line
+from search.survival import Cut, cuts, narrowed
+from spaces.parameters import Parameter
+from spaces.section import write_parameter
+
+STRONG = 0.5  # correlation of ranks
+MATTERED, IDLE = 2.0, 0.5  # times an even share of the importance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CauseShare:
+    """One cause and what it explains. Shares are in [0, 1]."""
+
+    cause: Cause
+    because: str
+    trials: tuple[int, ...]
+    share_of_failures: float
+    share_of_ended: float
+    images: int
+    share_of_images: float
+    rules: dict[str, int]  # how often each rule of the watch, or outcome, was what ended a trial
+    example: int  # the latest of the trials
+    repair: Repair | None  # of the example
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        plain = {**asdict(self), "cause": self.cause.value, "trials": list(self.trials)}
+        return {**plain, "repair": self.repair.to_json() if self.repair else None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class StudyExplanation:
+    """One study explained."""
+
+    study: str
+    storage: str  # host and database, never credentials
+    ended: int  # trials
+    failed: int
+    images: int  # seen by all trials
+    best: Case | None
+    causes: tuple[CauseShare, ...]  # by trials, then by images
+    failures: tuple[Case, ...]
+    boundaries: tuple[RateBoundary, ...]
+    points: tuple[RatePoint, ...]
+    anchors: AnchorEffect | None
+    anchors_absent: str  # why there is no effect of the anchors
+    importances: Importances
+    cuts: tuple[Cut, ...]
+    space: dict[str, Parameter]  # narrowed ranges
+    mattered: tuple[str, ...]  # sentences
+    idle: tuple[str, ...]  # parameters that made no difference
+    next_steps: tuple[str, ...]
+
+    @property
+    def space_yaml(self) -> str:
+        """The narrowed ranges as lines of a study file; empty where there are none."""
+        lines = [parameter_line(name, write_parameter(parameter)) for name, parameter in self.space.items()]
+        return "\n".join(["space:", *lines]) if lines else ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "schema": 1,
+            "study": self.study,
+            "ended": self.ended,
+            "failed": self.failed,
+            "images": self.images,
+            "best": {"trial": self.best.number, "ap": self.best.rungs[-1].ap} if self.best else None,
+            "causes": [cause.to_json() for cause in self.causes],
+            "failures": [_failure_to_json(case) for case in self.failures],
+            "rate_boundaries": [boundary.to_json() for boundary in self.boundaries],
+            "rate_points": [asdict(point) for point in self.points],
+            "anchors": self.anchors.to_json() if self.anchors else None,
+            "importances": asdict(self.importances),
+            "cuts": [cut.to_json() for cut in self.cuts],
+            "mattered": list(self.mattered),
+            "did_not_matter": list(self.idle),
+            "next_steps": list(self.next_steps),
+            "space": {name: write_parameter(parameter) for name, parameter in self.space.items()},
+        }
+
+
+def explain_study(casebook: Casebook, *, with_data: bool = True) -> StudyExplanation:
+    """The explanation of the study as it stands; without data, or where that isn't at hand, anchors are left out."""
+    found = cuts(casebook)
+    space = narrowed(casebook.space, found)
+    causes = ranked_causes(casebook)
+    boundaries = rate_boundaries(casebook.cases)
+    anchors, absent = _anchors(casebook) if with_data else (None, "the data was not asked for")
+    shares = importances(casebook)
+    ended = [case for case in casebook.cases if case.failed or case.healthy]
+    return StudyExplanation(
+        study=casebook.study,
+        storage=casebook.storage,
+        ended=len(ended),
+        failed=len(casebook.failures),
+        images=sum(case.images for case in casebook.cases),
+        best=casebook.best,
+        causes=causes,
+        failures=casebook.failures,
+        boundaries=boundaries,
+        points=tuple(rate_points(casebook.cases)),
+        anchors=anchors,
+        anchors_absent=absent,
+        importances=shares,
+        cuts=found,
+        space=space,
+        mattered=tuple(_mattered(casebook, found, boundaries, shares, anchors)),
+        idle=_idle(shares),
+        next_steps=tuple(_next_steps(casebook, causes, space)),
+    )
+
+
+def ranked_causes(casebook: Casebook) -> tuple[CauseShare, ...]:
+    """The causes of failure, the one behind most trials first; among equals the one that cost most images."""
+    groups: dict[Cause, list[Case]] = {}
+    because: dict[Cause, str] = {}
+    for case in casebook.failures:
+        entry = diagnose(case, others_are_healthy=bool(casebook.healthy))
+        if entry is not None:
+            groups.setdefault(entry.cause, []).append(case)
+            because[entry.cause] = entry.because
+    shares = [_share(casebook, cause, because[cause], cases) for cause, cases in groups.items()]
+    return tuple(sorted(shares, key=lambda share: (-len(share.trials), -share.images, share.cause)))
+
+
+def training_data(casebook: Casebook) -> tuple[Dataset, Canvas]:
+    """The study's training images and its canvas.
+
+    Raises:
+        DataError: they are not where the study found them.
+    """
+    specification = casebook.specification
+    share, seed = specification.data.validation_share, specification.sampler.seed
+    train, _ = load_pair(*sources_of(specification.data), share=share, seed=seed)
+    return train, specification.detector.detector().canvas
+
+
+def _failure_to_json(case: Case) -> dict[str, Any]:
+    message = case.outcome.message if case.outcome else ""
+    return {"trial": case.number, "outcome": case.ending, "rule": case.rule, "message": message, "images": case.images}
+
+
+def _share(casebook: Casebook, cause: Cause, because: str, cases: Sequence[Case]) -> CauseShare:
+    example = cases[-1]
+    entry = diagnose(example, others_are_healthy=bool(casebook.healthy))
+    found = repairs(example, casebook, entry, nearest_healthy(example, casebook)) if entry else ()
+    ended = len(casebook.failures) + len(casebook.healthy)
+    images = sum(case.images for case in cases)
+    return CauseShare(
+        cause=cause,
+        because=because,
+        trials=tuple(case.number for case in cases),
+        share_of_failures=len(cases) / len(casebook.failures),
+        share_of_ended=len(cases) / ended,
+        images=images,
+        share_of_images=images / max(1, sum(case.images for case in casebook.cases)),
+        rules=dict(Counter(case.rule or case.ending for case in cases).most_common()),
+        example=example.number,
+        repair=found[0] if found else None,
+    )
+
+
+def _anchors(casebook: Casebook) -> tuple[AnchorEffect | None, str]:
+    try:
+        train, canvas = training_data(casebook)
+    except DataError as error:
+        return None, f"the data is not at hand: {error}"
+    return anchor_effect(casebook, train, canvas), ""
+
+
+def _mattered(
+    casebook: Casebook,
+    found: Sequence[Cut],
+    boundaries: Sequence[RateBoundary],
+    shares: Importances,
+    anchors: AnchorEffect | None,
+) -> Iterator[str]:
+    """Sentences on what decided between failure and health, and between good and poor."""
+    yield from map(str, found)
+    yield from filter(None, map(boundary_sentence, boundaries))
+    if casebook.best is not None and not casebook.has_learned:
+        ap = casebook.best.rungs[-1].ap
+        yield f"no trial has learned to detect yet: the best AP is {ap:.3f}, so the order of healthy trials is noise"
+    even = 1 / max(1, len(shares.to_be_best))
+    strong = [f"{name} ({share:.0%})" for name, share in shares.to_be_best.items() if share >= MATTERED * even]
+    if strong:
+        yield f"what set the best of {shares.trials} trials apart most: {', '.join(strong)}"
+    correlation = anchors.correlation if anchors else None
+    if casebook.has_learned and correlation is not None and abs(correlation) >= STRONG:
+        better = "better" if correlation > 0 else "worse"
+        covered = "the more boxes the anchors covered"
+        yield f"{covered}, the {better} the AP at the first rung (rank correlation {correlation:.2f})"
+
+
+def boundary_sentence(boundary: RateBoundary) -> str:
+    """What was seen at one batch size; empty where nothing diverged."""
+    healthy, diverged = boundary.largest_healthy, boundary.smallest_diverged
+    if diverged is None:
+        return ""
+    where = (
+        f"{boundary.optimizer} at batch {boundary.batch_size}: diverged from a learning rate of {diverged.rate:.2g} on"
+    )
+    if healthy is None:
+        return f"{where} (trial {diverged.trial}); none was healthy"
+    also = ", so other parameters decide in between" if boundary.overlaps else ""
+    return f"{where} (trial {diverged.trial}), healthy up to {healthy.rate:.2g} (trial {healthy.trial}){also}"
+
+
+def _idle(shares: Importances) -> tuple[str, ...]:
+    """Parameters that neither told the best trials from the others nor the healthy from the failures."""
+    to_be_best, not_to_fail = shares.to_be_best, shares.not_to_fail
+    most_best, most_fail = IDLE / max(1, len(to_be_best)), IDLE / max(1, len(not_to_fail))
+    return tuple(
+        name for name, share in to_be_best.items() if share < most_best and not_to_fail.get(name, 0.0) < most_fail
+    )
+
+
+def _next_steps(casebook: Casebook, causes: Sequence[CauseShare], space: dict[str, Parameter]) -> Iterator[str]:
+    """What to do, the most useful first."""
+    ended = len(casebook.failures) + len(casebook.healthy)
+    if not ended:
+        yield "no trial has ended yet: go on with frcnn-search launch"
+        return
+    for share in causes:
+        if share.repair is not None and share.repair.area != "parameter":
+            trials = f"{len(share.trials)} trial{'s' if len(share.trials) > 1 else ''}"
+            yield f"{share.repair.instruction} ({share.cause}, {trials})"
+    if space:
+        yield "start a new study (another name) with the narrowed ranges below in its space section"
+    elif causes and causes[0].repair is not None and causes[0].repair.area == "parameter":
+        yield f"see frcnn-search explain of trial {causes[0].example}, an example of {causes[0].cause}: " + (
+            causes[0].repair.instruction
+        )
+    if casebook.has_learned and casebook.best is not None:
+        ap = casebook.best.rungs[-1].ap
+        yield f"export the best trial, {casebook.best.number} (AP {ap:.3f}), with frcnn-search export"
+    elif casebook.best is not None:
+        yield "give trials more images (budget.images), a larger detector.canvas, or pretrained detector.weights"
