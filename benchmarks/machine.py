@@ -48,7 +48,7 @@ class Machine:
     def lines(self) -> tuple[str, ...]:
         """Sentences for below a table."""
         versions = ", ".join(f"{name} {number}" for name, number in self.versions.items())
-        chosen = f"KERAS_BACKEND={self.backend} " if self.backend in self.versions else ""
+        chosen = f"KERAS_BACKEND={self.backend} " if "keras" in self.versions else ""
         return (
             f"Machine: {self.cpu}, {self.cores} cores, {self.memory_gib:.0f} GiB; accelerator: "
             f"{'none' if self.device == 'CPU' else self.device}",

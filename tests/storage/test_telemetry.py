@@ -62,7 +62,7 @@ class TestTelemetry:
     @given(figures=st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), st.floats()))
     @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     def test_keeps_every_float_under_every_name(self, database: Database, figures: dict[str, float]) -> None:
-        append_telemetry(database, "cells", 0, [point(1, **figures)])
+        append_telemetry(database, "cells", 0, [TelemetryPoint(step=1, images=16, figures=figures)])
         (back,) = read_telemetry(database, "cells", 0)
         assert repr(back.figures) == repr(figures)  # repr tells -0.0 from 0.0 and finds NaN equal to itself
 
