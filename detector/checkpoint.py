@@ -1,10 +1,11 @@
 """Checkpoints of a trial: written whole or not at all, verified when read, never pickled.
 
-directory/checkpoint-00000480/   state.safetensors   MANIFEST.json (images, step, hash)
+directory/checkpoint-00000480/   state.safetensors   MANIFEST.json (images, step, hash over all three)
 """
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from safetensors.numpy import load_file, save_file
 
 KEPT = 2
 STATE, MANIFEST = "state.safetensors", "MANIFEST.json"
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,27 +30,40 @@ class Checkpoint:
 
 
 def save_checkpoint(directory: Path, checkpoint: Checkpoint) -> Path:
-    """Write the checkpoint, then drop all but the newest two; returns its folder."""
+    """Write the checkpoint, then drop all but the newest two; returns its folder.
+
+    Raises:
+        OSError, SafetensorError: it can't be written, on a full disk for example. Those that are there stay.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     final = directory / f"checkpoint-{checkpoint.images:08d}"
     temporary = directory / f".{final.name}.{os.getpid()}"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
-    save_file(checkpoint.arrays, temporary / STATE)
-    manifest = {"images": checkpoint.images, "step": checkpoint.step, "sha256": _digest(temporary / STATE)}
-    (temporary / MANIFEST).write_text(json.dumps(manifest))
-    for path in (temporary / STATE, temporary / MANIFEST, temporary):
-        _sync(path)
-    shutil.rmtree(final, ignore_errors=True)
-    os.replace(temporary, final)
+    try:
+        _write(temporary, checkpoint)
+        shutil.rmtree(final, ignore_errors=True)
+        os.replace(temporary, final)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)  # a full disk needs the room
+        raise
     _sync(directory)
     for old in _folders(directory)[KEPT:]:
         shutil.rmtree(old, ignore_errors=True)
     return final
 
 
+def _write(folder: Path, checkpoint: Checkpoint) -> None:
+    save_file(checkpoint.arrays, folder / STATE)
+    digest = _digest(folder / STATE, checkpoint.images, checkpoint.step)
+    manifest = {"images": checkpoint.images, "step": checkpoint.step, "sha256": digest}
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+    for path in (folder / STATE, folder / MANIFEST, folder):
+        _sync(path)
+
+
 def newest_checkpoint(directory: Path) -> Checkpoint | None:
-    """The newest valid checkpoint; torn or altered ones are passed over."""
+    """The newest valid checkpoint, or None; torn or altered ones are passed over, and the log says so."""
     for folder in _folders(directory):
         if (checkpoint := _read(folder)) is not None:
             return checkpoint
@@ -68,16 +84,22 @@ def _folders(directory: Path) -> list[Path]:
 def _read(folder: Path) -> Checkpoint | None:
     try:
         manifest = json.loads((folder / MANIFEST).read_text())
-        if manifest["sha256"] != _digest(folder / STATE):
-            return None
-        return Checkpoint(arrays=load_file(folder / STATE), images=manifest["images"], step=manifest["step"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+        images, step = manifest["images"], manifest["step"]
+        if manifest["sha256"] == _digest(folder / STATE, images, step):
+            return Checkpoint(arrays=load_file(folder / STATE), images=images, step=step)
+        reason = "its contents are not what was written"
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+    logger.warning("%s is damaged (%s), and passed over", folder, reason)
+    return None
 
 
-def _digest(path: Path) -> str:
+def _digest(path: Path, images: int, step: int) -> str:
+    """Of the state, and of what the manifest says about it."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        digest = hashlib.file_digest(file, "sha256")
+    digest.update(f"{images} {step}".encode())
+    return digest.hexdigest()
 
 
 def _sync(path: Path) -> None:

@@ -3,6 +3,7 @@
 Between trials nothing is built, traced or allocated anew: the weights are reset and other numbers are fed.
 """
 
+import itertools
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -36,7 +37,7 @@ from detector.watch import Watch
 LOOK_EVERY_STEPS = 10  # the watch sees every step, this late at most
 WEIGHTS_FILE = "weights.safetensors"
 
-SetupProgress = Callable[[str, int, int], None]  # what, done, of
+SetupProgress = Callable[[str, int, int], None]  # what, done, of; of an evaluation too
 
 
 @dataclass(slots=True)
@@ -182,11 +183,12 @@ class Trainer:
         to_images: int,
         on_progress: Callable[[ProgressReport], None],
         should_pause: Callable[[], bool],
+        on_evaluation: SetupProgress = lambda what, done, of: None,
     ) -> RungReport | PausedReport | Stopped:
         """Train until `to_images` were seen (whole optimizer steps), checkpoint and evaluate.
 
-        Stops before that when `should_pause` answers yes between two steps, with a checkpoint, or when the watch
-        finds that the trial is not training.
+        `on_evaluation` hears of every batch that is evaluated. Stops before that when `should_pause` answers yes
+        between two steps, with a checkpoint, or when the watch finds that the trial is not training.
         """
         trial = self._running()
         started = time.monotonic()
@@ -206,7 +208,7 @@ class Trainer:
             if pausing:
                 self._finish_save(self._begin_save(trial))
                 return PausedReport(images=trial.images)
-        return self._rung(trial, time.monotonic() - started)
+        return self._rung(trial, time.monotonic() - started, on_evaluation)
 
     def _optimizer_step(self, trial: _Trial) -> Tensor:
         """One batch: its micro-batches accumulated and applied; returns the packed figures."""
@@ -253,13 +255,13 @@ class Trainer:
         images = (step + 1) * trial.hyperparameters.batch_size
         return ProgressReport(step=step, images=images, figures=figures, images_per_s=images_per_s)
 
-    def _rung(self, trial: _Trial, training_s: float) -> RungReport:
+    def _rung(self, trial: _Trial, training_s: float, on_evaluation: SetupProgress) -> RungReport:
         finished = trial.images >= trial.budget_images
         saving = None if finished else self._begin_save(trial)
         if finished and trial.keep_weights:
             self._keep_weights(trial)
         started = time.monotonic()
-        metrics = self.evaluate()
+        metrics = self.evaluate(on_evaluation)
         evaluation_s = time.monotonic() - started
         if saving is not None:
             self._finish_save(saving)  # who reads of this rung can rely on its checkpoint
@@ -274,18 +276,26 @@ class Trainer:
             evaluation_s=evaluation_s,
         )
 
-    def evaluate(self) -> dict[str, float]:
+    def evaluate(self, on_evaluation: SetupProgress = lambda what, done, of: None) -> dict[str, float]:
         """COCO metrics of the running trial's weights on the validation images."""
-        return self._metrics(self._validation_set, self._validation_cache, self._validation_count)
+        return self._metrics(self._validation_set, self._validation_cache, self._validation_count, on_evaluation)
 
     def training_metrics(self, images: int) -> dict[str, float]:
         """COCO metrics on the first `images` training images: what was learnt by heart."""
         return self._metrics(self._train_set, self._train_cache, min(images, len(self._train_set.images)))
 
-    def _metrics(self, dataset: Dataset, cache: CanvasCache, count: int) -> dict[str, float]:
+    def _metrics(
+        self,
+        dataset: Dataset,
+        cache: CanvasCache,
+        count: int,
+        on_evaluation: SetupProgress = lambda what, done, of: None,
+    ) -> dict[str, float]:
         trial = self._running()
+        batches = itertools.count()
 
         def predict(images: Tensor, extents: Tensor) -> dict[str, Tensor]:
+            on_evaluation("evaluation", next(batches) * self.shape.micro_batch, count)
             return self.predict_step(trial.state["weights"], trial.frozen, images, extents, trial.inputs)
 
         return coco_metrics(dataset, detections_of(predict, cache, count, self.shape.micro_batch))

@@ -7,21 +7,20 @@ with it says so.
 
 Environment variables, for tests of faults:
     FRCNN_ANALYTIC_STEP_S    seconds to sleep in each step
-    FRCNN_ANALYTIC_FAULTS    `trial:fault[:times]`, comma-separated; fault is kill, segfault, exit, hang, memory, error.
-                             It strikes in the middle of the way to a rung, at most so many times (default: always).
+    FRCNN_ANALYTIC_FAULTS    accidents on purpose (search/analytic_faults.py)
 """
 
 import json
 import math
 import os
 import random
-import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NoReturn
+from functools import partial
 
 from detector.config import Hyperparameters, Optimizer
+from search.analytic_faults import Faults
 from search.outcomes import Outcome, Verdict
 from search.protocol import Ended, Paused, Preparing, Progress, Ready, Rung, Setup, Start, Started, encode
 
@@ -97,7 +96,8 @@ class AnalyticRunner:
                 _write_checkpoint(trial)
                 return Paused(images=trial.images)
             if trial.images >= (from_images + to_images) // 2:
-                self._faults.strike(trial.start)
+                told = _progress(trial, time.monotonic() - began_s)
+                self._faults.strike(trial.start, partial(on_progress, told))
             time.sleep(self._step_s)
             trial.images += trial.start.hyperparameters.batch_size
             if verdict := _watch(trial):
@@ -177,54 +177,3 @@ def _read_checkpoint(start: Start) -> int:
         return 0
     kept = json.loads(path.read_text())
     return int(kept["images"]) if kept["identity"] == _identity(start) else 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
-    """What goes wrong in one trial, and how often."""
-
-    name: str
-    times: int | None  # None: always
-
-
-class Faults:
-    """Accidents on purpose, by trial number."""
-
-    def __init__(self, by_trial: Mapping[int, Fault]) -> None:
-        self._by_trial = by_trial
-
-    @classmethod
-    def parse(cls, text: str) -> "Faults":
-        """From `3:kill,5:hang:1`."""
-        by_trial = {}
-        for item in filter(None, text.split(",")):
-            trial, name, *times = item.split(":")
-            by_trial[int(trial)] = Fault(name=name, times=int(times[0]) if times else None)
-        return cls(by_trial)
-
-    def strike(self, start: Start) -> None:
-        """Do what is due in this trial, if anything is; struck ones are counted in its directory."""
-        fault = self._by_trial.get(start.trial)
-        if fault is None:
-            return
-        counter = start.directory / "faults"
-        struck = int(counter.read_text()) if counter.exists() else 0
-        if fault.times is None or struck < fault.times:
-            counter.write_text(str(struck + 1))
-            _strike(fault.name)
-
-
-def _strike(name: str) -> NoReturn:
-    match name:
-        case "kill":
-            os.kill(os.getpid(), signal.SIGKILL)
-        case "segfault":
-            os.kill(os.getpid(), signal.SIGSEGV)
-        case "exit":
-            os._exit(3)
-        case "memory":
-            raise MemoryError("cannot allocate 12 GiB for the gradients")
-        case "error":
-            raise RuntimeError("an error on purpose")
-    while True:  # hang
-        time.sleep(3600)

@@ -1,7 +1,7 @@
 """The command `frcnn-search`. Everything heavy is imported by the command that needs it, so that help is instant.
 
-Exit codes: 0 done; 2 the user must change something (one message on standard error); 75 interrupted, or the database is
-away: the same command goes on later; 1 a bug of ours, with its traceback.
+Exit codes: 0 done; 2 the user must change something (one message on standard error); 75 interrupted, the database is
+away or a disk full: the same command goes on later; 1 a bug of ours, with its traceback.
 """
 
 from collections.abc import Iterator
@@ -200,7 +200,8 @@ def status(
 
         from search.ranking import ranking as rank
         from search.ranking import ranking_table
-        from search.status import read_status, report, status_json
+        from search.status import read_status, status_json
+        from search.status_report import report
 
         now = read_status(database, specification.name)
         if as_json:
@@ -417,6 +418,7 @@ def _user_errors() -> tuple[type[Exception], ...]:
 
 
 def _passing_errors() -> tuple[type[Exception], ...]:
+    from search.deaths import DiskFull
     from storage.errors import StorageUnavailable
 
-    return (StorageUnavailable,)
+    return StorageUnavailable, DiskFull

@@ -14,6 +14,7 @@ class CrashPoint(StrEnum):
     """Between which two writes."""
 
     AFTER_ASK = "after_ask"  # within the transaction that asks for a trial and claims it
+    WITHIN_CLAIM = "within_claim"  # within the transaction that takes over a trial which was left behind
     AFTER_CLAIM = "after_claim"  # before the first heartbeat
     BEFORE_FIRST_REPORT = "before_first_report"  # the trainer's checkpoint is there, the evaluation is not on disk
     AFTER_OUTBOX = "after_outbox"  # an evaluation is on disk, the database doesn't know it

@@ -4,12 +4,15 @@ A child that the kernel killed for memory looks like any other SIGKILL. It is ca
 evidence: a known phrase at the end of its standard error, or a counter of the kernel that rose while it lived.
 """
 
+import errno
 import signal
 from dataclasses import dataclass
 from pathlib import Path
 
 from search.outcomes import Outcome, Verdict
 
+DISK_FULL = "disk full"  # the cause of an interruption: nothing of the trial is at fault
+HUNG = "hung"  # the cause of a trial whose trainer made no step
 TAIL_LINES = 20
 TAIL_CHARACTERS = 4000
 
@@ -24,6 +27,14 @@ _OUT_OF_MEMORY_PHRASES = (
 )
 # TensorFlow logs allocations that it could do without in nearly the same words.
 _HARMLESS_PHRASES = ("not a failure",)
+
+
+_DISK_FULL_PHRASES = ("no space left on device", "file too large", "quota exceeded")  # also of libraries without errno
+_DISK_FULL_NUMBERS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class DiskFull(Exception):
+    """A trainer could not write a checkpoint or its cache; its trial goes on once there is room."""
 
 
 class TrainerDied(Exception):
@@ -51,18 +62,30 @@ class TrainerDied(Exception):
 
 
 class TrainerHung(Exception):
-    """The trainer process lives, but has said nothing for too long."""
+    """The trainer process lives, but has come no further for too long (search/watchdog.py)."""
 
-    def __init__(self, idle_s: float, tail: tuple[str, ...] = ()) -> None:
+    def __init__(self, idle_s: float, tail: tuple[str, ...] = (), *, limit_s: float | None = None) -> None:
         self.idle_s = idle_s
+        self.limit_s = limit_s  # what its pace allowed
         self.tail = tail
-        super().__init__(f"the trainer has said nothing for {idle_s:.0f} s")
+        allowed = "" if limit_s is None else f"; by its pace {limit_s:.0f} s were allowed"
+        super().__init__(f"the trainer lives but has said nothing new for {idle_s:.0f} s{allowed}")
 
 
 def says_out_of_memory(text: str) -> bool:
     """Whether a line of a log or an exception's text reports that memory ran out."""
     lowered = text.lower()
     return any(p in lowered for p in _OUT_OF_MEMORY_PHRASES) and not any(p in lowered for p in _HARMLESS_PHRASES)
+
+
+def says_disk_full(error: BaseException) -> bool:
+    """Whether an exception, or one that led to it, says that a disk or a quota is full."""
+    if isinstance(error, OSError) and error.errno in _DISK_FULL_NUMBERS:
+        return True
+    if any(phrase in str(error).lower() for phrase in _DISK_FULL_PHRASES):
+        return True
+    origin = error.__cause__ or error.__context__
+    return origin is not None and says_disk_full(origin)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +101,9 @@ def classify_death(death: TrainerDied | TrainerHung, position: Position) -> Verd
     evidence: dict[str, float | str] = {"stderr": "\n".join(death.tail)[-TAIL_CHARACTERS:]}
     if isinstance(death, TrainerHung):
         evidence["idle_s"] = death.idle_s
-        return _verdict(Outcome.CRASHED, "hung", f"{death}; it was ended", position, evidence)
+        if death.limit_s is not None:
+            evidence["limit_s"] = death.limit_s
+        return _verdict(Outcome.CRASHED, HUNG, f"{death}; it was ended", position, evidence)
     evidence["ending"] = death.ending
     if line := next((line for line in reversed(death.tail) if says_out_of_memory(line)), None):
         return _verdict(Outcome.OUT_OF_MEMORY, "process memory", line.strip()[:300], position, evidence)

@@ -25,10 +25,7 @@ class DetectorRunner:
     def setup(self, setup: Setup, on_preparing: Callable[[Preparing], None]) -> Ready:
         began_s = time.monotonic()
 
-        def prepared(stage: str, done: int, total: int) -> None:
-            on_preparing(Preparing(stage=stage, done=done, total=total))
-
-        trainer = Trainer(**settings_of(setup), on_progress=prepared)
+        trainer = Trainer(**settings_of(setup), on_progress=_teller(on_preparing))
         self._trainer = trainer
         return Ready(
             backend=trainer.backend,
@@ -48,10 +45,13 @@ class DetectorRunner:
         return Started(images=images)
 
     def advance(
-        self, to_images: int, on_progress: Callable[[Progress], None], should_pause: Callable[[], bool]
+        self, to_images: int, on_progress: Callable[[Progress | Preparing], None], should_pause: Callable[[], bool]
     ) -> Rung | Paused | Ended:
         report = self._require_trainer().advance(
-            to_images, on_progress=lambda report: on_progress(_progress(report)), should_pause=should_pause
+            to_images,
+            on_progress=lambda report: on_progress(_progress(report)),
+            should_pause=should_pause,
+            on_evaluation=_teller(on_progress),
         )
         match report:
             case RungReport():
@@ -67,6 +67,10 @@ class DetectorRunner:
         if self._trainer is None:
             raise RuntimeError("a trial needs a setup first")
         return self._trainer
+
+
+def _teller(send: Callable[[Preparing], None]) -> Callable[[str, int, int], None]:
+    return lambda stage, done, total: send(Preparing(stage=stage, done=done, total=total))
 
 
 def _progress(report: ProgressReport) -> Progress:

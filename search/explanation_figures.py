@@ -84,7 +84,7 @@ def replay_figure(confirmation: Confirmation) -> Picture:
         axes.legend(frameon=False)
         return Picture(
             title="The replay",
-            description="Total loss of both runs, vertical axis logarithmic; a dashed line is where a failed run was ended.",
+            description="Total loss of both runs, vertical axis logarithmic; a dashed line: where a failed run ended.",
             media_type="image/svg+xml",
             content=_svg(figure),
         )

@@ -27,6 +27,7 @@ from storage.telemetry import append_telemetry, record_rung
 
 FLUSH_S = 5.0  # so old may figures be that `status` and the progress display show
 CRASHES = "crashes"  # user attribute: how often a trainer was lost under this trial
+HANGS = "hangs"  # user attribute: how often because it made no step any more
 
 
 class TrialJournal:
@@ -57,7 +58,7 @@ class TrialJournal:
         self._pending: deque[Entry] = deque()
         self._reported: dict[int, float] = {}
         self._written: set[int] = set()  # rungs; whether it was committed, may have stayed unheard
-        self._crashes = 0
+        self._crashes = Crashes()
         self._points: list[TelemetryPoint] = []
         self._flushed_at = time.monotonic()
 
@@ -78,7 +79,8 @@ class TrialJournal:
             stored = self._stored()
         record = read_outcome(self._database, self._study.study_name, self.number)
         self._reported = dict(stored.intermediate_values)
-        self._crashes = int(stored.user_attrs.get(CRASHES, 0))
+        lost, hung = (int(stored.user_attrs.get(name, 0)) for name in (CRASHES, HANGS))
+        self._crashes = Crashes(count=lost, hangs=hung)
         standing = None if record is None else _verdict(record)
         self._pending.clear()
         for entry in self._outbox.left_behind():
@@ -131,9 +133,9 @@ class TrialJournal:
             self._outage.met(error)
             return False
 
-    def count_crash(self) -> int:
+    def count_crash(self, *, hung: bool) -> Crashes:
         """Note that a trainer was lost under this trial. Returns how often that has happened, in all its lives."""
-        self._put(Crashes(count=self._crashes + 1))
+        self._put(Crashes(count=self._crashes.count + 1, hangs=self._crashes.hangs + hung))
         return self._crashes
 
     def finish(self, verdict: Verdict) -> None:
@@ -171,7 +173,8 @@ class TrialJournal:
         if isinstance(entry, Evaluation):
             self._reported.setdefault(entry.rung, entry.record.ap)
         if isinstance(entry, Crashes):
-            self._crashes = max(self._crashes, entry.count)
+            most = {name: max(getattr(self._crashes, name), getattr(entry, name)) for name in ("count", "hangs")}
+            self._crashes = Crashes(**most)
 
     def _write(self, entry: Entry) -> None:
         """One entry into the database, unless it is there already."""
@@ -184,6 +187,8 @@ class TrialJournal:
             case Crashes():
                 with self._leases.fenced(self._lease), self._database.guarded():
                     self._database.optuna.set_trial_user_attr(self.trial._trial_id, CRASHES, entry.count)
+                    if entry.hangs:
+                        self._database.optuna.set_trial_user_attr(self.trial._trial_id, HANGS, entry.hangs)
             case End():
                 self._end(entry.verdict)
             case _:

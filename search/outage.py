@@ -8,6 +8,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
 from search.history import Deed, note
@@ -22,16 +23,31 @@ Answer = TypeVar("Answer")
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survived:
+    """An outage that is over."""
+
+    lasted_s: float
+    ended_s: float  # by the monotonic clock
+
+
 class Outage:
     """What the threads of one worker know of its database. After `give_up_s` of absence it sets the worker's `stop`."""
 
-    def __init__(self, stop: threading.Event, *, give_up_s: float = GIVE_UP_S) -> None:
+    def __init__(
+        self,
+        stop: threading.Event,
+        *,
+        give_up_s: float = GIVE_UP_S,
+        meanwhile: str = "training goes on, results wait on disk",
+    ) -> None:
         self._stop = stop
+        self._meanwhile = meanwhile
         self._give_up_s = give_up_s
         self._lock = threading.Lock()
         self._since_s: float | None = None
         self._ended_s = float("-inf")
-        self.survived = 0  # outages that are over
+        self.survived: list[Survived] = []  # in their order
 
     @property
     def on(self) -> bool:
@@ -50,11 +66,9 @@ class Outage:
             self._since_s = now if self._since_s is None else self._since_s
             lasts_s = now - self._since_s
         if first:
-            logger.warning("%s; training goes on, results wait on disk, for at most %g s", error, self._give_up_s)
+            logger.warning("%s; %s, for at most %g s", error, self._meanwhile, self._give_up_s)
             note(Deed.OUTAGE, detail=str(error))
-        if lasts_s >= self._give_up_s and not self._stop.is_set():
-            logger.error("the database has been away for %.0f s: the trial is parked; start this worker later", lasts_s)
-            self._stop.set()
+        self._lose_patience(lasts_s)
 
     def over(self) -> None:
         """Note that the database answered."""
@@ -63,25 +77,34 @@ class Outage:
                 return
             self._ended_s = time.monotonic()
             lasted_s, self._since_s = self._ended_s - self._since_s, None
-            self.survived += 1
+            self.survived.append(Survived(lasted_s=lasted_s, ended_s=self._ended_s))
         logger.warning("the database is back after %.1f s", lasted_s)
         note(Deed.BACK, detail=f"{lasted_s:.1f} s")
 
     def insist(self, call: Callable[[], Answer]) -> Answer:
         """What the call returns, as soon as the database lets it. The call must be one that may be repeated.
 
+        It is not only an outage of everything that ends the patience: a full disk still lets heartbeats through.
+
         Raises:
             StorageUnavailable: it was away until the worker was stopped, or for too long.
         """
         pause_s = _SHORTEST_WAIT_S
+        began_s = time.monotonic()
         while True:
             try:
                 answer = call()
             except StorageUnavailable as error:
                 self.met(error)
+                self._lose_patience(time.monotonic() - began_s)
                 if self._stop.wait(pause_s * random.uniform(0.5, 1.5)):  # uneven: workers don't come back in step
                     raise
                 pause_s = min(_LONGEST_WAIT_S, 2 * pause_s)
             else:
                 self.over()
                 return answer
+
+    def _lose_patience(self, lasts_s: float) -> None:
+        if lasts_s >= self._give_up_s and not self._stop.is_set():
+            logger.error("the database has been away for %.0f s: this worker leaves; start it later", lasts_s)
+            self._stop.set()

@@ -41,10 +41,11 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crashes:
-    """How many trainers were lost under the trial so far: a count, not a step, so that it may be written twice."""
+    """How many trainers were lost under the trial so far: counts, not steps, so that they may be written twice."""
 
     kind: Literal["crashes"] = "crashes"
-    count: int
+    count: int = 0
+    hangs: int = 0  # those among them that lived on, but made no step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

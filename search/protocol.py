@@ -7,7 +7,8 @@
       Start   ────────────────────────────▶   resets weights, or restores the trial's checkpoint
               ◀────────────────────────────   Started(images already trained)
       Advance(to_images) ─────────────────▶   trains
-              ◀────────────────────────────   Progress (every logging interval)
+              ◀────────────────────────────   Progress (at the latest every MOST_STEPS_UNSAID steps)
+              ◀────────────────────────────   Preparing (while it evaluates: a sign of life)
               ◀────────────────────────────   Rung     (trained that far, checkpointed, evaluated)
                                      or       Ended    (a verdict: diverged, not learning, out of memory, …)
       Pause   ────────────────────────────▶   (at any time while training) checkpoints between two steps
@@ -27,6 +28,8 @@ from pydantic import TypeAdapter
 
 from detector.config import DataSource, Detector, Hyperparameters
 from search.outcomes import Verdict
+
+MOST_STEPS_UNSAID = 10  # of optimizer steps; who says nothing for many times as long makes none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +75,7 @@ class Pause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preparing:
-    """The setup goes on: so many of `total` units of a stage are done. A sign of life, and something to show."""
+    """Setup or evaluation go on: so many of `total` units of a stage are done. A sign of life, something to show."""
 
     stage: str
     done: int

@@ -2,28 +2,32 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
+from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
-from rich.box import SIMPLE_HEAD
-from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
 
+from detector.config import ConfigError
+from search.journal import CRASHES, HANGS
 from search.outcomes import Outcome
 from search.ranking import RankedTrial, best, ranked
+from search.specification import specification_from_json
+from search.storage_url import default_storage
 from storage.database import Database
 from storage.leases import Leases
+from storage.outages import read_outages
 from storage.outcomes import read_outcomes
-from storage.records import OutcomeRecord, WorkerRecord
+from storage.records import OutageRecord, OutcomeRecord, RungRecord, WorkerRecord
 from storage.studies import load_study, read_specification
 from storage.telemetry import read_rungs
 from storage.workers import read_workers
 
 #: Ends that need no explanation; all others are causes of death.
 PEACEFUL = frozenset({Outcome.COMPLETE, Outcome.SLOW, Outcome.INTERRUPTED})
+
+SAME_OUTAGE_S = 10.0  # a full disk lets a heartbeat through now and then
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +37,31 @@ class Death:
     outcome: str
     cause: str
     trials: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerState(WorkerRecord):
+    """A worker, and to which of the rungs its trial is on the way."""
+
+    rung: int | None  # from 1; None: it has no trial
+    rungs: int | None  # None: the study holds no specification
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LostTrainers:
+    """Trainer processes that died or hung under one trial, which was tried again each time."""
+
+    trial: int
+    lost: int
+    hung: int  # among these
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outages:
+    """When the database was away, as workers noticed and survived it."""
+
+    count: int  # those of several workers at one time are one
+    seconds: float  # in which at least one worker went without
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,9 +77,12 @@ class Status:
     reference: RankedTrial | None
     deaths: tuple[Death, ...]
     trials_per_hour: float | None  # None: nothing has finished
-    workers: tuple[WorkerRecord, ...]
+    workers: tuple[WorkerState, ...]
     waiting: tuple[int, ...]  # asked for, not begun
     claimable: tuple[int, ...]  # begun, and without an owner: the next worker goes on with them
+    changed_hands: dict[int, int]  # how often a trial passed to another worker; only those that did
+    lost_trainers: tuple[LostTrainers, ...]
+    outages: Outages
 
     @property
     def finished(self) -> int:
@@ -67,8 +99,10 @@ def read_status(database: Database, study_name: str) -> Status:
     with database.guarded():
         trials = study.get_trials(deepcopy=False)
     outcomes = read_outcomes(database, study_name)
-    places = ranked(trials, outcomes, read_rungs(database, study_name, None))
+    rungs = read_rungs(database, study_name, None)
+    places = ranked(trials, outcomes, rungs)
     specification = read_specification(database, study_name) or {}
+    leases = Leases(database, study_name)
     return Status(
         study=study_name,
         storage=database.label,
@@ -79,9 +113,12 @@ def read_status(database: Database, study_name: str) -> Status:
         reference=next((place for place in places if place.is_reference), None),
         deaths=deaths(outcomes),
         trials_per_hour=trials_per_hour(trials),
-        workers=tuple(read_workers(database, study_name)),
+        workers=worker_states(read_workers(database, study_name), rungs, _count_rungs(specification)),
         waiting=tuple(trial.number for trial in trials if trial.state is TrialState.WAITING),
-        claimable=tuple(Leases(database, study_name).claimable()),
+        claimable=tuple(leases.claimable()),
+        changed_hands=leases.changes_of_hands(),
+        lost_trainers=lost_trainers(trials),
+        outages=outages_survived(read_outages(database, study_name)),
     )
 
 
@@ -93,6 +130,49 @@ def deaths(outcomes: Iterable[OutcomeRecord]) -> tuple[Death, ...]:
             trials_of.setdefault((record.outcome, record.cause), []).append(record.trial)
     found = (Death(outcome=o, cause=c, trials=tuple(sorted(trials))) for (o, c), trials in trials_of.items())
     return tuple(sorted(found, key=lambda death: (-len(death.trials), death.outcome, death.cause)))
+
+
+def worker_states(
+    workers: Iterable[WorkerRecord], rungs: Iterable[RungRecord], count: int | None
+) -> tuple[WorkerState, ...]:
+    """Each worker with the rung, of `count`, that its trial is on the way to."""
+    passed = Counter(rung.trial for rung in rungs)
+    return tuple(
+        WorkerState(
+            **{entry.name: getattr(worker, entry.name) for entry in fields(worker)},
+            rung=None if worker.trial is None else min(passed[worker.trial] + 1, count or passed[worker.trial] + 1),
+            rungs=count,
+        )
+        for worker in workers
+    )
+
+
+def _count_rungs(document: dict[str, Any]) -> int | None:
+    """How many rungs the stored specification means, as far as this program understands it."""
+    try:
+        return len(specification_from_json(document, storage=default_storage("any")).rungs)
+    except ConfigError:
+        return None
+
+
+def lost_trainers(trials: Iterable[FrozenTrial]) -> tuple[LostTrainers, ...]:
+    """The trials under which a trainer was lost, by number."""
+    return tuple(
+        LostTrainers(trial=trial.number, lost=lost, hung=trial.user_attrs.get(HANGS, 0))
+        for trial in trials
+        if (lost := trial.user_attrs.get(CRASHES, 0))
+    )
+
+
+def outages_survived(records: Iterable[OutageRecord]) -> Outages:
+    """Outages that overlap, of whichever worker, are one; so are those with hardly a pause in between."""
+    spans = sorted((r.ended_at.timestamp() - r.lasted_s, r.ended_at.timestamp()) for r in records)
+    count, seconds, until_s = 0, 0.0, float("-inf")
+    for begin_s, end_s in spans:
+        count += begin_s - until_s > SAME_OUTAGE_S
+        seconds += max(0.0, end_s - max(begin_s, until_s))
+        until_s = max(until_s, end_s)
+    return Outages(count=count, seconds=seconds)
 
 
 def trials_per_hour(trials: Iterable[FrozenTrial]) -> float | None:
@@ -112,79 +192,6 @@ def trials_per_hour(trials: Iterable[FrozenTrial]) -> float | None:
 def status_json(status: Status) -> str:
     """The same for a program: one JSON object, times in ISO 8601."""
     return json.dumps(asdict(status), indent=2, default=_plain)
-
-
-def status_report(database: Database, study_name: str) -> RenderableType:
-    """The study as it stands now, for a terminal of 100 columns.
-
-    Raises:
-        StorageError: there is no such study.
-    """
-    return report(read_status(database, study_name))
-
-
-def report(status: Status) -> RenderableType:
-    """A status that was read before, for a terminal."""
-    parts: list[RenderableType] = [_summary(status)]
-    if status.deaths:
-        parts.append(_deaths_table(status.deaths))
-    if status.workers:
-        parts.append(_workers_table(status.workers))
-    return Group(*parts)
-
-
-def _summary(status: Status) -> Table:
-    table = Table.grid(padding=(0, 2))
-    budget = f" of {status.budget_trials}" if status.budget_trials is not None else ""
-    states = ", ".join(f"{count} {state}" for state, count in status.states.items())
-    rows = {
-        "study": f"{status.study} in {status.storage}",
-        "trials": f"{status.finished}{budget} finished" + (f" ({states})" if states else ""),
-        "best so far": _result(status.best) or "no trial has a value yet",
-        "reference": _result(status.reference),
-        "ended": ", ".join(f"{count} {outcome}" for outcome, count in status.outcomes.items()),
-        "pace": f"{status.trials_per_hour:.1f} trials per hour" if status.trials_per_hour else "",
-        "waiting": _numbers(status.waiting),
-        "without a worker": _numbers(status.claimable) and f"{_numbers(status.claimable)}; the next launch goes on",
-    }
-    for name, text in rows.items():
-        if text:
-            table.add_row(Text(name, style="bold"), Text(text))
-    return table
-
-
-def _result(trial: RankedTrial | None) -> str:
-    if trial is None:
-        return ""
-    value = "no AP" if trial.ap is None else f"AP {trial.ap:.3f} after {trial.images} images"
-    return f"trial {trial.number}: {value}, {trial.ending}"
-
-
-def _deaths_table(found: Sequence[Death]) -> Table:
-    table = Table(box=SIMPLE_HEAD, title="causes of death", title_justify="left")
-    table.add_column("trials", justify="right")
-    for heading in ("outcome", "cause", "which"):
-        table.add_column(heading)
-    for death in found:
-        table.add_row(*map(Text, (str(len(death.trials)), death.outcome, death.cause, _numbers(death.trials))))
-    return table
-
-
-def _workers_table(workers: Sequence[WorkerRecord]) -> Table:
-    table = Table(box=SIMPLE_HEAD, title="what runs where", title_justify="left")
-    for heading in ("worker", "host", "device"):
-        table.add_column(heading)
-    for heading in ("trial", "images", "images/s", "seen, s ago"):
-        table.add_column(heading, justify="right")
-    for worker in workers:
-        trial = "–" if worker.trial is None else str(worker.trial)
-        cells = (worker.worker, worker.host, worker.device, trial, str(worker.images), f"{worker.images_per_s:.1f}")
-        table.add_row(*map(Text, (*cells, f"{worker.age_s:.0f}")))
-    return table
-
-
-def _numbers(trials: Iterable[int]) -> str:
-    return ", ".join(map(str, trials))
 
 
 def _counts(words: Iterable[str]) -> dict[str, int]:

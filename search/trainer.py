@@ -4,9 +4,11 @@
 
 It outlives many trials, and leaves when its input ends: between trials at once, in the middle of one after the
 checkpoint of the current step. Signals of a terminal or a scheduler are ignored: the worker decides.
-Exit codes: 0 asked to leave, or memory ran out (said in `Ended`); 1 a bug (said too); 2 the user must change something.
+Exit codes: 0 asked to leave, or memory or disk ran out (said in `Ended`); 1 a bug (said too); 2 the user must change
+something.
 """
 
+import contextlib
 import logging
 import os
 import queue
@@ -18,7 +20,7 @@ from collections.abc import Callable
 from typing import IO, Protocol, assert_never
 
 from detector.config import ConfigError
-from search.deaths import TAIL_CHARACTERS, says_out_of_memory
+from search.deaths import DISK_FULL, TAIL_CHARACTERS, says_disk_full, says_out_of_memory
 from search.outcomes import Outcome, Verdict
 from search.protocol import (
     Advance,
@@ -60,9 +62,12 @@ class TrialRunner(Protocol):
         ...
 
     def advance(
-        self, to_images: int, on_progress: Callable[[Progress], None], should_pause: Callable[[], bool]
+        self, to_images: int, on_progress: Callable[[Progress | Preparing], None], should_pause: Callable[[], bool]
     ) -> Rung | Paused | Ended:
-        """Train until so many images were seen, checkpoint, evaluate; checkpoint early when `should_pause()`."""
+        """Train until so many images were seen, checkpoint, evaluate; checkpoint early when `should_pause()`.
+
+        Says at least every `MOST_STEPS_UNSAID` steps, and while it evaluates, how far it has come.
+        """
         ...
 
 
@@ -167,11 +172,16 @@ class Service:
     def _fail(self, error: Exception) -> int:
         """Report an exception that the runner did not foresee; the process is not to be trusted any more."""
         trace = "".join(traceback.format_exception(error))
-        sys.stderr.write(trace)
+        with contextlib.suppress(OSError):  # a full disk takes no log either
+            sys.stderr.write(trace)
         evidence: dict[str, float | str] = {"traceback": trace[-TAIL_CHARACTERS:]}
         summary = f"{type(error).__name__}: {error}"[:300]
         if says_out_of_memory(summary):
             self._end(Outcome.OUT_OF_MEMORY, "process memory", summary, evidence)
+            return 0
+        if says_disk_full(error):
+            message = f"a file could not be written ({summary}); make room, then go on"
+            self._end(Outcome.INTERRUPTED, DISK_FULL, message, evidence)
             return 0
         self._end(Outcome.CRASHED, type(error).__name__, summary, evidence)
         return 1
@@ -219,5 +229,6 @@ def main(arguments: list[str]) -> int:
 
 if __name__ == "__main__":
     code = main(sys.argv[1:])
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):
+        sys.stderr.flush()
     os._exit(code)  # a framework's own threads must not delay or spoil the exit

@@ -17,6 +17,7 @@ from typing import IO
 
 from search.deaths import TAIL_CHARACTERS, TAIL_LINES, TrainerDied, TrainerHung, count_memory_kills
 from search.protocol import Command, Event, Message, ProtocolError, Start, decode, encode
+from search.watchdog import Cadence
 
 _END = None  # what the reader puts after the last event
 
@@ -35,6 +36,7 @@ class TrainerLink:
         variables = dict(os.environ if environment is None else environment)
         for name in withheld:
             variables.pop(name, None)
+        self.cadence = Cadence()
         self._log = log
         self._mark = log.stat().st_size if log.exists() else 0
         self._memory_kills = count_memory_kills()
@@ -115,9 +117,9 @@ class TrainerLink:
             raise self.hung()
         return event
 
-    def hung(self) -> TrainerHung:
+    def hung(self, silent_s: float | None = None, limit_s: float | None = None) -> TrainerHung:
         """The exception for a silence that has lasted too long, with the last lines of the log."""
-        return TrainerHung(self.idle_s, self._tail())
+        return TrainerHung(self.idle_s if silent_s is None else silent_s, self._tail(), limit_s=limit_s)
 
     def close(self, timeout_s: float = 10.0) -> int:
         """Let the trainer leave: close its pipe, wait, and kill it after the timeout. Returns its exit status."""

@@ -12,7 +12,7 @@ from rich.console import Console
 from detector.config import ConfigError
 from detector.layout import find_sources
 from search.configuration_file import Configuration, read_configuration
-from search.deaths import TrainerDied, TrainerHung
+from search.deaths import DISK_FULL, DiskFull, TrainerDied, TrainerHung
 from search.outcomes import Outcome, Verdict
 from search.plan import sources_of
 from search.protocol import ProtocolError, Setup, Start
@@ -93,6 +93,8 @@ def _run(trainer: WarmTrainer, start: Start, record: TrainingRecord, stop: Event
         return run.run(start, evaluation_points(start.budget_images, start.hyperparameters.batch_size))
     except SetupFailed as failure:
         return failure.verdict
+    except DiskFull as full:
+        return Verdict(outcome=Outcome.INTERRUPTED, cause=DISK_FULL, message=str(full))
     except Interrupted as interruption:
         return Verdict(outcome=Outcome.INTERRUPTED, message=str(interruption))
     except (TrainerDied, TrainerHung, ProtocolError) as death:
@@ -119,7 +121,8 @@ def _conclude(verdict: Verdict, record: TrainingRecord, start: Start, console: C
         console.print(f"weights: {start.directory / WEIGHTS_FILE}", highlight=False, soft_wrap=True)
         return DONE
     if verdict.outcome is Outcome.INTERRUPTED:
-        console.print("interrupted; run the same command again to go on", highlight=False)
+        why = verdict.message if verdict.cause == DISK_FULL else "interrupted"
+        console.print(f"{why}; run the same command again to go on", highlight=False, soft_wrap=True, markup=False)
         return TRY_AGAIN
     if verdict.outcome is Outcome.CRASHED:
         log = start.directory / "trainer.log"

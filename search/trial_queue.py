@@ -88,8 +88,10 @@ class TrialQueue:
             if lease.worker == self._worker:  # we train one at a time: this is a claim whose answer was lost
                 return lease
         for number in self._left_behind():
-            with contextlib.suppress(LeaseHeld):
-                return self._leases.claim(number, self._worker)
+            with contextlib.suppress(LeaseHeld), self._database.together():
+                lease = self._leases.claim(number, self._worker)
+                crash_point(CrashPoint.WITHIN_CLAIM)
+                return lease
         return self._ask(turn)
 
     def _ask(self, turn: Turn) -> Lease | None:

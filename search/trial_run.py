@@ -5,7 +5,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from search.deaths import Position
@@ -24,10 +24,10 @@ from search.protocol import (
     Started,
 )
 from search.trainer_link import TrainerLink
+from search.watchdog import Patience, Watchdog
 
 POLL_S = 0.2
 PAUSE_LIMIT_S = 8.0  # with what follows it is 10 s, a third of the shortest notice that schedulers give
-IDLE_LIMIT_S = 1800.0  # the first step compiles, and an evaluation of a large set says nothing meanwhile
 
 AnyEvent = TypeVar("AnyEvent", Started, Rung)
 
@@ -70,10 +70,10 @@ class Ending(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How long a trainer may take, in seconds."""
+    """How long a trainer may take: to pause, in seconds, and without a step."""
 
-    idle_s: float = IDLE_LIMIT_S
     pause_s: float = PAUSE_LIMIT_S
+    patience: Patience = field(default_factory=Patience)
 
 
 class TrialRun:
@@ -97,6 +97,7 @@ class TrialRun:
         self._check = check
         self._limits = limits
         self._pause_asked_at: float | None = None
+        self._watchdog: Watchdog | None = None
         self.position = Position()
 
     def run(self, start: Start, rungs: tuple[int, ...]) -> Verdict:
@@ -120,7 +121,7 @@ class TrialRun:
             return verdict  # it was reported, but the worker died before the decision
         self._begin(start)
         for rung in (rung for rung in rungs if rung > passed):
-            self._link.send(Advance(to_images=rung))
+            self._advance(rung)
             result = self._await(Rung)
             self.position = Position(step=result.step, images=result.images)
             if not math.isfinite(result.ap):
@@ -131,11 +132,18 @@ class TrialRun:
         raise ValueError(f"the last rung must end a trial, but {rungs} did not")
 
     def _begin(self, start: Start) -> None:
+        batch_size = start.hyperparameters.batch_size
+        self._watchdog = Watchdog(self._link.cadence, self._limits.patience, batch_size=batch_size)
         self._link.send(start)
         started = self._await(Started)
         self.position = Position(images=started.images)
         if started.images:
             logger.info("trial %d goes on after %d images", start.trial, started.images)
+
+    def _advance(self, to_images: int) -> None:
+        assert self._watchdog is not None  # a trial begins before it advances
+        self._link.send(Advance(to_images=to_images))
+        self._watchdog.advancing(to_images)
 
     def _judge(self, rung: int, ap: float, *, last: int) -> Verdict | None:
         if rung == last:
@@ -162,6 +170,8 @@ class TrialRun:
         while True:
             self._check()
             event = self._link.poll(POLL_S)
+            if event is not None and self._watchdog is not None:
+                self._watchdog.heard(event)
             if isinstance(event, kind):
                 return event
             self._take(event)
@@ -189,5 +199,5 @@ class TrialRun:
             self._link.send(Pause())
         if self._pause_asked_at is not None and now - self._pause_asked_at > self._limits.pause_s:
             raise Interrupted(paused=False)
-        if self._link.idle_s > self._limits.idle_s:
-            raise self._link.hung()
+        if self._watchdog is not None and self._watchdog.bites:
+            raise self._link.hung(self._watchdog.silent_s, self._watchdog.limit_s)

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Collection
 from pathlib import Path
 
-from search.deaths import Position, TrainerDied, TrainerHung, classify_death
+from search.deaths import DISK_FULL, DiskFull, Position, TrainerDied, TrainerHung, classify_death
 from search.outcomes import Outcome, Verdict
 from search.protocol import Ended, Preparing, ProtocolError, Ready, Setup
 from search.trainer_link import TrainerLink
@@ -42,6 +42,7 @@ class WarmTrainer:
 
         Raises:
             SetupFailed: the data or settings cannot be used, or the trainer died while it prepared.
+            DiskFull: there is no room for its cache.
         """
         if self._link is not None and self._link.alive:
             return self._link
@@ -70,6 +71,8 @@ class WarmTrainer:
                     return True
                 case Preparing() as state:
                     logger.info("%s: %d of %d", state.stage, state.done, state.total)
+                case Ended() as ended if ended.verdict.cause == DISK_FULL:
+                    raise DiskFull(ended.verdict.message)
                 case Ended() as ended:
                     raise SetupFailed(ended.verdict)
             if link.idle_s > SETUP_IDLE_LIMIT_S:

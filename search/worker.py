@@ -10,10 +10,11 @@ import os
 import secrets
 import socket
 import threading
+import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from search.deaths import Position, TrainerDied, TrainerHung
+from search.deaths import DISK_FULL, HUNG, DiskFull, Position, TrainerDied, TrainerHung
 from search.heartbeat import Heartbeat
 from search.history import Deed, note
 from search.journal import TrialJournal
@@ -28,10 +29,12 @@ from search.trial_run import Interrupted, Limits, TrialRun
 from search.warm_trainer import SetupFailed, WarmTrainer, verdict_of
 from storage.database import Database
 from storage.errors import LeaseLost, StorageUnavailable
+from storage.outages import record_outage
 from storage.workers import gone, seen
 
 DONE, TRY_LATER = 0, 75  # exit codes
 MOST_CRASHES = 3  # a trial that lost so many trainers is not tried again
+MOST_HANGS = 2  # nor one that cost so much waiting
 
 logger = logging.getLogger(__name__)
 
@@ -47,8 +50,8 @@ class Pace:
 
 
 def worker_name() -> str:
-    """A name that no other worker has or had."""
-    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
+    """A name that no other worker has or had, also where all containers are called alike and begin with process 1."""
+    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(5)}"
 
 
 class Worker:
@@ -70,6 +73,8 @@ class Worker:
         self._stop = stop
         self._pace = pace
         self._outage = Outage(stop, give_up_s=pace.give_up_s)
+        self._outages_told = 0
+        self._said_at = float("-inf")
         self._queue = TrialQueue(database, plan, worker=self.name, lease_s=pace.lease_s, outage=self._outage)
         log = plan.log_file(f"trainer-{self.name}")
         self._trainer = WarmTrainer(plan.trainer, plan.setup, log=log, withheld=withheld)
@@ -82,6 +87,7 @@ class Worker:
 
         Raises:
             SetupFailed: no trainer can be had. A trial that was begun stays RUNNING, for the next launch.
+            DiskFull: checkpoints or caches can't be written; likewise.
             StorageUnavailable: the database stayed away; likewise.
         """
         try:
@@ -90,8 +96,7 @@ class Worker:
                     case Outlook.DONE:
                         return DONE
                     case Outlook.WAIT:
-                        self._trainer.close()  # its memory is better used by those who train
-                        self._stop.wait(self._pace.wait_s)
+                        self._rest()
                     case Outlook.WORK:
                         self._work()
             return self._code_of_a_stop()
@@ -99,6 +104,7 @@ class Worker:
             self._trainer.close()
             if not self._outage.on:
                 with contextlib.suppress(StorageUnavailable):
+                    self._tell_outages()
                     gone(self._database, self._plan.study, self.name)
 
     def abandon(self) -> None:
@@ -111,6 +117,12 @@ class Worker:
             with contextlib.suppress(StorageUnavailable):
                 return DONE if self._queue.outlook() is Outlook.DONE else TRY_LATER
         return TRY_LATER
+
+    def _rest(self) -> None:
+        self._trainer.close()  # its memory is better used by those who train
+        if time.monotonic() - self._said_at > self._pace.lease_s / 6:
+            self._say_what_we_do(None)
+        self._stop.wait(self._pace.wait_s)
 
     def _work(self) -> None:
         self._say_what_we_do(None)
@@ -137,7 +149,7 @@ class Worker:
                 journal.finish(verdict)
                 if verdict.outcome is not Outcome.INTERRUPTED:
                     self._outage.insist(journal.deliver)
-        except SetupFailed:
+        except (SetupFailed, DiskFull):
             journal.finish(Verdict(outcome=Outcome.INTERRUPTED, message="no new trainer could be had"))
             raise
         except LeaseLost as lost:
@@ -146,6 +158,9 @@ class Worker:
             self._trainer.kill()  # it must not write into a directory that is another's
             return
         logger.info("trial %d: %s %s (%s)", journal.number, verdict.outcome, verdict.cause, verdict.message)
+        self._said_at = float("-inf")  # whatever comes next is news
+        if verdict.cause == DISK_FULL:
+            raise DiskFull(f"trial {journal.number} in {self._plan.folder}: {verdict.message}")
         if verdict.outcome is not Outcome.INTERRUPTED:
             with contextlib.suppress(StorageUnavailable):  # the next trial's end does it
                 self._queue.tidy()
@@ -154,9 +169,12 @@ class Worker:
         """Train with one trainer after another, until one of them comes to a verdict."""
         while link is not None:
             verdict = self._attempt(journal, link, heartbeat)
-            if verdict.outcome is Outcome.OUT_OF_MEMORY or verdict.outcome in FAULTS:
+            if verdict.outcome is Outcome.OUT_OF_MEMORY or verdict.outcome in FAULTS or verdict.cause == DISK_FULL:
                 self._trainer.kill()  # only a new process has all its memory and its wits
-            if verdict.outcome is not Outcome.CRASHED or journal.count_crash() >= MOST_CRASHES:
+            if verdict.outcome is not Outcome.CRASHED:
+                return verdict
+            lost = journal.count_crash(hung=verdict.cause == HUNG)
+            if lost.count >= MOST_CRASHES or lost.hangs >= MOST_HANGS:
                 return verdict
             logger.warning("trial %d is tried again: %s", journal.number, verdict.message)
             link = self._trainer.ready(self._stop)
@@ -191,6 +209,7 @@ class Worker:
 
     def _say_what_we_do(self, journal: TrialJournal | None) -> None:
         latest = journal.latest if journal else None
+        self._said_at = time.monotonic()
         try:
             seen(
                 self._database,
@@ -203,8 +222,24 @@ class Worker:
                 images=latest.images if latest else 0,
                 images_per_s=latest.images_per_s if latest else 0.0,
             )
+            self._tell_outages()
         except StorageUnavailable as error:  # nobody can look meanwhile either
             self._outage.met(error)
+
+    def _tell_outages(self) -> None:
+        """Put on record which outages this worker has survived since it told the last time."""
+        survived = self._outage.survived
+        while (number := self._outages_told) < len(survived):
+            over = survived[number]
+            record_outage(
+                self._database,
+                self._plan.study,
+                self.name,
+                number=number + 1,
+                lasted_s=over.lasted_s,
+                ended_s_ago=time.monotonic() - over.ended_s,
+            )
+            self._outages_told = number + 1
 
 
 def _interrupted(position: Position, message: str) -> Verdict:

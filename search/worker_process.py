@@ -4,8 +4,8 @@
 
 The storage URL, or a reference to one, stands in the environment variable FRCNN_STORAGE, never on the command line.
 The specification comes from the database. The log goes to standard error; standard output gets one line only where
-somebody must act. Exit codes: 0 the study has its trials, 75 stopped or the database is away, 2 the user must change
-something, 1 a bug.
+somebody must act. Exit codes: 0 the study has its trials, 75 stopped, the database is away or a disk full, 2 the user
+must change something, 1 a bug.
 """
 
 import argparse
@@ -15,11 +15,14 @@ import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import optuna
 
 from detector.config import ConfigError
+from search.deaths import DiskFull
 from search.identity import require_identity
+from search.outage import Outage
 from search.outcomes import Outcome
 from search.places import Places
 from search.plan import Plan
@@ -48,8 +51,8 @@ def main(arguments: list[str]) -> int:
     except (ConfigError, StorageError) as error:
         sys.stdout.write(f"{error}\n")
         return USER_MUST_ACT
-    except StorageUnavailable as away:
-        sys.stdout.write(f"{away}\n")
+    except (StorageUnavailable, DiskFull) as obstacle:
+        sys.stdout.write(f"{obstacle}\n")
         return TRY_LATER
 
 
@@ -93,35 +96,42 @@ def work_on(
     """Work on a study of which only storage and name are known; returns the exit code.
 
     `checked` says that code and data were compared with the study's already. Stops at signals (search/stopping.py).
+    A database that is away already is waited for like one that goes away later.
     Data and caches may have places of their own on this machine (search/places.py).
 
     Raises:
         ConfigError: there is no such study, or code or data of this machine differ from its own.
-        SetupFailed, StorageError, StorageUnavailable: as `Worker.run`.
+        SetupFailed, DiskFull, StorageError, StorageUnavailable: as `Worker.run`.
     """
     places = Places.here(data_root=data_root, cache=cache)
-    with Database.open(storage) as database:
-        document = read_specification(database, study)
-        if document is None:
-            raise ConfigError(f"study {study!r} has no specification yet; launch it once")
-        specification = specification_from_json(document, storage=storage)
-        specification = replace(specification, data=places.find(specification.data))
-        if not checked:
-            require_identity(database, study, specification)
-        plan = Plan.of(specification, folder, cache=places.cache)
-        workers: list[Worker] = []
+    workers: list[Worker] = []
 
-        def at_once() -> None:
-            for worker in workers:
-                worker.abandon()
-            os._exit(TRY_LATER)
+    def at_once() -> None:
+        for worker in workers:
+            worker.abandon()
+        os._exit(TRY_LATER)
 
-        with stop_signals(at_once) as stop:
-            if follow_stdin:
-                threading.Thread(target=_stop_at_end_of_input, args=(stop,), daemon=True).start()
-            worker = Worker(database, plan, stop=stop, pace=pace, withheld=secrets_of(storage))
-            workers.append(worker)
-            return worker.run()
+    with stop_signals(at_once) as stop:
+        if follow_stdin:
+            threading.Thread(target=_stop_at_end_of_input, args=(stop,), daemon=True).start()
+        start = Outage(stop, give_up_s=pace.give_up_s, meanwhile="this worker waits for it")
+        with start.insist(lambda: Database.open(storage)) as database:
+            plan = start.insist(lambda: _plan(database, storage, study, folder, places, checked=checked))
+            options: dict[str, Any] = {"stop": stop, "pace": pace, "withheld": secrets_of(storage)}
+            workers.append(start.insist(lambda: Worker(database, plan, **options)))
+            return workers[0].run()
+
+
+def _plan(database: Database, storage: str, study: str, folder: Path, places: Places, *, checked: bool) -> Plan:
+    """What the database says of the study, for this machine."""
+    document = read_specification(database, study)
+    if document is None:
+        raise ConfigError(f"study {study!r} has no specification yet; launch it once")
+    specification = specification_from_json(document, storage=storage)
+    specification = replace(specification, data=places.find(specification.data))
+    if not checked:
+        require_identity(database, study, specification)
+    return Plan.of(specification, folder, cache=places.cache)
 
 
 def code_of(failure: SetupFailed) -> int:

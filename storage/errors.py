@@ -29,8 +29,12 @@ _USER_MUST_ACT = (
     ("permission denied", "this user lacks a right on it; ask its administrator"),
 )
 
+#: What we say ourselves of an SQLite file that is not there any more.
+GONE = "the database's file is gone"
+
 #: Words that pass by themselves, or once somebody made room.
 _TRY_LATER = (
+    (GONE, "its file was deleted or moved away; put it back, or stop the workers"),
     ("is locked", "another process has been writing for too long; try again"),
     ("disk is full", "its disk is full; make room, then launch again"),
     ("disk i/o error", "its disk fails to read or write; check it, then launch again"),

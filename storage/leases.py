@@ -137,6 +137,17 @@ class Leases:
         if not released:
             raise _lost(lease)
 
+    def changes_of_hands(self) -> dict[int, int]:
+        """How often a trial passed to another owner, by trial number; only those that did."""
+        leases = tables.leases
+        with self._database.reading() as connection:
+            statement = (
+                select(leases.c.trial, (leases.c.token - 1).label("changes"))
+                .where(leases.c.study_id == self._study_id(connection), leases.c.token > 1)
+                .order_by(leases.c.trial)
+            )
+            return {row.trial: row.changes for row in connection.execute(statement)}
+
     def claimable(self) -> list[int]:
         """The numbers of the RUNNING trials without a live lease, ascending. Another may be faster to claim them."""
         trials, leases = tables.optuna_trials, tables.leases

@@ -60,6 +60,15 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OutageRecord:
+    """A time in which one worker could not reach the database, and which it survived."""
+
+    worker: str
+    lasted_s: float
+    ended_at: datetime  # the database's clock, UTC
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerRecord:
     """What runs where."""
 

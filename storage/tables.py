@@ -32,7 +32,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from storage.errors import StorageError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 2 added frcnn_outages
 NAME_LENGTH = 512  # as Optuna's study names
 
 _OPTUNA = MetaData()
@@ -171,6 +171,15 @@ workers = Table(
     Column("trial", Integer),
     Column("images", BigInteger, nullable=False),
     Column("images_per_s", Double, nullable=False),
+)
+outages = Table(
+    "frcnn_outages",
+    OURS,
+    _study_id(),
+    Column("worker", String(NAME_LENGTH), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),  # of this worker's, from 1
+    Column("lasted_s", Double, nullable=False),
+    Column("ended_at", Double, nullable=False),
 )
 
 

@@ -1,8 +1,17 @@
+import errno
 from pathlib import Path
 
 import pytest
 
-from search.deaths import Position, TrainerDied, TrainerHung, classify_death, count_memory_kills, says_out_of_memory
+from search.deaths import (
+    Position,
+    TrainerDied,
+    TrainerHung,
+    classify_death,
+    count_memory_kills,
+    says_disk_full,
+    says_out_of_memory,
+)
 from search.outcomes import Outcome
 
 HERE = Position(step=7, images=112)
@@ -46,6 +55,26 @@ def test_a_silent_trainer_is_a_crash_called_hung():
 )
 def test_only_known_phrases_say_that_memory_ran_out(text, expected):
     assert says_out_of_memory(text) is expected
+
+
+def caused_by(origin: Exception) -> Exception:
+    error = RuntimeError("the checkpoint could not be written")
+    error.__cause__ = origin
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        pytest.param(OSError(errno.ENOSPC, "No space left on device"), True, id="a full disk"),
+        pytest.param(OSError(errno.EDQUOT, "Disk quota exceeded"), True, id="a full quota"),
+        pytest.param(ValueError("IoError: No space left on device (os error 28)"), True, id="a library's words"),
+        pytest.param(caused_by(OSError(errno.EFBIG, "File too large")), True, id="one error led to another"),
+        pytest.param(OSError(errno.EACCES, "Permission denied"), False, id="something else"),
+    ],
+)
+def test_a_full_disk_is_recognised_wherever_it_is_said(error, expected):
+    assert says_disk_full(error) is expected
 
 
 def lay(root: Path, path: str, text: str) -> None:

@@ -2,7 +2,9 @@
 
 import os
 import signal
+import sqlite3
 import time
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from search import crash_points, history
 from search.crash_points import CrashPoint
 from search.history import Deed
 from search.outcomes import Outcome
+from search.status import read_status
 from storage.database import Database
 from storage.leases import Leases
 from storage.outcomes import read_outcome, read_outcomes
@@ -49,7 +52,12 @@ def trains(database: Database, trial: int) -> bool:
 
 
 @pytest.mark.parametrize(
-    "point", [point if point in QUICK else pytest.param(point, marks=pytest.mark.slow) for point in CrashPoint]
+    "point",
+    [
+        point if point in QUICK else pytest.param(point, marks=pytest.mark.slow)
+        for point in CrashPoint
+        if point is not CrashPoint.WITHIN_CLAIM  # of a trial that somebody left behind: see below
+    ],
 )
 def test_a_worker_that_dies_between_two_writes_loses_and_doubles_nothing(url, tmp_path, records, point):
     found(url, tmp_path)
@@ -64,13 +72,64 @@ def test_a_worker_that_dies_between_two_writes_loses_and_doubles_nothing(url, tm
         check_history(database, "analytic", read_history(records), trials=2, rungs=RUNGS, killed=[dead.pid])
 
 
+def test_who_dies_while_taking_over_a_trial_leaves_it_to_the_next(url, tmp_path, records):
+    """Nothing stands between `expired` and `queued again`: a takeover happened or it didn't."""
+    found(url, tmp_path)
+    assert leave(start_worker(url, tmp_path, **{crash_points.VARIABLE: CrashPoint.AFTER_CLAIM})) == -signal.SIGKILL
+    with Database.open(url) as database:
+        leases = Leases(database, "analytic")
+        for _ in range(2):
+            dead = start_worker(url, tmp_path, **{crash_points.VARIABLE: CrashPoint.WITHIN_CLAIM})
+            assert leave(dead) == -signal.SIGKILL
+            wait_until(lambda: leases.claimable() == [0])  # the server has noticed that its client is gone
+            assert leases.changes_of_hands() == {}
+        assert leave(start_worker(url, tmp_path)) == 0
+        assert leases.changes_of_hands() == {0: 1}
+        check_history(database, "analytic", read_history(records), trials=2, rungs=RUNGS)
+
+
+def test_the_second_signal_ends_a_worker_at_once_and_its_lease_runs_out(url, tmp_path, records, monkeypatch):
+    monkeypatch.setenv("FRCNN_ANALYTIC_FAULTS", "0:hang:1")  # so that it can't pause
+    found(url, tmp_path)
+    process = start_worker(url, tmp_path, lease_s=5)
+    with Database.open(url) as database:
+        leases = Leases(database, "analytic")
+        wait_until(lambda: list(tmp_path.rglob("faults")))
+        os.kill(process.pid, signal.SIGTERM)
+        time.sleep(0.1)
+        os.kill(process.pid, signal.SIGTERM)
+        began = time.monotonic()
+        assert leave(process) == 75
+        assert time.monotonic() - began < 4  # a pause is waited for twice as long
+        assert read_outcome(database, "analytic", 0) is None
+        assert leases.claimable() == []  # nobody gave it back
+        wait_until(lambda: leases.claimable() == [0])
+        assert leave(start_worker(url, tmp_path)) == 0
+        check_history(database, "analytic", read_history(records), trials=2, rungs=RUNGS)
+
+
+def put_to_sleep(pid: int, url: str) -> None:
+    """Stop the process, but not while it writes: an SQLite file would stay locked for all others."""
+    while True:
+        os.kill(pid, signal.SIGSTOP)
+        if not url.startswith("sqlite"):
+            return
+        file = sqlite3.connect(url.removeprefix("sqlite:///"), timeout=0.5, isolation_level=None)
+        with closing(file) as connection, suppress(sqlite3.OperationalError):
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+            return
+        os.kill(pid, signal.SIGCONT)
+        time.sleep(0.05)
+
+
 def test_a_zombie_changes_nothing_and_goes_on_with_another_trial(url, tmp_path, records, monkeypatch):
     monkeypatch.setenv("FRCNN_ANALYTIC_STEP_S", "0.02")
     found(url, tmp_path, trials=3)
     zombie = start_worker(url, tmp_path)
     with Database.open(url) as database:
         wait_until(lambda: trains(database, 0))
-        os.kill(zombie.pid, signal.SIGSTOP)
+        put_to_sleep(zombie.pid, url)
         wait_until(lambda: Leases(database, "analytic").claimable() == [0])
         monkeypatch.setenv("FRCNN_ANALYTIC_STEP_S", "0.01")
         other = start_worker(url, tmp_path)
@@ -130,6 +189,12 @@ def test_when_all_workers_died_the_next_one_takes_over_all_their_trials(url, tmp
             worker.kill()
         assert [leave(worker) for worker in crowd] == [-signal.SIGKILL] * 2
         assert states(database).count(TrialState.RUNNING) == 2
+        wait_until(lambda: len(Leases(database, "analytic").claimable()) == 2)
+        behind = read_status(database, "analytic")  # from any process, without a worker
+        assert behind.claimable == (0, 1)
+        assert behind.states == {"running": 2}
         assert leave(start_worker(url, tmp_path, FRCNN_ANALYTIC_STEP_S="0")) == 0
         dead = [worker.pid for worker in crowd]
         check_history(database, "analytic", read_history(records), trials=3, rungs=RUNGS, killed=dead)
+        after = read_status(database, "analytic")
+        assert (after.claimable, after.changed_hands) == ((), {0: 1, 1: 1})

@@ -27,6 +27,7 @@ from search.specification import (
     specification_from_json,
     specification_to_json,
 )
+from spaces.parameters import Fixed
 from storage.database import Database
 from storage.outcomes import read_outcomes
 from storage.studies import create_or_load_study, load_study, read_specification, study_names
@@ -141,6 +142,9 @@ def test_another_space_or_budget_is_refused_with_the_difference(specification, t
         launch(other, folder=tmp_path, console=console)
     with pytest.raises(ConfigError, match=r"sampler\.seed: 7 was stored, 8 is wanted"):
         launch(replace(specification, sampler=replace(specification.sampler, seed=8)), folder=tmp_path, console=console)
+    narrower = specification.space.replaced({"optimizer": Fixed(value="sgd")})
+    with pytest.raises(ConfigError, match=r"space\.optimizer: .* was stored, sgd is wanted"):
+        launch(replace(specification, space=narrower), folder=tmp_path, console=console)
     assert len(trials_of(specification)) == 8
 
 

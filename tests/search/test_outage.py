@@ -30,7 +30,8 @@ def test_a_call_is_repeated_until_the_database_answers(caplog):
     with caplog.at_level(logging.WARNING):
         assert outage.insist(flaky) == "an answer"
     assert flaky.calls == 3
-    assert (outage.on, outage.survived, stop.is_set()) == (False, 1, False)
+    assert (outage.on, len(outage.survived), stop.is_set()) == (False, 1, False)
+    assert 0 < outage.survived[0].lasted_s < 5
     assert outage.since_last_s < 5
     assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]  # its beginning and its end
 
@@ -44,6 +45,20 @@ def test_patience_ends_and_the_worker_is_stopped():
     assert 0.3 <= time.monotonic() - began < 5
     assert stop.is_set()
     assert outage.on
+
+
+def test_patience_with_one_call_ends_also_where_others_get_through():
+    """A full disk: a lease can be renewed in place, but nothing can be added."""
+    stop = threading.Event()
+    outage = Outage(stop, give_up_s=0.3)
+
+    def half_away() -> None:
+        outage.over()  # a heartbeat, in between
+        raise AWAY
+
+    with pytest.raises(StorageUnavailable):
+        outage.insist(half_away)
+    assert stop.is_set()
 
 
 def test_patience_counts_monotonic_seconds_whatever_the_wall_clock_says(monkeypatch):

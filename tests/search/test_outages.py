@@ -2,22 +2,30 @@
 
 import os
 import signal
+import sqlite3
+import subprocess
+import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from optuna.trial import TrialState
+from sqlalchemy import event
 
 from search import history
 from search.history import Deed
 from search.plan import Plan
+from search.status import read_status
 from search.worker import DONE, TRY_LATER, Pace, Worker
 from storage import answers
 from storage.database import Database
+from storage.errors import StorageUnavailable
+from storage.outages import read_outages
 from storage.studies import create_or_load_study, load_study
 from tests.conftest import create_postgresql_database, restart_postgresql, start_postgresql
 from tests.search.fault_proxy import FaultProxy, Mode, proxied
@@ -123,6 +131,9 @@ def test_workers_outlive_a_server_that_is_killed_and_comes_back(tmp_path, record
     assert {line["pid"] for line in lines if line["deed"] == Deed.BACK} == {worker.pid for worker in workers}
     with Database.open(url) as database:
         check_history(database, "analytic", lines, trials=8, rungs=(160, 480, 1440))
+        assert len({record.worker for record in read_outages(database, "analytic")}) == 4
+        assert (outages := read_status(database, "analytic").outages).count == 1  # the same, for all four
+        assert outages.seconds > 4
     server.cleanup()
 
 
@@ -176,3 +187,114 @@ def test_past_the_limit_the_worker_parks_and_the_next_one_brings_in_what_it_had(
         check_history(database, plan.study, read_history(records), trials=1, rungs=plan.rungs)
         [trial] = load_study(database, plan.study).trials
         assert trial.state is TrialState.COMPLETE
+
+
+def test_a_worker_that_finds_the_database_away_when_it_starts_waits_for_it(proxy_and_url, direct, tmp_path, records):
+    proxy, url = proxy_and_url
+    found(direct, tmp_path)
+    proxy.set_mode(Mode.REFUSE)
+    worker = start_worker(url, tmp_path)
+    wait_until(lambda: proxy.counts["refused"] >= 3)
+    assert worker.exitcode is None
+    proxy.set_mode(Mode.PASS)
+    assert leave(worker) == DONE
+    lines = read_history(records)
+    assert [line["deed"] for line in lines][:2] == [Deed.OUTAGE, Deed.BACK]
+    with Database.open(direct) as database:
+        check_history(database, "analytic", lines, trials=2, rungs=(160, 480, 1440))
+
+
+STUDY_FILE = """
+name: analytic
+storage: env:STUDY_STORAGE
+trainer: analytic
+data: {train: {images: ., annotations: train.json}}
+detector: {canvas: 128x128}
+budget: {trials: 2, images: 1440}
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        (("worker", "--storage", "env:STUDY_STORAGE", "--study", "analytic", "--give-up-s", "1"), "this worker leaves"),
+        (("status",), "doesn't answer; check that it runs"),
+        pytest.param(("launch",), "doesn't answer; check that it runs", marks=pytest.mark.slow),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_who_finds_the_database_away_says_so_plainly_and_leaves_with_75(proxy_and_url, direct, tmp_path, command, says):
+    proxy, url = proxy_and_url
+    found(direct, tmp_path)
+    (tmp_path / "study.yaml").write_text(STUDY_FILE)
+    proxy.set_mode(Mode.REFUSE)
+    program = [sys.executable, "-P", "-c", "from search.command_line import main; main()", *command]
+    environment = {**os.environ, "STUDY_STORAGE": url}
+    done = subprocess.run(program, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    assert proxy.counts["refused"] >= 1
+    assert done.returncode == 75, done.stderr
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+
+
+class TestAnSQLiteFileThatIsDeletedInTheMiddle:
+    @pytest.fixture
+    def file(self, tmp_path, plan, monkeypatch) -> Path:
+        monkeypatch.setenv("FRCNN_ANALYTIC_STEP_S", "0.02")
+        path = tmp_path / "database" / "study.db"
+        with Database.open(f"sqlite:///{path}") as database:
+            create_or_load_study(database, plan.study)
+        return path
+
+    def test_is_missed_loudly_and_what_comes_meanwhile_is_kept(self, file, plan, records, caplog):
+        plan = replace(plan, trials=1, pruner="none", rungs=(160, 480, 1440, 32_000))
+        worker = InThread(f"sqlite:///{file}", plan, replace(PACE, give_up_s=3.0))
+        wait_until(lambda: deeds(records, Deed.REPORT))
+        for part in file.parent.iterdir():
+            part.unlink()
+        assert worker.result() == TRY_LATER
+        assert "its file was deleted or moved away; put it back, or stop the workers" in caplog.text
+        assert list(file.parent.iterdir()) == []  # no new and empty database in its place
+        [outbox] = plan.trial_directory(0).glob("outbox-*.jsonl")
+        assert '"rung": 480' in outbox.read_text()
+
+    def test_goes_on_when_it_is_put_back(self, file, plan, records):
+        plan = replace(plan, trials=2, pruner="none")
+        worker = InThread(f"sqlite:///{file}", plan)
+        wait_until(lambda: deeds(records, Deed.REPORT))
+        away = file.with_name("away.db")
+        file.rename(away)
+        outboxes = plan.trial_directory(0).glob
+        wait_until(lambda: any('"rung": 1440' in path.read_text() for path in outboxes("outbox-*.jsonl")))
+        assert deeds(records, Deed.OUTAGE) >= 1
+        away.rename(file)
+        assert worker.result() == DONE
+        with Database.open(f"sqlite:///{file}") as database:
+            check_history(database, plan.study, read_history(records), trials=2, rungs=plan.rungs)
+
+
+def test_a_database_whose_disk_is_full_takes_no_more_work_and_stays_sound(tmp_path, plan, records, monkeypatch, caplog):
+    monkeypatch.setenv("FRCNN_ANALYTIC_STEP_S", "0.005")
+    path = tmp_path / "database" / "study.db"
+    plan = replace(plan, trials=3, pruner="none")
+    with Database.open(f"sqlite:///{path}") as database:
+        create_or_load_study(database, plan.study)
+
+        @event.listens_for(database.engine, "connect")
+        def make_it_small(connection, record) -> None:
+            [pages] = connection.execute("PRAGMA page_count").fetchone()
+            connection.execute(f"PRAGMA max_page_count = {pages + 2}")
+
+        database.engine.dispose()
+        worker = Worker(database, plan, stop=threading.Event(), pace=replace(PACE, give_up_s=2.0))
+        with suppress(StorageUnavailable):  # code 75 too
+            assert worker.run() == TRY_LATER
+        assert "its disk is full; make room, then launch again" in caplog.text
+    assert deeds(records, Deed.OUTAGE) >= 1
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    with Database.open(f"sqlite:///{path}") as database:  # there is room again
+        before = len(load_study(database, plan.study).trials)
+        assert before < 3
+        assert InThread(f"sqlite:///{path}", plan).result() == DONE
+        check_history(database, plan.study, read_history(records), trials=3, rungs=plan.rungs)

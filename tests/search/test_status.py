@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import optuna
@@ -10,19 +11,50 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from rich.console import Console
 
 from search.outcomes import Outcome
-from search.status import Death, Status, deaths, read_status, status_json, status_report, trials_per_hour
+from search.status import Death, Outages, Status, deaths, outages_survived, read_status, status_json, trials_per_hour
+from search.status_report import report, status_report
+from storage import tables
 from storage.database import Database
 from storage.errors import StorageError
 from storage.leases import Leases
-from storage.records import OutcomeRecord
+from storage.outages import record_outage
+from storage.records import OutageRecord, OutcomeRecord
 from storage.studies import create_or_load_study
 
 MIDNIGHT = datetime(2026, 1, 1)
 
 
 @pytest.fixture
+def study(database: Database, study: optuna.Study) -> optuna.Study:
+    """The one made by hand, after a few accidents: trial 3 changed hands, trial 5 lost trainers, two outages."""
+    other = Leases(database, study.study_name)
+    study._storage.set_trial_user_attr(study.trials[5]._trial_id, "crashes", 2)
+    study._storage.set_trial_user_attr(study.trials[5]._trial_id, "hangs", 1)
+    with database.writing() as connection:
+        key = {"study_id": study._study_id, "trial": 3}
+        connection.execute(tables.leases.insert().values(**key, worker="w2", token=2, expires_at=None))
+    assert other.changes_of_hands() == {3: 1}
+    # Two workers missed the database from 110 to 100 and from 108 to 99 s ago, one from 13 to 11 s ago: 11 + 2 s.
+    for worker, lasted_s, ended_s_ago in (("w1", 10.0, 100.0), ("w2", 9.0, 99.0), ("w1", 2.0, 11.0)):
+        record_outage(
+            database, study.study_name, worker, number=int(lasted_s), lasted_s=lasted_s, ended_s_ago=ended_s_ago
+        )
+    return study
+
+
+@pytest.fixture
 def status(database: Database, study: optuna.Study) -> Status:
     return read_status(database, study.study_name)
+
+
+def test_a_database_that_is_away_for_several_workers_is_one_outage() -> None:
+    spans = {"a": (0, 10), "b": (2, 12), "c": (15, 20), "d": (100, 101)}  # 3 s between the second and the third
+    records = [
+        OutageRecord(worker=name, lasted_s=end - begin, ended_at=MIDNIGHT + timedelta(seconds=end))
+        for name, (begin, end) in spans.items()
+    ]
+    assert outages_survived(records) == Outages(count=2, seconds=12 + 5 + 1)
+    assert outages_survived([]) == Outages(count=0, seconds=0.0)
 
 
 def test_states_and_outcomes_are_counted(status: Status) -> None:
@@ -93,9 +125,28 @@ def test_the_report_names_everything_in_100_columns(database: Database, study: o
         "node-a",
         "7.2",
         "trials per hour",
-        "the next launch goes on",
+        "5; the next launch or worker goes on",
+        "trial 5 2 × (1 hung)",
+        "trial 3 1 ×",
+        "2, 13 s in all",
+        "2 of 3",
     ):
         assert expected in text
+
+
+def test_a_worker_that_says_nothing_is_marked(database: Database, study: optuna.Study) -> None:
+    now = read_status(database, study.study_name)
+    [worker] = now.workers
+    silent = replace(now, workers=(replace(worker, age_s=121.0),))
+    assert "(dead?)" not in shown(now)
+    assert "121 (dead?)" in shown(silent)
+
+
+def shown(status: Status) -> str:
+    console = Console(width=100, file=io.StringIO())
+    with console.capture() as captured:
+        console.print(report(status))
+    return captured.get()
 
 
 def test_an_empty_study_has_a_status_too(database: Database) -> None:
@@ -112,6 +163,11 @@ def test_the_json_holds_the_same_and_is_plain(status: Status) -> None:
     assert read["best"]["state"] == "complete"
     assert read["deaths"][0]["outcome"] in ("diverged", "crashed")
     assert read["workers"][0]["host"] == "node-a"
+    assert (read["workers"][0]["rung"], read["workers"][0]["rungs"]) == (2, 3)  # trial 5 has passed one
+    assert read["changed_hands"] == {"3": 1}
+    assert read["lost_trainers"] == [{"trial": 5, "lost": 2, "hung": 1}]
+    assert read["outages"] == {"count": 2, "seconds": pytest.approx(13, abs=0.1)}
+    assert read["claimable"] == [5]
     assert datetime.fromisoformat(read["workers"][0]["seen_at"])
 
 

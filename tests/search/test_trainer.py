@@ -1,3 +1,4 @@
+import errno
 import io
 import json
 from collections.abc import Callable
@@ -112,6 +113,7 @@ class XlaRuntimeError(RuntimeError):
         (XlaRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 byte"), Outcome.OUT_OF_MEMORY, 0),
         (XlaRuntimeError("INTERNAL: the device is lost"), Outcome.CRASHED, 1),
         (KeyError("loss"), Outcome.CRASHED, 1),
+        (OSError(errno.ENOSPC, "No space left on device"), Outcome.INTERRUPTED, 0),
     ],
     ids=lambda value: type(value).__name__,
 )

@@ -29,7 +29,7 @@ TIMEOUT_S = 30.0
 
 @pytest.fixture
 def connect(tmp_path, plan):
-    """Starts analytic trainers that are set up, with these faults (search/analytic_trainer.py)."""
+    """Starts analytic trainers that are set up, with these faults (search/analytic_faults.py)."""
     links = []
 
     def start(faults: str = "", step_s: float = 0.0) -> TrainerLink:
@@ -132,7 +132,7 @@ def test_an_exception_becomes_a_verdict_and_the_process_leaves(connect, start, f
     until(link, Started)
     verdict = until(link, Ended).verdict
     assert verdict.outcome is outcome
-    assert "_strike" in str(verdict.evidence["traceback"])
+    assert "analytic_faults" in str(verdict.evidence["traceback"])
     with pytest.raises(TrainerDied) as death:
         link.receive(TIMEOUT_S)
     assert death.value.returncode == code

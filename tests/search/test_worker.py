@@ -9,11 +9,17 @@ from dataclasses import replace
 import pytest
 from optuna.trial import TrialState
 
-from search.outcomes import Outcome
+from search import warm_trainer
+from search.analytic_faults import BUSY_S
+from search.deaths import DISK_FULL, DiskFull
+from search.outcomes import Outcome, Verdict
 from search.plan import Plan
+from search.protocol import Ended
+from search.trainer_link import TrainerLink
 from search.trial_run import Limits
 from search.warm_trainer import SetupFailed, WarmTrainer
-from search.worker import DONE, TRY_LATER, Pace, Worker
+from search.watchdog import Patience
+from search.worker import DONE, TRY_LATER, Pace, Worker, worker_name
 from spaces.parameters import Fixed
 from storage.database import Database
 from storage.leases import Leases
@@ -34,7 +40,7 @@ def trials_of(database: Database, plan: Plan):
 
 @pytest.fixture
 def faults(monkeypatch):
-    """Says which trainers break (search/analytic_trainer.py)."""
+    """Says which trainers break (search/analytic_faults.py)."""
     return lambda text: monkeypatch.setenv("FRCNN_ANALYTIC_FAULTS", text)
 
 
@@ -148,6 +154,7 @@ def test_a_trial_that_always_loses_its_trainer_fails_and_the_study_goes_on(datab
     assert trials[1].user_attrs["crashes"] == 3
     assert (record.outcome, record.cause) == (Outcome.CRASHED, cause)
     assert trials[1].constraints == {}  # no hyperparameter is to blame
+    assert isinstance(record.evidence["stderr" if fault != "error" else "traceback"], str)
     assert len(trials) == 4
 
 
@@ -163,9 +170,86 @@ def test_memory_that_runs_out_is_the_configurations_fault(database, plan, faults
     assert len(trials) == 4
 
 
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [("allocate", "MemoryError"), ("exhausted", "ResourceExhaustedError: OOM when alloc")],
+)
+def test_memory_that_runs_out_leaves_the_worker_and_its_next_trainer_whole(database, plan, faults, fault, says):
+    faults(f"0:{fault}")
+    assert work(database, replace(plan, trials=2)) == DONE
+    first, second = trials_of(database, plan)
+    record = read_outcome(database, plan.study, 0)
+    assert (record.outcome, record.cause, first.state) == (
+        Outcome.OUT_OF_MEMORY,
+        "process memory",
+        TrialState.PRUNED,
+    )
+    assert record.message.startswith(says)
+    assert second.state is TrialState.COMPLETE
+
+
+def test_a_full_disk_interrupts_the_trial_and_the_worker_and_costs_neither(database, plan, faults):
+    faults("1:full:1")
+    with pytest.raises(DiskFull, match=r"trial 1 in .*could not be written \(OSError: .*File too large.*make room"):
+        work(database, replace(plan, trials=3))
+    assert [trial.state for trial in trials_of(database, plan)] == [TrialState.COMPLETE, TrialState.RUNNING]
+    assert Leases(database, plan.study).claimable() == [1]
+    assert (read_outcome(database, plan.study, 1).outcome, read_outcome(database, plan.study, 1).cause) == (
+        Outcome.INTERRUPTED,
+        "disk full",
+    )
+    assert work(database, replace(plan, trials=3)) == DONE  # there is room again
+    trials = trials_of(database, plan)
+    assert [trial.state.is_finished() for trial in trials] == [True] * 3
+    assert "crashes" not in trials[1].user_attrs
+
+
+def test_a_full_disk_while_a_trainer_is_set_up_is_no_bug(plan, monkeypatch):
+    class Full(TrainerLink):
+        def poll(self, wait_s):
+            verdict = Verdict(outcome=Outcome.INTERRUPTED, cause=DISK_FULL, message="no room for the cache")
+            return Ended(verdict=verdict)
+
+    monkeypatch.setattr(warm_trainer, "TrainerLink", Full)
+    trainer = WarmTrainer(plan.trainer, plan.setup, log=plan.log_file("trainer"))
+    with pytest.raises(DiskFull, match="no room for the cache"):
+        trainer.ready(threading.Event())
+    trainer.kill()
+
+
+def test_a_trainer_that_holds_its_interpreter_for_long_starves_no_heartbeat(database, plan, faults, monkeypatch):
+    renew, beats = Leases.renew, []
+    monkeypatch.setattr(Leases, "renew", lambda leases, lease: beats.append(lease.token) or renew(leases, lease))
+    faults("0:busy:1")
+    began = time.monotonic()
+    assert work(database, replace(plan, trials=1), pace=Pace(lease_s=2.0)) == DONE
+    assert time.monotonic() - began > BUSY_S > 2 * 2.0
+    assert len(beats) > 4
+    assert set(beats) == {1}  # it never changed hands
+    assert "crashes" not in trials_of(database, plan)[0].user_attrs
+
+
+def test_an_error_of_the_database_in_a_heartbeat_costs_nothing(database, plan, monkeypatch, caplog):
+    monkeypatch.setenv("FRCNN_ANALYTIC_STEP_S", "0.02")
+    renew, calls = Leases.renew, []
+
+    def fail_once(leases: Leases, lease):
+        calls.append(lease.token)
+        if len(calls) == 1:
+            raise RuntimeError("an internal error of the database")
+        return renew(leases, lease)
+
+    monkeypatch.setattr(Leases, "renew", fail_once)
+    assert work(database, replace(plan, trials=1), pace=Pace(lease_s=1.5)) == DONE
+    assert "a heartbeat failed" in caplog.text
+    assert len(calls) > 2
+    assert set(calls) == {1}  # it never changed hands
+    assert [trial.state for trial in trials_of(database, plan)] == [TrialState.COMPLETE]
+
+
 def test_a_hung_trainer_is_killed_and_its_trial_tried_again(database, plan, faults):
     faults("1:hang:1")
-    pace = Pace(limits=Limits(idle_s=1.0))
+    pace = Pace(limits=Limits(patience=Patience(step_floor_s=1.0, first_step_s=1.0)))
     assert work(database, replace(plan, trials=3), pace=pace) == DONE
     assert trials_of(database, plan)[1].user_attrs["crashes"] == 1
     assert [trial.state.is_finished() for trial in trials_of(database, plan)] == [True] * 3
@@ -300,6 +384,11 @@ def test_a_trainer_that_something_kills_while_it_is_set_up_is_replaced(plan, mon
     assert link.pid not in killed
     assert "another is started" in caplog.text
     trainer.close()
+
+
+def test_no_two_workers_are_called_alike():
+    """Not even in containers that all have one host name and begin with process 1."""
+    assert len({worker_name() for _ in range(1000)}) == 1000
 
 
 def test_a_finished_study_starts_no_trainer(database, plan):

@@ -1,3 +1,4 @@
+import errno
 import os
 import pickle
 import sqlite3
@@ -16,7 +17,10 @@ from storage import tables
 from storage.address import Address
 from storage.database import Database
 from storage.errors import StorageError, StorageUnavailable
-from storage.studies import create_or_load_study, study_names
+from storage.leases import Leases
+from storage.outages import read_outages
+from storage.sqlite import require_locks
+from storage.studies import create_or_load_study, load_study, study_names
 from tests.storage.contenders import PROCESSES, open_and_name, race
 
 CANARY = "C4n/{a}r%y:@{SCHEMA_VERSION}"
@@ -57,8 +61,23 @@ class TestEveryDatabase:
     def test_refuses_a_schema_of_the_future_and_leaves_it_alone(self, url: str) -> None:
         with Database.open(url) as database, database.writing() as connection:
             connection.execute(tables.schema.update().values(version=7))
-        with pytest.raises(StorageError, match=r"has schema 7 .* knows up to 1; update frcnn-search"):
+        with pytest.raises(
+            StorageError, match=rf"has schema 7 .* knows up to {tables.SCHEMA_VERSION}; update frcnn-search"
+        ):
             Database.open(url)
+
+    def test_of_an_older_program_is_brought_up_to_date_with_all_that_it_holds(self, url: str) -> None:
+        with Database.open(url) as database:
+            create_or_load_study(database, "cells").ask()
+            Leases(database, "cells").claim(0, "anna")
+            with database.writing() as connection:  # as version 1 left it
+                tables.outages.drop(connection)
+                connection.execute(tables.schema.update().values(version=1))
+        with Database.open(url) as database:
+            assert [lease.worker for lease in Leases(database, "cells").held()] == ["anna"]
+            assert read_outages(database, "cells") == []
+            with database.reading() as connection:
+                assert connection.execute(tables.schema.select()).all() == [(tables.SCHEMA_VERSION,)]
 
     def test_can_be_opened_by_eight_processes_at_once_while_it_is_new(self, url: str) -> None:
         assert race(open_and_name, url) == [["cells"]] * PROCESSES
@@ -119,6 +138,48 @@ class TestSqlite:
                 other.execute("ROLLBACK")
             with database.writing(), pytest.raises(sqlite3.OperationalError, match="locked"):
                 other.execute("BEGIN IMMEDIATE")
+
+    def test_is_refused_where_every_lock_is_granted(self, tmp_path: Path) -> None:
+        with pytest.raises(
+            StorageError, match=r"can't hold an SQLite database: .* both granted\); choose a local disk"
+        ):
+            require_locks(tmp_path / "study.db.lock", lock=lambda descriptor, command, what: what)
+
+    def test_is_refused_where_locks_are_unknown(self, tmp_path: Path) -> None:
+        def unknown(descriptor: int, command: int, what: bytes) -> None:
+            raise OSError(errno.ENOLCK, "No locks available")
+
+        with pytest.raises(StorageError, match="doesn't lock files \\(No locks available\\)"):
+            require_locks(tmp_path / "study.db.lock", lock=unknown)
+
+    def test_lies_well_where_locks_hold_and_where_another_process_is_just_looking(self, tmp_path: Path) -> None:
+        asked = []
+
+        def refuse(descriptor: int, command: int, what: bytes) -> None:
+            asked.append(command)
+            raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+        require_locks(tmp_path / "study.db.lock")
+        require_locks(tmp_path / "study.db.lock", lock=refuse)
+        assert asked
+
+    def test_is_never_made_anew_where_it_was_deleted_or_exchanged(self, tmp_path: Path) -> None:
+        with Database.open(f"sqlite:///{tmp_path / 'study.db'}") as database:
+            create_or_load_study(database, "cells")
+            (tmp_path / "study.db").rename(tmp_path / "moved.db")
+            for call in (study_names, lambda database: load_study(database, "cells")):
+                with pytest.raises(StorageUnavailable, match="was deleted or moved away; put it back"):
+                    call(database)
+            assert not (tmp_path / "study.db").exists()
+            (tmp_path / "moved.db").rename(tmp_path / "study.db")
+            assert study_names(database) == ["cells"]
+            other = tmp_path / "other"
+            with Database.open(f"sqlite:///{other / 'study.db'}") as another:
+                create_or_load_study(another, "ships")
+            for part in tmp_path.glob("study.db*"):
+                part.unlink()
+            (other / "study.db").rename(tmp_path / "study.db")
+            assert study_names(database) == ["ships"]  # what is there counts, not a file that nobody sees
 
     def test_braces_in_the_path_are_a_part_of_the_path(self, tmp_path: Path) -> None:
         path = tmp_path / "{SCHEMA_VERSION}%d" / "{x}.db"

@@ -122,6 +122,16 @@ class TestClaimable:
         #                               0 expired, 1 held, 2 released, 3 never leased, 4 told, 5 waiting
         assert leases.claimable() == [0, 2, 3]
 
+    def test_changes_of_hands_are_counted_by_trial(
+        self, database: Database, study: optuna.Study, leases: Leases
+    ) -> None:
+        study.ask()
+        leases.claim(1, "anna")  # once, by its first owner
+        for worker in ("anna", "bert", "carl"):
+            leases.claim(0, worker)
+            expire(database)
+        assert leases.changes_of_hands() == {0: 2}
+
     def test_sees_only_its_own_study(self, database: Database, leases: Leases) -> None:
         other = optuna.create_study(study_name="other", storage=database.optuna)
         other.ask()
