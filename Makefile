@@ -66,6 +66,11 @@ bench: setup ## measure what the README claims, on this machine
 	$(BIN)/python -m benchmarks.step_speed
 	$(BIN)/python -m benchmarks.trial_share
 	$(BIN)/python -m benchmarks.watch_cost
+	$(BIN)/python -m benchmarks.torchvision_speed
+	$(BIN)/python -m benchmarks.fresh_process
+	$(BIN)/python -m benchmarks.nms_formulations
+	$(BIN)/python -m benchmarks.study_growth
+	$(BIN)/python -m benchmarks.many_workers
 
 planted: setup ## plant every fault in data, configuration and training, and write docs/planted_faults.md (minutes)
 	$(BIN)/python -m benchmarks.planted_faults --training

@@ -28,9 +28,12 @@ class Machine:
     command: str
 
     @classmethod
-    def here(cls, *, backend: str, device: str, script: str) -> "Machine":
-        """This machine now; `script` is the module that was started, with the arguments of this process."""
-        names = ("keras", backend, "numpy")
+    def here(cls, *, backend: str, device: str, script: str, libraries: tuple[str, ...] = ()) -> "Machine":
+        """This machine now; `script` is the module that was started, with the arguments of this process.
+
+        `libraries` are those whose versions matter, where they are not Keras and its backend.
+        """
+        names = libraries or ("keras", backend, "numpy")
         return cls(
             cpu=_cpu(),
             cores=_cores(),
@@ -45,11 +48,12 @@ class Machine:
     def lines(self) -> tuple[str, ...]:
         """Sentences for below a table."""
         versions = ", ".join(f"{name} {number}" for name, number in self.versions.items())
+        chosen = f"KERAS_BACKEND={self.backend} " if "keras" in self.versions else ""
         return (
             f"Machine: {self.cpu}, {self.cores} cores, {self.memory_gib:.0f} GiB; accelerator: "
             f"{'none' if self.device == 'CPU' else self.device}",
             f"Backend: {self.backend} ({versions})",
-            f"Measured {self.date} by `KERAS_BACKEND={self.backend} {self.command}`",
+            f"Measured {self.date} by `{chosen}{self.command}`",
         )
 
 

@@ -3,7 +3,7 @@
     FRCNN_HISTORY    a folder; each process appends to a file of its own, `PID.jsonl`
 
 A line is written after the database's answer, so what is written happened; what happened may be missing where a process
-was killed in between. tests/search/history_checker.py replays the files of all processes.
+was killed in between, and then a `TRY` from before it is there. tests/search/history_checker.py replays all files.
 """
 
 import json
@@ -19,6 +19,7 @@ class Deed(StrEnum):
     """What was done to a trial."""
 
     CLAIM = "claim"
+    TRY = "try"  # about to report or to end: what a process that is killed now may have done without noting it
     REPORT = "report"  # at a rung that had none
     END = "end"  # told, or released in the middle
     DROP = "drop"  # the lease was lost

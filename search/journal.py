@@ -58,6 +58,7 @@ class TrialJournal:
         self._outage = outage
         self._pending: deque[Entry] = deque()
         self._reported: dict[int, float] = {}
+        self._written: set[int] = set()  # rungs; whether it was committed, may have stayed unheard
         self._crashes = Crashes()
         self._points: list[TelemetryPoint] = []
         self._flushed_at = time.monotonic()
@@ -195,15 +196,19 @@ class TrialJournal:
                 assert_never(entry)
 
     def _report(self, entry: Evaluation) -> None:
+        note(Deed.TRY, trial=self.number, token=self._lease.token, detail=str(entry.rung))
         with self._leases.fenced(self._lease), self._database.guarded():
-            if entry.rung in self._stored().intermediate_values:
+            if entry.rung not in self._stored().intermediate_values:
+                self._written.add(entry.rung)
+                record_rung(self._database, self._study.study_name, entry.record)
+                self._database.optuna.set_trial_intermediate_value(self.trial._trial_id, entry.rung, entry.record.ap)
+            elif entry.rung not in self._written:  # an earlier owner's, who did not live to empty its outbox
                 return
-            record_rung(self._database, self._study.study_name, entry.record)
-            self._database.optuna.set_trial_intermediate_value(self.trial._trial_id, entry.rung, entry.record.ap)
         note(Deed.REPORT, trial=self.number, token=self._lease.token, detail=str(entry.rung))
         crash_point(CrashPoint.AFTER_REPORT)
 
     def _end(self, verdict: Verdict) -> None:
+        note(Deed.TRY, trial=self.number, token=self._lease.token, detail=verdict.outcome)
         try:
             with self._leases.fenced(self._lease):
                 record_outcome(self._database, self._study.study_name, _record(self.number, verdict))

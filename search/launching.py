@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -196,11 +197,11 @@ def _watch(
 
 def _update(progress: Progress, database: Database, specification: Specification) -> None:
     with contextlib.suppress(StorageUnavailable):  # the workers know what to do then
-        progress.update(_snapshot(database, specification))
+        progress.update(_snapshot(database, specification, since=progress.since))
 
 
-def _snapshot(database: Database, specification: Specification) -> Snapshot:
-    return read_snapshot(database, specification.name, trials=specification.budget.trials)
+def _snapshot(database: Database, specification: Specification, since: datetime | None = None) -> Snapshot:
+    return read_snapshot(database, specification.name, trials=specification.budget.trials, since=since)
 
 
 def _complete(database: Database, specification: Specification) -> bool:

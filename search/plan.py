@@ -86,10 +86,12 @@ class Plan:
     def budget_images(self) -> int:
         return self.rungs[-1]
 
-    def make_sampler(self, trial: int, *, refused: int = 0) -> optuna.samplers.BaseSampler:
+    def make_sampler(
+        self, trial: int, common: optuna.search_space.IntersectionSearchSpace | None = None, *, refused: int = 0
+    ) -> optuna.samplers.BaseSampler:
         """The sampler that proposes that trial; so many before it were refused, and are no start-up trials."""
-        startup_trials = self.startup_trials + refused
-        return make_sampler(self.sampler, study_seed=self.seed, trial=trial, startup_trials=startup_trials)
+        startup = self.startup_trials + refused
+        return make_sampler(self.sampler, study_seed=self.seed, trial=trial, startup_trials=startup, common=common)
 
     def make_pruner(self) -> optuna.pruners.BasePruner:
         return make_pruner(self.pruner, rungs=self.rungs, factor=self.reduction_factor)
@@ -97,6 +99,11 @@ class Plan:
     def trial_directory(self, trial: int) -> Path:
         """Where the checkpoints of a trial lie. Only the best trial's stay when the trial is over."""
         return self.folder / "trials" / self.study / f"{trial:05d}"
+
+    def kept_trials(self) -> dict[int, Path]:
+        """The trials that this machine keeps a directory of, by number."""
+        found = (self.folder / "trials" / self.study).glob("[0-9]*")
+        return {int(directory.name): directory for directory in found if directory.name.isdecimal()}
 
     def log_file(self, name: str) -> Path:
         return self.folder / "logs" / f"{name}.log"

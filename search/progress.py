@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from itertools import groupby
 
 import optuna
@@ -12,15 +13,17 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from search.outcomes import Outcome, spends_budget
+from search.outcomes import Outcome
+from search.spending import read_spending
 from storage.database import Database
 from storage.outcomes import read_outcomes
 from storage.records import OutcomeRecord, TelemetryPoint, WorkerRecord
 from storage.studies import load_study
-from storage.telemetry import read_rungs, read_telemetry
+from storage.telemetry import count_rungs, latest_points
 from storage.workers import read_workers
 
 SHOWN_LOSSES = 3
+LATE = timedelta(seconds=60)  # an outcome may be seen so long after it was recorded: its transaction was still open
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,25 +43,24 @@ class Snapshot:
     trials: int  # as many as it will have
     best: tuple[int, float] | None  # trial and AP, of those trained in full
     activities: tuple[Activity, ...]
-    outcomes: tuple[OutcomeRecord, ...]  # refused proposals among them, which are in none of the counts
+    outcomes: tuple[OutcomeRecord, ...]  # all, or the latest; refused proposals too, which are in none of the counts
 
 
-def read_snapshot(database: Database, study_name: str, *, trials: int) -> Snapshot:
-    """The study as it stands now.
+def read_snapshot(database: Database, study_name: str, *, trials: int, since: datetime | None = None) -> Snapshot:
+    """The study as it stands now, with the outcomes from `since` on: launch looks every second, however many there are.
 
     Raises:
         StorageUnavailable: the database is away.
     """
     with database.guarded():
-        study = load_study(database, study_name)
-        states = [trial.state for trial in study.get_trials(deepcopy=False) if spends_budget(trial)]
-        best = _best(study)
+        best = _best(load_study(database, study_name))
+    budget = read_spending(database, study_name)
     return Snapshot(
-        finished=sum(state.is_finished() for state in states),
-        trials=max(trials, len(states)),
+        finished=budget.finished,
+        trials=max(trials, budget.begun),
         best=best,
-        activities=tuple(_activity(database, study_name, worker) for worker in read_workers(database, study_name)),
-        outcomes=tuple(read_outcomes(database, study_name)),
+        activities=_activities(database, study_name),
+        outcomes=tuple(read_outcomes(database, study_name, since=since)),
     )
 
 
@@ -70,12 +72,16 @@ def _best(study: optuna.Study) -> tuple[int, float] | None:
     return best.number, best.value if best.value is not None else 0.0
 
 
-def _activity(database: Database, study_name: str, worker: WorkerRecord) -> Activity:
-    if worker.trial is None:
-        return Activity(worker=worker, rungs=0, latest=None)
-    points = read_telemetry(database, study_name, worker.trial)
-    rungs = len(read_rungs(database, study_name, worker.trial))
-    return Activity(worker=worker, rungs=rungs, latest=points[-1] if points else None)
+def _activities(database: Database, study_name: str) -> tuple[Activity, ...]:
+    workers = read_workers(database, study_name)
+    running = [worker.trial for worker in workers if worker.trial is not None]
+    latest, rungs = latest_points(database, study_name, running), count_rungs(database, study_name, running)
+    return tuple(
+        Activity(worker=worker, rungs=0, latest=None)
+        if worker.trial is None
+        else Activity(worker=worker, rungs=rungs[worker.trial], latest=latest.get(worker.trial))
+        for worker in workers
+    )
 
 
 class Progress:
@@ -85,6 +91,7 @@ class Progress:
         self._console = console
         self._rungs = rungs
         self._told: dict[int, str] | None = None  # outcomes shown; None before the first snapshot
+        self.since: datetime | None = None  # from here on, the next snapshot's outcomes may be news
         self._live: Live | None = None
 
     @contextmanager
@@ -107,7 +114,9 @@ class Progress:
                 lines = [refusals(records, snapshot)] if refused else [ending(each, snapshot) for each in records]
                 for line in lines:
                     self._console.print(Text(line), soft_wrap=True)
-        self._told = outcomes
+        self._told = (self._told or {}) | outcomes
+        recorded = [record.recorded_at for record in snapshot.outcomes if record.recorded_at is not None]
+        self.since = max((at - LATE for at in recorded), default=self.since)
         if self._live is not None:
             self._live.update(self._foot(snapshot))
 

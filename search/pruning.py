@@ -40,6 +40,8 @@ class RungPruner(optuna.pruners.BasePruner):
 
     def bracket(self, study_name: str, trial: int) -> int:
         """The bracket of a trial: the number of rungs at which it is left alone."""
+        if self._brackets == 1:
+            return 0
         weights = [self._factor ** (self._brackets - 1 - b) for b in range(self._brackets)]
         point = zlib.crc32(f"{study_name}/{trial}".encode()) % sum(weights)
         return next(b for b in range(self._brackets) if point < sum(weights[: b + 1]))

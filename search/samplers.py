@@ -8,12 +8,34 @@ would have, and two workers never share a stream. Samplers that unpickle stored 
 
 import numpy as np
 import optuna
+from optuna.distributions import BaseDistribution
+from optuna.search_space import IntersectionSearchSpace
+from optuna.trial import FrozenTrial
 
 
-def make_sampler(kind: str, *, study_seed: int, trial: int, startup_trials: int = 10) -> optuna.samplers.BaseSampler:
+def common_parameters() -> IntersectionSearchSpace:
+    """The parameters that all trials of one study have; it remembers which trials it has looked at."""
+    return IntersectionSearchSpace(include_pruned=True)
+
+
+class RememberingTPE(optuna.samplers.TPESampler):
+    """TPE with another's memory of which parameters all trials share; a new one would look at every trial again."""
+
+    def __init__(self, common: IntersectionSearchSpace, *, seed: int, startup_trials: int) -> None:
+        super().__init__(seed=seed, n_startup_trials=startup_trials)
+        self._common = common
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        return {name: one for name, one in self._common.calculate(study).items() if not one.single()}
+
+
+def make_sampler(
+    kind: str, *, study_seed: int, trial: int, startup_trials: int = 10, common: IntersectionSearchSpace | None = None
+) -> optuna.samplers.BaseSampler:
     """The sampler of a study file, `tpe` or `random`, for one trial.
 
-    TPE is Optuna 5's default: multivariate, with the constant liar for trials that are running elsewhere.
+    TPE is Optuna 5's default: multivariate, with the constant liar for trials that are running elsewhere. With `common`
+    (one for a study, whose object must be the same each time) it proposes the same, sooner.
 
     Raises:
         ValueError: no sampler of that kind.
@@ -21,7 +43,7 @@ def make_sampler(kind: str, *, study_seed: int, trial: int, startup_trials: int 
     seed = derive_seed(study_seed, trial, purpose=1)
     match kind:
         case "tpe":
-            return optuna.samplers.TPESampler(seed=seed, n_startup_trials=startup_trials)
+            return RememberingTPE(common or common_parameters(), seed=seed, startup_trials=startup_trials)
         case "random":
             return optuna.samplers.RandomSampler(seed=seed)
     raise ValueError(f"the sampler must be tpe or random, but is {kind!r}")

@@ -21,6 +21,8 @@ from search.outage import Outage
 from search.outbox import Outbox
 from search.outcomes import spends_budget, was_refused
 from search.plan import Plan
+from search.samplers import common_parameters
+from search.spending import read_spending
 from storage.box_samples import read_box_sample
 from storage.database import Database
 from storage.errors import LeaseHeld, LeaseLost, StorageUnavailable
@@ -57,6 +59,7 @@ class TrialQueue:
         self._lease_s = lease_s
         self._outage = outage
         self._study = self._load_study()
+        self._common = common_parameters()
         self._leases = Leases(database, plan.study, duration_s=lease_s, turn_s=min(LONGEST_TURN_S, lease_s))
         sample = read_box_sample(database, plan.study) if plan.least_anchor_fit else None
         self._screen = None if sample is None else AnchorScreen.from_json(sample)
@@ -66,11 +69,10 @@ class TrialQueue:
 
     def outlook(self) -> Outlook:
         """What there is to do, as far as one look tells."""
-        with self._database.guarded():
-            trials = list(filter(spends_budget, self._study.get_trials(deepcopy=False)))
-        if len(trials) < self._plan.trials or self._left_behind():
+        spending = read_spending(self._database, self._plan.study)
+        if spending.begun < self._plan.trials or self._left_behind():
             return Outlook.WORK
-        return Outlook.WAIT if any(trial.state is TrialState.RUNNING for trial in trials) else Outlook.DONE
+        return Outlook.WAIT if spending.running else Outlook.DONE
 
     def _left_behind(self) -> list[int]:
         """Trials without an owner. After an outage every lease has expired, and its owner may renew it first."""
@@ -83,6 +85,8 @@ class TrialQueue:
 
         None also where the proposal was refused for its anchors: then it has been told, and the next call asks anew.
         """
+        with self._database.guarded():
+            self._study.get_trials(deepcopy=False)  # before the turn: the first time it reads all of them
         try:
             with self._leases.turn(self._worker) as turn:
                 lease = self._claim_one(turn)
@@ -91,7 +95,8 @@ class TrialQueue:
             logger.warning("%s", lost)
             return None
         except StorageUnavailable:
-            self._study = self._load_study()  # a transaction that was undone has left its trials in the old one
+            # a transaction that was undone has left its trials in the old one
+            self._study, self._common = self._load_study(), common_parameters()
             raise
 
     def _claim_one(self, turn: Turn) -> Lease | None:
@@ -122,7 +127,7 @@ class TrialQueue:
 
     def _sampler_of(self, number: int) -> optuna.samplers.BaseSampler:
         refused = 0 if self._screen is None else sum(map(was_refused, self._before(number)))
-        return self._plan.make_sampler(number, refused=refused)
+        return self._plan.make_sampler(number, self._common, refused=refused)
 
     def _before(self, number: int) -> list[optuna.trial.FrozenTrial]:
         return self._study.get_trials(deepcopy=False)[:number]
@@ -168,10 +173,11 @@ class TrialQueue:
 
     def tidy(self) -> None:
         """Remove the checkpoints of trials that are over, except the best one's."""
+        kept = self._plan.kept_trials()
         with self._database.guarded():
             trials = self._study.get_trials(deepcopy=False)
-            complete = [t for t in trials if t.state is TrialState.COMPLETE]
+        complete = (trial for trial in trials if trial.state is TrialState.COMPLETE)
         best = max(complete, key=lambda trial: trial.value or 0.0, default=None)
         for trial in trials:
-            if trial.state.is_finished() and trial is not best:
-                shutil.rmtree(self._plan.trial_directory(trial.number), ignore_errors=True)
+            if trial.number in kept and trial.state.is_finished() and trial is not best:
+                shutil.rmtree(kept[trial.number], ignore_errors=True)

@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 import psycopg
 
+from storage.slots import Slot, Slots
+
 #: No statement of ours is silent for so long on a server that is there; one that is, is repeated like after an outage.
 ANSWER_LIMIT_S = 15.0
 _LOOK_AGAIN_S = 0.1  # as psycopg
@@ -19,7 +21,34 @@ Result = TypeVar("Result")
 
 
 class AnswerConnection(psycopg.Connection[Any]):
-    """A connection that closes itself and raises `OperationalError` after `ANSWER_LIMIT_S` without a byte."""
+    """A connection that closes itself and raises `OperationalError` after `ANSWER_LIMIT_S` without a byte.
+
+    Closed, it gives its slot back.
+    """
+
+    slot: Slot | None = None
+
+    @classmethod
+    def within(cls, slots: Slots | None, **options: Any) -> "AnswerConnection":
+        """A new connection, in one of the slots if there are any to be had from.
+
+        Raises:
+            StorageUnavailable: every slot is in use.
+        """
+        slot = slots.take() if slots else None
+        try:
+            connection = cls.connect(**options)
+        except BaseException:
+            if slot:
+                slot.release()
+            raise
+        connection.slot = slot
+        return connection
+
+    def close(self) -> None:
+        super().close()
+        if self.slot:
+            self.slot.release()
 
     def wait(self, gen: Any, interval: float = _LOOK_AGAIN_S, *arguments: Any, **options: Any) -> Any:
         """The generator's result; psycopg calls this for whatever may block (its promise since 3.0)."""

@@ -6,13 +6,13 @@ from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
 
 from optuna.exceptions import StorageInternalError
-from optuna.storages import RDBStorage
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from storage.address import Address
 from storage.errors import StorageUnavailable, translated
+from storage.optuna_storage import StudyStorage
 from storage.postgresql import open_postgresql
 from storage.sqlite import SNAPSHOT, open_sqlite
 
@@ -26,11 +26,12 @@ class Database:
 
     __slots__ = ("_joined", "_reader", "engine", "label", "optuna")
 
-    def __init__(self, *, optuna: RDBStorage, label: str) -> None:
+    def __init__(self, *, optuna: StudyStorage, label: str) -> None:
         self.optuna = optuna  # give it to optuna functions as `storage`
         self.engine: Engine = optuna.engine
         self.label = label  # host and database, or the path of the file
         self._reader = self.engine.execution_options(**{SNAPSHOT: True})
+        optuna.reading = self.reading
         self._joined = threading.local()  # `connection`: the transaction that a thread's blocks are part of
 
     @classmethod

@@ -1,10 +1,12 @@
 """How trials ended: our own row, and a copy that the Optuna dashboard shows."""
 
+from collections import Counter
+from datetime import datetime
 from typing import Any
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
-from sqlalchemy import Row, select
+from sqlalchemy import Row, func, select
 
 from storage import tables
 from storage.database import Database
@@ -61,8 +63,10 @@ def read_outcome(database: Database, study_name: str, trial: int) -> OutcomeReco
     return None if row is None else _record(row)
 
 
-def read_outcomes(database: Database, study_name: str) -> list[OutcomeRecord]:
+def read_outcomes(database: Database, study_name: str, *, since: datetime | None = None) -> list[OutcomeRecord]:
     """How every trial of the study ended that has ended or was interrupted, by trial number.
+
+    With `since` only those recorded from then on; others see them a little later than `recorded_at` says.
 
     Raises:
         StorageError: no such study.
@@ -70,8 +74,24 @@ def read_outcomes(database: Database, study_name: str) -> list[OutcomeRecord]:
     table = tables.outcomes
     with database.reading() as connection:
         study_id = find_study(connection, study_name, database.label)
-        rows = connection.execute(select(table).where(table.c.study_id == study_id).order_by(table.c.trial)).all()
+        chosen = select(table).where(table.c.study_id == study_id)
+        if since is not None:
+            chosen = chosen.where(table.c.recorded_at >= since.timestamp())
+        rows = connection.execute(chosen.order_by(table.c.trial)).all()
     return [_record(row) for row in rows]
+
+
+def count_outcomes(database: Database, study_name: str) -> Counter[str]:
+    """How many trials of the study ended in each way.
+
+    Raises:
+        StorageError: no such study.
+    """
+    table = tables.outcomes
+    with database.reading() as connection:
+        study_id = find_study(connection, study_name, database.label)
+        counted = select(table.c.outcome, func.count()).where(table.c.study_id == study_id).group_by(table.c.outcome)
+        return Counter({row[0]: row[1] for row in connection.execute(counted)})
 
 
 def mark_infeasible(database: Database, study: optuna.Study, trial: optuna.Trial, constraint_name: str) -> None:

@@ -1,39 +1,81 @@
 """Opens a PostgreSQL database for many machines."""
 
-from typing import Any
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-from optuna.storages import RDBStorage
-from sqlalchemy import Engine, NullPool, create_engine, event, text
+from sqlalchemy import Engine, NullPool, create_engine, inspect, text
 
+from storage import tables
 from storage.address import Address
 from storage.answers import AnswerConnection
-from storage.optuna_storage import connect_optuna
+from storage.errors import StorageUnavailable
+from storage.idle import BriefPool
+from storage.optuna_storage import StudyStorage, connect_optuna
 from storage.schema import create_schema
+from storage.slots import Slots
 
 #: Ours among the server's advisory locks: the letters "frcnn" as a number.
 _CREATION_LOCK = int.from_bytes(b"frcnn")
+_CREATION_LIMIT_S = 60.0
+_LOOK_AGAIN_S = 0.1
 
 
-def open_postgresql(address: Address) -> RDBStorage:
+def open_postgresql(address: Address) -> StudyStorage:
     """Optuna's storage on the database, with all tables made; its engine serves ours too.
 
-    A second connection holds a session lock meanwhile, so that one process at a time creates tables; a process that
-    dies gives it back with its connection.
+    Its connections are bounded for this machine (storage/slots.py), closed as soon as they idle (storage/idle.py), and
+    give up on a silent server (storage/answers.py), from the first one on.
     """
-    engine = create_engine(address.url, connect_args=address.connect_args, poolclass=NullPool, hide_parameters=True)
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text("SET lock_timeout = '60s'"))
-        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _CREATION_LOCK})
-        # Few connections: hundreds of workers share one server, and a worker talks from two threads at most.
-        storage = connect_optuna(address, pool_pre_ping=True, pool_size=2, max_overflow=3, pool_recycle=1800)
-        create_schema(storage.engine, address.label)
-    _bound_silence(storage.engine)
+    slots = Slots(address.label)
+    if _has_tables(address, slots):
+        return _connected(address, slots)
+    with _lock(address):
+        return _connected(address, slots)
+
+
+def _connected(address: Address, slots: Slots) -> StudyStorage:
+    storage = connect_optuna(
+        address,
+        creator=_connector(address, slots),
+        poolclass=BriefPool,
+        pool_pre_ping=True,
+        pool_size=2,  # a worker talks from two threads at most
+        max_overflow=3,
+    )
+    create_schema(storage.engine, address.label)
     return storage
 
 
-def _bound_silence(engine: Engine) -> None:
-    @event.listens_for(engine, "do_connect")
-    def connect(dialect: Any, record: Any, positional: Any, options: Any) -> AnswerConnection:
-        return AnswerConnection.connect(*positional, **options)
+def _has_tables(address: Address, slots: Slots) -> bool:
+    with _passing(address, slots).connect() as connection:
+        return inspect(connection).has_table(tables.schema.name)  # made last, when all others are there
 
-    engine.dispose()  # connections made before the listener
+
+@contextmanager
+def _lock(address: Address) -> Iterator[None]:
+    """One process at a time makes the tables; one that dies gives the right back with its connection.
+
+    Not in one of the slots: whoever waits here in the last one would wait for ever.
+    """
+    deadline = time.monotonic() + _CREATION_LIMIT_S
+    engine = _passing(address, None)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        while not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": _CREATION_LOCK}).scalar():
+            if time.monotonic() > deadline:
+                raise StorageUnavailable(
+                    f"database {address.label}: another process is still creating its tables; try again"
+                )
+            time.sleep(_LOOK_AGAIN_S)
+        yield
+
+
+def _passing(address: Address, slots: Slots | None) -> Engine:
+    """An engine whose connections end with their use."""
+    return create_engine(address.url, creator=_connector(address, slots), poolclass=NullPool, hide_parameters=True)
+
+
+def _connector(address: Address, slots: Slots | None) -> Callable[[], AnswerConnection]:
+    """What opens one connection; SQLAlchemy's own way would take psycopg's plain class."""
+    _, options = address.url.get_dialect()().create_connect_args(address.url)
+    return lambda: AnswerConnection.within(slots, **options, **address.connect_args)

@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
-from optuna.storages import RDBStorage
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import DisconnectionError
 
 from storage.address import Address
 from storage.errors import GONE, StorageError, StorageUnavailable
-from storage.optuna_storage import connect_optuna
+from storage.optuna_storage import StudyStorage, connect_optuna
 from storage.schema import create_schema
 
 BUSY_TIMEOUT_S = 60
@@ -33,7 +32,7 @@ _IDENTITY = "frcnn_identity"
 _HELD = (errno.EACCES, errno.EAGAIN)
 
 
-def open_sqlite(address: Address, path: Path) -> RDBStorage:
+def open_sqlite(address: Address, path: Path) -> StudyStorage:
     """Optuna's storage on the file, with all tables made; its engine serves ours too.
 
     Raises:

@@ -2,13 +2,15 @@
 
 import difflib
 import json
+from collections import Counter
 from typing import Any, Literal
 
 import optuna
 from optuna.exceptions import DuplicatedStudyError
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
-from sqlalchemy import Connection, select
+from optuna.trial import TrialState
+from sqlalchemy import Connection, func, select
 
 from storage import tables
 from storage.database import Database
@@ -65,6 +67,19 @@ def study_names(database: Database) -> list[str]:
     """Every study in the database, in alphabetical order."""
     with database.reading() as connection:
         return _names(connection)
+
+
+def count_trials(database: Database, study_name: str) -> Counter[TrialState]:
+    """How many trials are in which state.
+
+    Raises:
+        StorageError: no such study.
+    """
+    state = tables.state_of(tables.optuna_trials)
+    with database.reading() as connection:
+        study_id = find_study(connection, study_name, database.label)
+        counted = select(state, func.count()).where(tables.optuna_trials.c.study_id == study_id).group_by(state)
+        return Counter({TrialState[name]: count for name, count in connection.execute(counted)})
 
 
 def save_specification(database: Database, study_name: str, specification: dict[str, Any]) -> None:

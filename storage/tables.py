@@ -3,8 +3,8 @@
 Times are seconds since 1970 as a double, always read from the database's clock. JSON stands in text columns, because
 PostgreSQL's json type refuses what figures may hold (storage/figures.py).
 
-`optuna_studies` and `optuna_trials` describe what we read of Optuna's schema (v3.2.0.a, unchanged in Optuna 5). They
-are never created, altered or written here.
+The `optuna_…` tables describe what we read of Optuna's schema (v3.2.0.a, unchanged in Optuna 5). They are never
+created, altered or written here.
 """
 
 from datetime import UTC, datetime
@@ -15,6 +15,7 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
+    DateTime,
     Double,
     ForeignKey,
     Integer,
@@ -50,6 +51,41 @@ optuna_trials = Table(
     Column("number", Integer),
     Column("study_id", Integer),
     Column("state", String),
+    Column("datetime_start", DateTime),  # UTC without saying so, as the next
+    Column("datetime_complete", DateTime),
+)
+
+
+def _of_trial(name: str, key: str, *columns: Column[Any]) -> Table:
+    return Table(name, _OPTUNA, Column(key, Integer, primary_key=True), Column("trial_id", Integer), *columns)
+
+
+optuna_params = _of_trial(
+    "trial_params",
+    "param_id",
+    Column("param_name", String),
+    Column("param_value", Double),
+    Column("distribution_json", Text),
+)
+optuna_values = _of_trial(
+    "trial_values",
+    "trial_value_id",
+    Column("objective", Integer),
+    Column("value", Double),
+    Column("value_type", String),
+)
+optuna_intermediate_values = _of_trial(
+    "trial_intermediate_values",
+    "trial_intermediate_value_id",
+    Column("step", Integer),
+    Column("intermediate_value", Double),
+    Column("intermediate_value_type", String),
+)
+optuna_user_attributes = _of_trial(
+    "trial_user_attributes", "trial_user_attribute_id", Column("key", String), Column("value_json", Text)
+)
+optuna_system_attributes = _of_trial(
+    "trial_system_attributes", "trial_system_attribute_id", Column("key", String), Column("value_json", Text)
 )
 
 

@@ -1,10 +1,11 @@
 """Losses, health figures and evaluations of trials: enough to draw their curves from SQL."""
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, func, select
 
 from storage import tables
 from storage.database import Database
@@ -48,7 +49,39 @@ def read_telemetry(database: Database, study_name: str, trial: int) -> list[Tele
         rows = connection.execute(
             select(table).where(table.c.study_id == study_id, table.c.trial == trial).order_by(table.c.step)
         ).all()
-    return [TelemetryPoint(step=row.step, images=row.images, figures=decode_figures(row.figures)) for row in rows]
+    return [_point(row) for row in rows]
+
+
+def latest_points(database: Database, study_name: str, trials: Collection[int]) -> dict[int, TelemetryPoint]:
+    """The last point of each of these trials that has any.
+
+    Raises:
+        StorageError: no such study.
+    """
+    table = tables.telemetry
+    with database.reading() as connection:
+        study_id = find_study(connection, study_name, database.label)
+        theirs = (table.c.study_id == study_id) & table.c.trial.in_(sorted(trials))
+        last = (
+            select(table.c.trial, func.max(table.c.step).label("step")).where(theirs).group_by(table.c.trial).subquery()
+        )
+        same = (table.c.trial == last.c.trial) & (table.c.step == last.c.step)
+        rows = connection.execute(select(table).join(last, same).where(theirs)).all()
+    return {row.trial: _point(row) for row in rows}
+
+
+def count_rungs(database: Database, study_name: str, trials: Collection[int]) -> Counter[int]:
+    """How many evaluations each of these trials has passed.
+
+    Raises:
+        StorageError: no such study.
+    """
+    table = tables.rungs
+    with database.reading() as connection:
+        study_id = find_study(connection, study_name, database.label)
+        theirs = (table.c.study_id == study_id) & table.c.trial.in_(sorted(trials))
+        counted = select(table.c.trial, func.count().label("rungs")).where(theirs).group_by(table.c.trial)
+        return Counter({row.trial: row.rungs for row in connection.execute(counted)})
 
 
 def record_rung(database: Database, study_name: str, rung: RungRecord) -> None:
@@ -87,6 +120,10 @@ def read_rungs(database: Database, study_name: str, trial: int | None = None) ->
             chosen = chosen.where(table.c.trial == trial)
         rows = connection.execute(chosen.order_by(table.c.trial, table.c.images)).all()
     return [_rung(row) for row in rows]
+
+
+def _point(row: Row[Any]) -> TelemetryPoint:
+    return TelemetryPoint(step=row.step, images=row.images, figures=decode_figures(row.figures))
 
 
 def _rung(row: Row[Any]) -> RungRecord:

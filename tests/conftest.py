@@ -2,7 +2,9 @@
 
 import itertools
 import os
+import subprocess
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +35,19 @@ def start_postgresql(folder: Path) -> Any:
         if "CI" in os.environ:
             raise  # what these tests cover must not vanish unnoticed
         pytest.skip(f"PostgreSQL can't start here: {error}")
+
+
+def restart_postgresql(server: Any) -> None:
+    """Start a killed server again, as soon as the last of its orphans has let go of the shared memory."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            server.ensure_postgres_running()
+        except (subprocess.SubprocessError, AssertionError):  # it asserts that a starting server is ready
+            assert time.monotonic() < deadline
+            time.sleep(0.5)
+        else:
+            return
 
 
 def create_postgresql_database(folder: Path) -> str:

@@ -1,18 +1,18 @@
 import os
-from pathlib import Path
 
 import pytest
 
 from search import history
-from tests.search.chaos import strike_one
+from tests.search.chaos import FAULTS_PER_STUDY, strike
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "seed"), [("sqlite", 100), ("postgresql", 101)])
-def test_ten_random_faults_lose_double_and_stick_nothing(
-    kind, seed, tmp_path: Path, postgresql_folder: Path, monkeypatch
-):
+def test_twenty_random_faults_on_two_databases_lose_double_and_stick_nothing(monkeypatch):
     monkeypatch.setenv(history.VARIABLE, "")  # both are set within, and put back afterwards
     monkeypatch.setenv("FRCNN_ANALYTIC_STEP_S", os.environ.get("FRCNN_ANALYTIC_STEP_S", "0"))
-    struck = strike_one(kind, tmp_path, postgresql_folder, seed, faults=10)
-    assert sum(struck.values()) >= 5, struck
+    survivals = strike(2 * FAULTS_PER_STUDY, seed=100)
+    assert sum(one.struck.total() for one in survivals) == 2 * FAULTS_PER_STUDY
+    assert len(survivals) >= 2  # both databases
+    for one in survivals:
+        assert one.tally.noted > 0
+        assert one.tally.noted + one.tally.tried == one.tally.stored

@@ -69,7 +69,7 @@ def test_a_worker_that_dies_between_two_writes_loses_and_doubles_nothing(url, tm
         assert left == ([] if point is CrashPoint.AFTER_ASK else [TrialState.COMPLETE if told else TrialState.RUNNING])
         assert len(outcomes) == told  # the outcome is there exactly when Optuna knows it
         assert leave(start_worker(url, tmp_path)) == 0
-        check_history(database, "analytic", read_history(records), trials=2, rungs=RUNGS)
+        check_history(database, "analytic", read_history(records), trials=2, rungs=RUNGS, killed=[dead.pid])
 
 
 def test_who_dies_while_taking_over_a_trial_leaves_it_to_the_next(url, tmp_path, records):
@@ -194,6 +194,7 @@ def test_when_all_workers_died_the_next_one_takes_over_all_their_trials(url, tmp
         assert behind.claimable == (0, 1)
         assert behind.states == {"running": 2}
         assert leave(start_worker(url, tmp_path, FRCNN_ANALYTIC_STEP_S="0")) == 0
-        check_history(database, "analytic", read_history(records), trials=3, rungs=RUNGS)
+        dead = [worker.pid for worker in crowd]
+        check_history(database, "analytic", read_history(records), trials=3, rungs=RUNGS, killed=dead)
         after = read_status(database, "analytic")
         assert (after.claimable, after.changed_hands) == ((), {0: 1, 1: 1})

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from optuna.trial import TrialState
@@ -28,7 +27,7 @@ from storage.database import Database
 from storage.errors import StorageUnavailable
 from storage.outages import read_outages
 from storage.studies import create_or_load_study, load_study
-from tests.conftest import create_postgresql_database, start_postgresql
+from tests.conftest import create_postgresql_database, restart_postgresql, start_postgresql
 from tests.search.fault_proxy import FaultProxy, Mode, proxied
 from tests.search.history_checker import check_history, read_history
 from tests.search.workforce import found, leave, start_worker, wait_until
@@ -125,7 +124,7 @@ def test_workers_outlive_a_server_that_is_killed_and_comes_back(tmp_path, record
     os.kill(server.get_pid(), signal.SIGKILL)
     time.sleep(4)
     assert [worker.exitcode for worker in workers] == [None] * 4
-    restart(server)
+    restart_postgresql(server)
     assert [leave(worker, 90) for worker in workers] == [0] * 4
     lines = read_history(records)
     assert {line["pid"] for line in lines if line["deed"] == Deed.OUTAGE} == {worker.pid for worker in workers}
@@ -136,19 +135,6 @@ def test_workers_outlive_a_server_that_is_killed_and_comes_back(tmp_path, record
         assert (outages := read_status(database, "analytic").outages).count == 1  # the same, for all four
         assert outages.seconds > 4
     server.cleanup()
-
-
-def restart(server: Any) -> None:
-    """Start a killed server again, as soon as the last of its orphans has let go of the shared memory."""
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            server.ensure_postgres_running()
-        except subprocess.SubprocessError:
-            assert time.monotonic() < deadline
-            time.sleep(0.5)
-        else:
-            return
 
 
 def test_training_goes_on_while_the_database_is_away_and_the_results_follow_in_order(

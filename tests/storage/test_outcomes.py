@@ -24,6 +24,8 @@ DIVERGED = OutcomeRecord(
 )
 INTERRUPTED = replace(DIVERGED, outcome="interrupted", cause="SIGTERM", message="Stopped.", step=20, evidence={})
 
+MOMENT = timedelta(milliseconds=1)  # a time of Python has microseconds, the database's more
+
 
 def written(database: Database, trial: int = 0) -> OutcomeRecord:
     record = read_outcome(database, "cells", trial)
@@ -46,6 +48,19 @@ class TestOutcome:
         study.ask()
         assert read_outcome(database, "cells", 0) is None
         assert read_outcomes(database, "cells") == []
+
+    def test_is_among_the_latest_from_the_moment_of_its_recording_on(
+        self, database: Database, study: optuna.Study
+    ) -> None:
+        for trial in (0, 1):
+            study.ask()
+            record_outcome(database, "cells", replace(DIVERGED, trial=trial))
+        first, second = (record.recorded_at for record in read_outcomes(database, "cells"))
+        assert first is not None
+        assert second is not None
+        assert [record.trial for record in read_outcomes(database, "cells", since=first - MOMENT)] == [0, 1]
+        assert 1 in [record.trial for record in read_outcomes(database, "cells", since=second - MOMENT)]
+        assert read_outcomes(database, "cells", since=second + timedelta(seconds=1)) == []
 
     def test_is_final_unless_it_was_an_interruption(self, database: Database, study: optuna.Study) -> None:
         study.ask()

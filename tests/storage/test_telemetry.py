@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from storage.database import Database
 from storage.errors import StorageError
 from storage.records import RungRecord, TelemetryPoint
-from storage.telemetry import append_telemetry, read_rungs, read_telemetry, record_rung
+from storage.telemetry import (
+    append_telemetry,
+    count_rungs,
+    latest_points,
+    read_rungs,
+    read_telemetry,
+    record_rung,
+)
 
 RUNG = RungRecord(
     trial=0, images=64, step=4, ap=0.25, metrics={"ap50": 0.5, "ar": math.nan}, training_s=1.5, evaluation_s=0.5
@@ -41,6 +48,13 @@ class TestTelemetry:
             point(1, loss=3.0), point(2, loss=2.0), point(3, loss=1.5), point(4, rpn=0.5)
         ]  # fmt: skip
 
+    def test_ends_with_the_latest_point_of_each_trial(self, database: Database) -> None:
+        append_telemetry(database, "cells", 0, [point(2, loss=0.5), point(10, loss=0.1), point(9, loss=0.2)])
+        append_telemetry(database, "cells", 1, [point(3, loss=9.0)])
+        assert latest_points(database, "cells", [0, 1, 7]) == {0: point(10, loss=0.1), 1: point(3, loss=9.0)}
+        assert latest_points(database, "cells", [1]) == {1: point(3, loss=9.0)}
+        assert latest_points(database, "cells", []) == {}
+
     def test_needs_its_trial(self, database: Database) -> None:
         with pytest.raises(StorageError, match="study 'cells' has no trial 2"):
             append_telemetry(database, "cells", 2, [point(1)])
@@ -48,7 +62,7 @@ class TestTelemetry:
     @given(figures=st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), st.floats()))
     @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     def test_keeps_every_float_under_every_name(self, database: Database, figures: dict[str, float]) -> None:
-        append_telemetry(database, "cells", 0, [point(1, **figures)])
+        append_telemetry(database, "cells", 0, [TelemetryPoint(step=1, images=16, figures=figures)])
         (back,) = read_telemetry(database, "cells", 0)
         assert repr(back.figures) == repr(figures)  # repr tells -0.0 from 0.0 and finds NaN equal to itself
 
@@ -68,6 +82,12 @@ class TestRungs:
         assert repr(read_rungs(database, "cells")) == repr(rungs)
         assert repr(read_rungs(database, "cells", 0)) == repr(rungs[:2])
         assert read_rungs(database, "cells", 7) == []
+
+    def test_are_counted_by_trial(self, database: Database) -> None:
+        for trial, images in ((0, 64), (0, 128), (1, 64)):
+            record_rung(database, "cells", replace(RUNG, trial=trial, images=images))
+        assert count_rungs(database, "cells", [0, 1, 7]) == {0: 2, 1: 1}
+        assert count_rungs(database, "cells", [1])[0] == 0
 
     @pytest.mark.parametrize("ap", [0.0, 1.0, math.nan, math.inf, -math.inf])
     def test_at_the_same_images_are_replaced_whatever_the_precision_is(self, database: Database, ap: float) -> None:

@@ -1,0 +1,35 @@
+"""How much of a study's budget of trials is spent, counted by the database however many there are."""
+
+from dataclasses import dataclass
+
+from optuna.trial import TrialState
+
+from search.outcomes import Outcome
+from storage.database import Database
+from storage.outcomes import count_outcomes
+from storage.studies import count_trials
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spending:
+    """Numbers of trials. Proposals that were refused before any training are in none of them."""
+
+    begun: int
+    running: int
+    finished: int
+
+
+def read_spending(database: Database, study_name: str) -> Spending:
+    """What is spent now; as `outcomes.spends_budget` has it for one trial.
+
+    Raises:
+        StorageError: no such study.
+    """
+    states = count_trials(database, study_name)
+    # Last: a refusal between the two counts as unspent, which whoever asks for the next trial sees to exactly.
+    refused = count_outcomes(database, study_name)[Outcome.HOPELESS]
+    return Spending(
+        begun=states.total() - states[TrialState.WAITING] - refused,
+        running=states[TrialState.RUNNING],
+        finished=sum(count for state, count in states.items() if state.is_finished()) - refused,
+    )
