@@ -85,7 +85,7 @@ def read_configuration(path: Path) -> Configuration:
     Raises:
         StudyFileError: one line for each problem, with where it is, the rule and the value.
     """
-    configuration = validate(ADAPTER, Configuration, read_document(path), str(path))
+    configuration = validate(ADAPTER, Configuration, read_document(path, writer="export"), str(path))
     folder = Path(os.path.abspath(path)).parent
     return replace(configuration, data=configuration.data.absolute(folder))
 

@@ -62,13 +62,13 @@ def _whole_number(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
 _Loader.add_constructor("tag:yaml.org,2002:int", _whole_number)
 
 
-def read_document(path: Path) -> dict[str, Any]:
+def read_document(path: Path, *, writer: str = "launch --data DIR") -> dict[str, Any]:
     """The mapping that the YAML file holds.
 
     Raises:
         StudyFileError: it is missing, unreadable, too large, no YAML, no mapping, or holds what is refused.
     """
-    return parse_document(_read_text(path), source=str(path))
+    return parse_document(_read_text(path, writer), source=str(path))
 
 
 def parse_document(text: str, source: str) -> dict[str, Any]:
@@ -94,12 +94,12 @@ def parse_document(text: str, source: str) -> dict[str, Any]:
     return document
 
 
-def _read_text(path: Path) -> str:
+def _read_text(path: Path, writer: str) -> str:
     try:
         if path.is_dir():
             raise StudyFileError(f"{path}: is a folder; give the YAML file, or use --data for a dataset")
         if not path.is_file():
-            raise StudyFileError(f"{path}: there is no such file; `launch --data DIR` writes one")
+            raise StudyFileError(f"{path}: there is no such file; `{writer}` writes one")
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:  # a path that holds NUL is a ValueError
