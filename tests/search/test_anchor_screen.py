@@ -19,7 +19,8 @@ from search.outcomes import Outcome, was_refused
 from search.plan import Plan
 from search.progress import Progress, read_snapshot
 from search.ranking import ranking, ranking_table
-from search.status import read_status, report
+from search.status import read_status
+from search.status_report import report
 from search.worker import DONE, Worker
 from spaces.anchor_fit import CanvasBoxes
 from spaces.faster_rcnn import Space
