@@ -72,7 +72,8 @@ def test_a_trial_that_is_healthy_this_time_was_not_reproduced(replay: Any) -> No
 
 def test_a_trainer_that_dies_leaves_the_question_open(replay: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FRCNN_ANALYTIC_FAULTS", "1:exit")
-    confirmation = replay(healthy(0.01), diverged(0.02))
+    # it strikes half-way through the budget of 960 images, well before the replay is to be stopped
+    confirmation = replay(healthy(0.01), diverged(0.02), images=900)
     assert confirmation.answer is Answer.INCONCLUSIVE
     assert confirmation.as_it_was.verdict.outcome is Outcome.CRASHED
 

@@ -15,6 +15,7 @@ from search.protocol import Advance, Command, Ended, Event, Progress, Rung, Star
 from search.trainer_link import TrainerLink
 from search.training_record import TrainingRecord
 from search.trial_run import TrialRun
+from search.watchdog import Cadence
 
 SPIKE = Warned(rule="gradient spike", step=12, message="the gradient norm jumped to 70")
 IDLE = Warned(rule="idle part", step=30, message="the rpn weights did not move")
@@ -31,6 +32,7 @@ class Link:
     """A trainer that warns twice on its way, and ends as it is told."""
 
     idle_s = 0.0
+    cadence = Cadence()
 
     def __init__(self, last: Event) -> None:
         self._last = last
