@@ -84,7 +84,8 @@ def _study(folder: Path, *, seed: int, **sections: Any) -> Specification:
 
 def cost(specification: Specification, folder: Path) -> Cost:
     """Run the study to its end, and count."""
-    launch(specification, folder=folder, console=Console(file=(folder / "launch.log").open("w"), width=200))
+    with (folder / "launch.log").open("w") as log:
+        launch(specification, folder=folder, console=Console(file=log, width=200))
     with Database.open(specification.storage) as database:
         records = read_outcomes(database, specification.name)
     diverged = [record for record in records if record.outcome == Outcome.DIVERGED]
