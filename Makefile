@@ -38,7 +38,7 @@ test: setup ## the tests that take minutes, not more
 	$(BIN)/python -m pytest -q -m "not slow" -n 2 --dist loadfile
 
 test-slow: setup ## the tests that train for minutes
-	$(BIN)/python -m pytest -q -m slow
+	$(BIN)/python -m pytest -q -m slow -n 2 --dist loadfile
 
 chaos: setup ## 200 random faults on studies with the analytic trainer: none may lose, double or stick a trial
 	$(BIN)/python -W error -m tests.search.chaos --faults 200
