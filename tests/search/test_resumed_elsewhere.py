@@ -52,7 +52,7 @@ class Study:
             "budget": {"trials": 1, "images": RUNGS[-1], "rungs": list(RUNGS)},
             "watch": {"enabled": False},
         }
-        specification, _ = settle(specification_from(document, "this test"), Console(quiet=True))
+        specification = settle(specification_from(document, "this test"), Console(quiet=True)).specification
         self.directory = Plan.of(specification, folder).trial_directory(0)
         with Database.open(self.url) as database:
             create_or_load_study(database, name)
