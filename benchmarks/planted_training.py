@@ -178,12 +178,6 @@ QUICK_CASES: tuple[Case | UntrainedWeights, ...] = (
     ),
     Case(name="learning rate 1e-9", expected="not learning", steps=30, hyperparameters={"lr_per_16": 1e-9}),
     Case(name="RPN learning rate × 1e-6", expected="idle part", steps=30, hyperparameters={"rpn_lr_factor": 1e-6}),
-    Case(
-        name="no warm-up",
-        expected="gradient spike",
-        steps=9,  # at the tenth it explodes
-        hyperparameters={"warmup_fraction": 0.0, "lr_per_16": 0.2, "clip_norm": 35.0, "decay_boundaries": ()},
-    ),
     Case(name="anchors × 1000", expected="no positives", steps=60, hyperparameters={"anchors": _anchors(1000.0)}),
     Case(name="anchors × 10", expected="low-quality matches", steps=30, hyperparameters={"anchors": _anchors(10.0)}),
     Case(
@@ -231,6 +225,12 @@ QUICK_CASES: tuple[Case | UntrainedWeights, ...] = (
 
 #: Rules that wait for 300 steps.
 LONG_CASES: tuple[Case, ...] = (
+    Case(
+        name="no warm-up",
+        expected="gradient spike",
+        steps=9,  # it explodes about then, sooner or later by rounding, so no test asserts which comes first
+        hyperparameters={"warmup_fraction": 0.0, "lr_per_16": 0.2, "clip_norm": 35.0, "decay_boundaries": ()},
+    ),
     Case(
         name="boxes have nothing to do with the images",
         expected="background collapse",
