@@ -20,7 +20,7 @@ from storage.studies import create_or_load_study
 PACE = Pace(lease_s=1.5, wait_s=0.05)
 
 
-def found(url: str, folder: Path, *, trials: int = 2, seed: int = 0) -> Specification:
+def found(url: str, folder: Path, *, trials: int = 2, seed: int = 0, pruner: str = "halving") -> Specification:
     """A study of analytic trials with rungs at 160, 480 and 1440 images, in the database at the URL."""
     document = {
         "name": "analytic",
@@ -30,6 +30,7 @@ def found(url: str, folder: Path, *, trials: int = 2, seed: int = 0) -> Specific
         "detector": {"canvas": "128x128"},
         "budget": {"trials": trials, "images": 1440},
         "sampler": {"seed": seed},
+        "pruner": {"name": pruner},
     }
     specification = specification_from(document, "this test")
     with Database.open(url) as database:
