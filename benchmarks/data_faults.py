@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from PIL import Image as Pillow
 
 from benchmarks.patient import Patient
-from search.finding import Severity
+from search.doctor.finding import Severity
 
 ERROR, WARNING, NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
 

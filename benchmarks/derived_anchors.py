@@ -23,10 +23,10 @@ from detector.config import Anchors, Hyperparameters, Optimizer
 from detector.dataset import load_pair
 from detector.reports import RungReport
 from detector.sample_data import write_sample
-from search.anchor_advice import canvas_boxes, derived_anchors
 from search.budget import Budget
 from search.canvas import parse_canvas
 from search.data_section import Data
+from search.doctor.anchor_advice import canvas_boxes, derived_anchors
 from search.plan import Plan, sources_of
 from search.specification import DetectorSection, Specification
 from spaces.anchor_fit import CanvasBoxes, fit_anchors

@@ -19,10 +19,10 @@ import typer
 from benchmarks.table import Table, drawing, wide_console
 from detector.dataset import load_pair
 from detector.sample_data import write_sample
-from search.anchor_advice import canvas_boxes, derived_anchors
 from search.anchor_screen import AnchorScreen
 from search.canvas import parse_canvas
 from search.data_section import Data
+from search.doctor.anchor_advice import canvas_boxes, derived_anchors
 from search.outcomes import was_refused
 from search.plan import Plan, sources_of
 from search.specification import Specification, specification_from

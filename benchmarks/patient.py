@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image as Pillow
 
-from search.doctor import Diagnosis, examine
+from search.doctor.diagnosis import Diagnosis, examine
 from search.specification import specification_from
 
 CANVAS = "96x128"

@@ -18,8 +18,8 @@ from benchmarks.data_faults import FAULTS
 from benchmarks.patient import NARROW, Patient
 from detector.config import ConfigError
 from detector.sample_data import write_sample
-from search.doctor import Diagnosis, examine, refused
-from search.finding import Severity
+from search.doctor.diagnosis import Diagnosis, examine, refused
+from search.doctor.finding import Severity
 from search.specification import specification_from
 from search.study_file import load_study_file
 

@@ -1,8 +1,4 @@
-"""The command `frcnn-search`. Everything heavy is imported by the command that needs it, so that help is instant.
-
-Exit codes: 0 done; 2 the user must change something (one message on standard error); 75 interrupted, the database is
-away or a disk full: the same command goes on later; 1 a bug of ours, with its traceback.
-"""
+"""The command `frcnn-search`. Everything heavy is imported by the command that needs it, so that help is instant."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,15 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from detector.config import ConfigError
+from search.exit_codes import EXIT_USER_ERROR, exit_codes
 
 if TYPE_CHECKING:
-    from search.doctor import Diagnosis
+    from search.doctor.diagnosis import Diagnosis
     from search.seat import Engine
     from search.specification import Specification
     from storage.database import Database
-
-EXIT_USER_ERROR = 2
-EXIT_TRY_AGAIN = 75  # EX_TEMPFAIL
 
 app = typer.Typer(
     name="frcnn-search",
@@ -90,7 +84,7 @@ def launch(
     cpus_per_worker: CpusPerWorker = None,
 ) -> None:
     """Create or resume a study and run it: progress, then the ranking. Ctrl-c stops it; a second launch goes on."""
-    with _exit_codes():
+    with exit_codes():
         import optuna
 
         from search.launching import launch as run
@@ -133,11 +127,11 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
 ) -> None:
     """Say what is wrong with the data and how anchors fit it, before any training. Exit code 2 where it can't train."""
-    with _exit_codes():
+    with exit_codes():
         from rich.console import Console
 
-        from search.doctor import examine, refused
-        from search.doctor_report import diagnosis_json, print_diagnosis
+        from search.doctor.diagnosis import examine, refused
+        from search.doctor.report import diagnosis_json, print_diagnosis
         from search.first_launch import dataset_specification
         from search.study_file import load_study_file, with_overrides
 
@@ -180,7 +174,7 @@ def worker(
     ] = 600,
 ) -> None:
     """Work on a study from any machine: it needs only the database and the study's name. Any number may do so."""
-    with _exit_codes():
+    with exit_codes():
         from search.standalone import work
         from search.worker import Pace
 
@@ -195,7 +189,7 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
 ) -> None:
     """How the study stands: states, best so far, causes of death, trials per hour, what runs where."""
-    with _exit_codes(), _opened(study_file) as (specification, database):
+    with exit_codes(), _opened(study_file) as (specification, database):
         from rich.console import Console
 
         from search.ranking import ranking as rank
@@ -232,11 +226,11 @@ def explain(
     ] = False,
 ) -> None:
     """Say why trials failed and what to change; of one trial, with its evidence and the smallest repair."""
-    with _exit_codes():
+    with exit_codes():
         from rich.console import Console
 
-        from search.explaining import Wanted
-        from search.explaining import explain as tell
+        from search.explanation.explaining import Wanted
+        from search.explanation.explaining import explain as tell
 
         if trial is None and study_file.name.isdecimal() and not study_file.exists():
             study_file, trial = DEFAULT_STUDY_FILE, int(study_file.name)  # `explain 3`
@@ -258,7 +252,7 @@ def export(
     trial: Annotated[int | None, typer.Option(min=0, help="Number of another trial than the best.")] = None,
 ) -> None:
     """Write the best configuration, complete, with where it comes from. `train` runs it in full."""
-    with _exit_codes(), _opened(study_file) as (specification, database):
+    with exit_codes(), _opened(study_file) as (specification, database):
         from search.export import export as write
 
         typer.echo(write(database, specification, output=output, trial=trial))
@@ -275,7 +269,7 @@ def train(
     seed: Annotated[int | None, typer.Option(help="Seed of weights and batches (default: the trial's).")] = None,
 ) -> None:
     """Train one configuration in full, print its COCO AP and keep the weights. Run it again to go on after ctrl-c."""
-    with _exit_codes():
+    with exit_codes():
         from search.training import train as run
 
         raise typer.Exit(run(configuration, images=images, data=data, output=output, seed=seed))
@@ -298,7 +292,7 @@ def dashboard(
     ] = None,
 ) -> None:
     """Serve the Optuna dashboard on this study, read-only, with the reason why each trial ended. Ctrl-c stops it."""
-    with _exit_codes(), _opened(study_file) as (specification, database):
+    with exit_codes(), _opened(study_file) as (specification, database):
         from search.dashboard import read_password, serve
 
         serve(
@@ -319,7 +313,7 @@ def sample_data(
     seed: Annotated[int, typer.Option(help="The same seed writes the same bytes.")] = 0,
 ) -> None:
     """Write a small synthetic dataset: COCO JSON and images of discs, squares and triangles."""
-    with _exit_codes():
+    with exit_codes():
         from detector.sample_data import write_sample
 
         write_sample(folder, seed=seed)
@@ -363,14 +357,14 @@ def _specification(
 
 
 def _draw(diagnosis: "Diagnosis", folder: Path) -> None:
-    from search.doctor_pictures import draw_diagnosis
+    from search.doctor.pictures import draw_diagnosis
 
     files = draw_diagnosis(diagnosis, folder)
     typer.echo("\n".join(f"drew {file}" for file in files) or "nothing to draw", err=True)
 
 
 def _write_space(study_file: Path, diagnosis: "Diagnosis") -> None:
-    from search.space_writing import write_space
+    from search.doctor.space_writing import write_space
 
     if not diagnosis.space:
         raise ConfigError(f"{study_file}: there is no space to propose; see the findings")
@@ -391,34 +385,3 @@ def _opened(study_file: Path) -> Iterator[tuple["Specification", "Database"]]:
         raise ConfigError(f"{path}: there is no such study yet; begin with `frcnn-search launch {study_file}`")
     with Database.open(specification.storage) as database:
         yield specification, database
-
-
-@contextmanager
-def _exit_codes() -> Iterator[None]:
-    """Turns what the user must change, and what passes, into a message and an exit code; a bug keeps its traceback."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        _leave("interrupted; run the same command again to go on", EXIT_TRY_AGAIN)
-    except _user_errors() as error:  # evaluated only when something was raised
-        _leave(str(error), EXIT_USER_ERROR)
-    except _passing_errors() as error:
-        _leave(str(error), EXIT_TRY_AGAIN)
-
-
-def _leave(message: str, code: int) -> None:
-    typer.echo(f"frcnn-search: {message}", err=True)
-    raise typer.Exit(code)
-
-
-def _user_errors() -> tuple[type[Exception], ...]:
-    from storage.errors import StorageError
-
-    return ConfigError, StorageError
-
-
-def _passing_errors() -> tuple[type[Exception], ...]:
-    from search.deaths import DiskFull
-    from storage.errors import StorageUnavailable
-
-    return StorageUnavailable, DiskFull

@@ -148,7 +148,7 @@ def settle(specification: Specification, console: Console) -> Settled:
 
 def _with_derived(specification: Specification, training_set: "Dataset", data: str, console: Console) -> Settled:
     """With anchors derived from the boxes: for trial 1, unless the user decided on that, and to screen proposals by."""
-    from search.anchor_advice import canvas_boxes, derived_anchors
+    from search.doctor.anchor_advice import canvas_boxes, derived_anchors
 
     canvas, seed = specification.detector.canvas, specification.sampler.seed
     settled = Settled(specification=specification, data=data)

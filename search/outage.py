@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from search.history import Deed, note
-from storage.errors import StorageUnavailable
+from storage.errors import MachineBusy, StorageUnavailable
 
 GIVE_UP_S = 600.0
 _SHORTEST_WAIT_S = 0.1
@@ -32,7 +32,11 @@ class Survived:
 
 
 class Outage:
-    """What the threads of one worker know of its database. After `give_up_s` of absence it sets the worker's `stop`."""
+    """What the threads of one worker know of its database. After `give_up_s` of absence it sets the worker's `stop`.
+
+    To find every connection of this machine in use is waited out in the same way, but is no outage: nobody is warned,
+    and it is not among those survived.
+    """
 
     def __init__(
         self,
@@ -46,6 +50,7 @@ class Outage:
         self._give_up_s = give_up_s
         self._lock = threading.Lock()
         self._since_s: float | None = None
+        self._away = False  # not just busy
         self._ended_s = float("-inf")
         self.survived: list[Survived] = []  # in their order
 
@@ -62,11 +67,16 @@ class Outage:
     def met(self, error: StorageUnavailable) -> None:
         """Note a failed try; the worker stops when it has been like that for too long."""
         with self._lock:
-            first, now = self._since_s is None, time.monotonic()
+            now = time.monotonic()
+            first = self._since_s is None
             self._since_s = now if self._since_s is None else self._since_s
             lasts_s = now - self._since_s
-        if first:
-            logger.warning("%s; %s, for at most %g s", error, self._meanwhile, self._give_up_s)
+            lost = not self._away and not isinstance(error, MachineBusy)
+            self._away |= lost
+        if first or lost:
+            level = logging.WARNING if lost else logging.INFO
+            logger.log(level, "%s; %s, for at most %g s", error, self._meanwhile, self._give_up_s)
+        if lost:
             note(Deed.OUTAGE, detail=str(error))
         self._lose_patience(lasts_s)
 
@@ -77,7 +87,12 @@ class Outage:
                 return
             self._ended_s = time.monotonic()
             lasted_s, self._since_s = self._ended_s - self._since_s, None
-            self.survived.append(Survived(lasted_s=lasted_s, ended_s=self._ended_s))
+            was_away, self._away = self._away, False
+            if was_away:
+                self.survived.append(Survived(lasted_s=lasted_s, ended_s=self._ended_s))
+        if not was_away:
+            logger.info("a connection was free after %.1f s", lasted_s)
+            return
         logger.warning("the database is back after %.1f s", lasted_s)
         note(Deed.BACK, detail=f"{lasted_s:.1f} s")
 

@@ -33,7 +33,7 @@ class AnswerConnection(psycopg.Connection[Any]):
         """A new connection, in one of the slots if there are any to be had from.
 
         Raises:
-            StorageUnavailable: every slot is in use.
+            MachineBusy: every slot is in use.
         """
         slot = slots.take() if slots else None
         try:

@@ -3,6 +3,7 @@
     Exception
      ├── StorageError        the user must change something: a URL, a permission, a name (exit code 2)
      ├── StorageUnavailable  nothing is wrong with the request: try again later (exit code 75)
+     │    └── MachineBusy    nothing is wrong with the database either: this machine's connections are all in use
      ├── LeaseHeld           this trial isn't to be had now; go on with another
      └── LeaseLost           this trial (or turn) has passed to somebody else; drop what was not written yet
 
@@ -48,6 +49,10 @@ class StorageError(Exception):
 
 class StorageUnavailable(Exception):
     """The database is away or busy; the same request may succeed later."""
+
+
+class MachineBusy(StorageUnavailable):
+    """Every connection that this machine may have is in use; one will be free, whatever becomes of the server."""
 
 
 class LeaseHeld(Exception):

@@ -12,11 +12,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from storage.errors import StorageError, StorageUnavailable
+from storage.errors import MachineBusy, StorageError
 
 MOST_CONNECTIONS = 16
 PATIENCE_S = 15.0
-_LOOK_AGAIN_S = 0.01
+_SHORTEST_WAIT_S = 0.01
+_LONGEST_WAIT_S = 0.25  # dozens that look again every few milliseconds would keep a core from those who are at work
 
 
 class Slot:
@@ -52,7 +53,7 @@ class Slots:
         """A free slot, waited for if need be.
 
         Raises:
-            StorageUnavailable: none became free in time.
+            MachineBusy: none became free in time.
             StorageError: the folder of the locks can't be used.
         """
         try:
@@ -66,16 +67,18 @@ class Slots:
     def _wait(self, patience_s: float) -> Slot:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         deadline = time.monotonic() + patience_s
+        pause_s = _SHORTEST_WAIT_S
         while True:
             for number in random.sample(range(self._most), self._most):
                 if (slot := self._try(number)) is not None:
                     return slot
             if time.monotonic() > deadline:
-                raise StorageUnavailable(
+                raise MachineBusy(
                     f"database {self._label}: all {self._most} connections that this machine may have are in use; "
                     "try again"
                 )
-            time.sleep(_LOOK_AGAIN_S * random.uniform(0.5, 1.5))
+            time.sleep(pause_s * random.uniform(0.5, 1.5))
+            pause_s = min(_LONGEST_WAIT_S, 2 * pause_s)
 
     def _try(self, number: int) -> Slot | None:
         descriptor = os.open(self._folder / f"{number:02d}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

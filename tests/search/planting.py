@@ -8,7 +8,7 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState
 
-from search.case import Casebook, cases_of, read_casebook
+from search.explanation.case import Casebook, cases_of, read_casebook
 from search.outcomes import FAULTS, INFEASIBLE, Outcome
 from search.specification import Specification, specification_from, specification_to_json
 from storage.database import Database

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.config import Canvas
-from search.anchor_advice import AROUND, _around, advise, anchor_findings, proposed_space
+from search.doctor.anchor_advice import AROUND, _around, advise, anchor_findings, proposed_space
 from spaces.anchor_fit import CanvasBoxes
 from spaces.faster_rcnn import Space
 from spaces.parameters import Choice, Fixed, Real, Whole

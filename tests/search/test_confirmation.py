@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from detector.config import ConfigError
-from search.case import Casebook
-from search.cause import diagnose
-from search.confirmation import Answer, Confirmation, confirm
-from search.neighbour import nearest_healthy
+from search.explanation.case import Casebook
+from search.explanation.cause import diagnose
+from search.explanation.confirmation import Answer, Confirmation, confirm
+from search.explanation.neighbour import nearest_healthy
+from search.explanation.repair import repairs
+from search.explanation.trial_explanation import TrialExplanation
 from search.outcomes import Outcome
-from search.repair import repairs
-from search.trial_explanation import TrialExplanation
 from tests.search.planting import Sown, diverged, healthy, imagine, planted_specification
 
 WIDE = {"optimizer": "sgd", "lr_per_16": {"low": 1e-6, "high": 10.0}}  # the analytic trainer explodes above 0.1

@@ -21,8 +21,8 @@ from detector.annotation import DataError
 from detector.dataset import load_pair
 from detector.layout import find_sources
 from detector.sample_data import write_sample
-from search.doctor import examine
-from search.finding import Severity
+from search.doctor.diagnosis import examine
+from search.doctor.finding import Severity
 from search.specification import specification_from
 
 ERROR, WARNING, NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE

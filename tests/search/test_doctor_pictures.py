@@ -7,9 +7,9 @@ from PIL import Image as Pillow
 from benchmarks.patient import Patient
 from detector.config import ConfigError
 from detector.sample_data import write_sample
-from search.chart import BLUE, LEFT_PX, ORANGE, Bars, Chart
-from search.doctor import Diagnosis, refused
-from search.doctor_pictures import draw_diagnosis
+from search.doctor.chart import BLUE, LEFT_PX, ORANGE, Bars, Chart
+from search.doctor.diagnosis import Diagnosis, refused
+from search.doctor.pictures import draw_diagnosis
 
 
 @pytest.fixture(scope="module")

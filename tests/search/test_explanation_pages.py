@@ -7,11 +7,11 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 
-from search.explanation_figures import study_figures, trial_figures
-from search.explanation_page import render_study, render_trial, write_page
-from search.failing_images import thumbnails
-from search.study_explanation import explain_study, training_data
-from search.trial_explanation import explain_trial
+from search.explanation.failing_images import thumbnails
+from search.explanation.figures import study_figures, trial_figures
+from search.explanation.page import render_study, render_trial, write_page
+from search.explanation.study_explanation import explain_study, training_data
+from search.explanation.trial_explanation import explain_trial
 from storage.database import Database
 from tests.search.planting import Sown, diverged, healthy, plant, planted_specification
 from tests.search.test_dashboard_pages import browser as browser

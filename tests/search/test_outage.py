@@ -5,22 +5,23 @@ import time
 import pytest
 
 from search.outage import Outage
-from storage.errors import StorageUnavailable
+from storage.errors import MachineBusy, StorageUnavailable
 
 AWAY = StorageUnavailable("database h/d doesn't answer")
+BUSY = MachineBusy("database h/d: all 16 connections that this machine may have are in use")
 
 
 class Flaky:
-    """Fails so many times, then answers."""
+    """Fails so many times, or once with each of these errors, then answers."""
 
-    def __init__(self, failures: int) -> None:
+    def __init__(self, failures: int | list[StorageUnavailable]) -> None:
         self.calls = 0
-        self._failures = failures
+        self._failures = [AWAY] * failures if isinstance(failures, int) else failures
 
     def __call__(self) -> str:
         self.calls += 1
-        if self.calls <= self._failures:
-            raise AWAY
+        if self.calls <= len(self._failures):
+            raise self._failures[self.calls - 1]
         return "an answer"
 
 
@@ -36,12 +37,24 @@ def test_a_call_is_repeated_until_the_database_answers(caplog):
     assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]  # its beginning and its end
 
 
+@pytest.mark.parametrize(("errors", "outages"), [([BUSY, BUSY], 0), ([BUSY, AWAY, BUSY], 1)])
+def test_a_machine_whose_connections_are_all_in_use_is_no_outage(caplog, errors, outages):
+    outage = Outage(threading.Event())
+    with caplog.at_level(logging.INFO):
+        assert outage.insist(Flaky(errors)) == "an answer"
+    assert len(outage.survived) == outages
+    assert not outage.on
+    warnings = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert len(warnings) == 2 * outages
+    assert BUSY.args[0] in caplog.records[0].message  # said all the same
+
+
 def test_patience_ends_and_the_worker_is_stopped():
     stop = threading.Event()
     outage = Outage(stop, give_up_s=0.3)
     began = time.monotonic()
     with pytest.raises(StorageUnavailable):
-        outage.insist(Flaky(10**6))
+        outage.insist(Flaky(10**3))
     assert 0.3 <= time.monotonic() - began < 5
     assert stop.is_set()
     assert outage.on

@@ -1,6 +1,6 @@
 import pytest
 
-from search.rate_advice import proposed_rates, rate_lines
+from search.doctor.rate_advice import proposed_rates, rate_lines
 from spaces.catalogue import DEFINITIONS
 from spaces.faster_rcnn import Space
 from spaces.parameters import Choice, Fixed, Real

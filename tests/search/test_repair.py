@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from detector.config import ConfigError
-from search.case import Casebook
-from search.cause import Cause, Remedy, diagnose
-from search.neighbour import nearest_healthy
+from search.explanation.case import Casebook
+from search.explanation.cause import Cause, Remedy, diagnose
+from search.explanation.neighbour import nearest_healthy
+from search.explanation.repair import Area, Repair, repaired, repairs
 from search.outcomes import Outcome
-from search.repair import Area, Repair, repaired, repairs
 from tests.search.planting import Sown, diverged, healthy, imagine, planted_specification
 
 ONE_BY_ONE = {"space": {"optimizer": "sgd", "batch_size": [4, 8, 16]}}

@@ -14,16 +14,16 @@ from detector.replay import BAD_START, CORRUPT_SAMPLE
 from detector.thresholds import Thresholds
 from detector.watch import rules
 from detector.weights import UntrainedNorms
-from search.anchor_effect import anchor_effect
-from search.case import Casebook
-from search.cause import OUTCOMES, RULES, Cause
-from search.explanation_report import explanation_json, print_explanation
-from search.importance import FEWEST_TRIALS, importances
-from search.neighbour import nearest_healthy
+from search.explanation.anchor_effect import anchor_effect
+from search.explanation.case import Casebook
+from search.explanation.cause import OUTCOMES, RULES, Cause
+from search.explanation.importance import FEWEST_TRIALS, importances
+from search.explanation.neighbour import nearest_healthy
+from search.explanation.rate_boundary import rate_boundaries
+from search.explanation.report import explanation_json, print_explanation
+from search.explanation.study_explanation import StudyExplanation, boundary_sentence, explain_study
 from search.outcomes import Outcome
 from search.plan import sources_of
-from search.rate_boundary import rate_boundaries
-from search.study_explanation import StudyExplanation, boundary_sentence, explain_study
 from tests.search.planting import Sown, diverged, healthy, imagine, planted_specification
 
 DEAD = Sown(outcome=Outcome.NOT_LEARNING, values={"lr_per_16": 1e-4}, rule="not learning", images=240)

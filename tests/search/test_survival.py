@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from search.case import Casebook
+from search.explanation.case import Casebook
+from search.explanation.survival import LARGEST_CHANCE, cuts, narrowed
 from search.outcomes import Outcome
-from search.survival import LARGEST_CHANCE, cuts, narrowed
 from spaces.faster_rcnn import Space
 from spaces.parameters import Choice, Real
 from spaces.section import parse, write_parameter

@@ -13,9 +13,9 @@ from PIL import ImageDraw, ImageFont
 from detector.config import ConfigError
 from detector.dataset import Dataset
 from detector.image_cache import place_on_canvas
-from search.anchor_advice import REFERENCE, AnchorAdvice, FittedAnchors
-from search.chart import BLUE, GREY, ORANGE, Bars, Chart, Colour
-from search.doctor import Diagnosis
+from search.doctor.anchor_advice import REFERENCE, AnchorAdvice, FittedAnchors
+from search.doctor.chart import BLUE, GREY, ORANGE, Bars, Chart, Colour
+from search.doctor.diagnosis import Diagnosis
 from spaces.anchor_fit import CanvasBoxes, Floats, anchor_shapes, best_anchors, best_ious
 
 MOST_DOTS = 4000

@@ -9,15 +9,15 @@ from rich.console import Console
 
 from detector.annotation import DataError
 from detector.config import ConfigError
-from search.case import Casebook, read_casebook
-from search.confirmation import Confirmation, confirm
-from search.explanation_report import confirmation_report, explanation_json, print_explanation
-from search.failing_images import thumbnails
-from search.picture import Picture
+from search.explanation.case import Casebook, read_casebook
+from search.explanation.confirmation import Confirmation, confirm
+from search.explanation.failing_images import thumbnails
+from search.explanation.picture import Picture
+from search.explanation.report import confirmation_report, explanation_json, print_explanation
+from search.explanation.study_explanation import StudyExplanation, explain_study, training_data
+from search.explanation.trial_explanation import TrialExplanation, explain_trial
 from search.specification import Specification
 from search.stopping import stop_signals
-from search.study_explanation import StudyExplanation, explain_study, training_data
-from search.trial_explanation import TrialExplanation, explain_trial
 from search.worker_process import secrets_of
 from storage.database import Database
 
@@ -81,8 +81,8 @@ def _tell_study(explanation: StudyExplanation, wanted: Wanted, console: Console)
     else:
         print_explanation(explanation, console)
     if wanted.html is not None:
-        from search.explanation_figures import study_figures  # loads matplotlib, which takes a second
-        from search.explanation_page import render_study, write_page
+        from search.explanation.figures import study_figures  # loads matplotlib, which takes a second
+        from search.explanation.page import render_study, write_page
 
         write_page(wanted.html, render_study(explanation, study_figures(explanation)))
 
@@ -102,8 +102,8 @@ def _tell_trial(
     else:
         print_explanation(explanation, console)
     if wanted.html is not None:
-        from search.explanation_figures import replay_figure, trial_figures
-        from search.explanation_page import render_trial, write_page
+        from search.explanation.figures import replay_figure, trial_figures
+        from search.explanation.page import render_trial, write_page
 
         replay = replay_figure(confirmation) if confirmation else None
         images = _failing_images(casebook, explanation) if wanted.with_data else []

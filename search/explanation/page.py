@@ -11,11 +11,11 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from detector.config import ConfigError
-from search.confirmation import Confirmation
-from search.picture import Picture
-from search.repair import shown
-from search.study_explanation import StudyExplanation
-from search.trial_explanation import TrialExplanation
+from search.explanation.confirmation import Confirmation
+from search.explanation.picture import Picture
+from search.explanation.repair import shown
+from search.explanation.study_explanation import StudyExplanation
+from search.explanation.trial_explanation import TrialExplanation
 from spaces.catalogue import DEFINITIONS
 
 MARK = "frcnn-search explain"  # in the head of every page of ours
@@ -96,7 +96,11 @@ def write_page(file: Path, page: str) -> None:
 
 def _render(template: str, **values: object) -> str:
     environment = Environment(
-        loader=PackageLoader("search"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("search.explanation"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters |= {"shown": shown, "percent": lambda share: f"{share:.0%}", "about": _about}
     return environment.get_template(template).render(mark=MARK, **values)

@@ -13,7 +13,7 @@ from detector.dataset import CheckedImage, Dataset, Image
 from detector.image_cache import letterbox
 from detector.image_file import read_rgb
 from detector.survey import Survey
-from search.finding import Finding, Severity, about, examples
+from search.doctor.finding import Finding, Severity, about, examples
 
 MOST_DECODED = 300  # pictures whose pixels are looked at, spread evenly; a few seconds
 BLANK_LEVELS = 2.0  # standard deviation, of 255, below which a picture shows nothing

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from search.budget import automatic_images
-from search.finding import Finding, Severity
+from search.doctor.finding import Finding, Severity
 from search.specification import Specification
 from spaces.catalogue import DEFINITIONS
 from spaces.faster_rcnn import Space

@@ -13,7 +13,7 @@ import optuna
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import TrialState, create_trial
 
-from search.case import Case, Casebook
+from search.explanation.case import Case, Casebook
 
 FEWEST_TRIALS = 10  # below, importances are noise
 BEST_SHARE = 0.25  # what counts as the best; at least …

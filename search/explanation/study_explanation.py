@@ -8,16 +8,16 @@ from typing import Any
 from detector.annotation import DataError
 from detector.config import Canvas
 from detector.dataset import Dataset, load_pair
-from search.anchor_effect import AnchorEffect, anchor_effect
-from search.case import Case, Casebook
-from search.cause import Cause, diagnose
-from search.importance import Importances, importances
-from search.neighbour import nearest_healthy
+from search.explanation.anchor_effect import AnchorEffect, anchor_effect
+from search.explanation.case import Case, Casebook
+from search.explanation.cause import Cause, diagnose
+from search.explanation.importance import Importances, importances
+from search.explanation.neighbour import nearest_healthy
+from search.explanation.rate_boundary import RateBoundary, RatePoint, rate_boundaries, rate_points
+from search.explanation.repair import Repair, repairs
+from search.explanation.survival import Cut, cuts, narrowed
 from search.plan import sources_of
-from search.rate_boundary import RateBoundary, RatePoint, rate_boundaries, rate_points
-from search.repair import Repair, repairs
 from search.study_text import parameter_line
-from search.survival import Cut, cuts, narrowed
 from spaces.parameters import Parameter
 from spaces.section import write_parameter
 

@@ -12,7 +12,7 @@ from detector.annotation import DataError
 from detector.config import Canvas
 from detector.dataset import Dataset, Image
 from detector.image_cache import letterbox, place_on_canvas
-from search.picture import Picture
+from search.explanation.picture import Picture
 
 MOST_IMAGES = 16
 LONG_SIDE_PX = 240

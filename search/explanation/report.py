@@ -9,12 +9,12 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from search.confirmation import Answer, Confirmation
-from search.neighbour import Neighbour
-from search.rate_boundary import RateBoundary, RatePoint
-from search.repair import Repair, shown
-from search.study_explanation import CauseShare, StudyExplanation
-from search.trial_explanation import Figure, TrialExplanation
+from search.explanation.confirmation import Answer, Confirmation
+from search.explanation.neighbour import Neighbour
+from search.explanation.rate_boundary import RateBoundary, RatePoint
+from search.explanation.repair import Repair, shown
+from search.explanation.study_explanation import CauseShare, StudyExplanation
+from search.explanation.trial_explanation import Figure, TrialExplanation
 
 MOST_ROWS = 14  # of figures and of importances; --json has all
 LONGEST_EVIDENCE = 600  # characters; a log's tail may be long

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from detector.config import ConfigError, Hyperparameters, require
-from search.case import Case, Casebook
 from search.deaths import TrainerDied, TrainerHung
+from search.explanation.case import Case, Casebook
+from search.explanation.repair import Area, Repair, repaired
+from search.explanation.trial_explanation import TrialExplanation, plain_number
 from search.outcomes import INFEASIBLE, Outcome, Verdict
 from search.plan import Plan
 from search.protocol import Progress, ProtocolError, Rung, Setup, Start
-from search.repair import Area, Repair, repaired
 from search.samplers import training_seed
-from search.trial_explanation import TrialExplanation, plain_number
 from search.trial_run import Interrupted, TrialRun
 from search.warm_trainer import SetupFailed, WarmTrainer, verdict_of
 

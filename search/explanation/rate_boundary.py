@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from search.case import Case, Casebook
+from search.explanation.case import Case, Casebook
 from search.outcomes import Outcome
 
 CLEAR_FACTOR = 2.0  # a rate that is to mend a trial lies so far below the trial's own

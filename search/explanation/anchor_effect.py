@@ -12,8 +12,8 @@ import numpy as np
 
 from detector.config import Anchors, Canvas
 from detector.dataset import Dataset
-from search.anchor_advice import canvas_boxes
-from search.case import Casebook
+from search.doctor.anchor_advice import canvas_boxes
+from search.explanation.case import Casebook
 from spaces.anchor_fit import HALF_IOU, CanvasBoxes, best_ious
 
 MOST_BOXES = 2000  # a sample tells the share to about 1 %

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from search.case import Casebook
+from search.explanation.case import Casebook
+from search.explanation.repair import shown
 from search.outcomes import FAULTS
-from search.repair import shown
 from spaces.anchor_fit import Floats
 from spaces.faster_rcnn import Space
 from spaces.parameters import Choice, Parameter, Real, Value, Whole

@@ -11,13 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
-from search.anchor_effect import AnchorEffect
-from search.confirmation import Confirmation
+from search.explanation.anchor_effect import AnchorEffect
+from search.explanation.confirmation import Confirmation
+from search.explanation.picture import Picture
+from search.explanation.rate_boundary import RatePoint
+from search.explanation.study_explanation import CauseShare, StudyExplanation
+from search.explanation.trial_explanation import TrialExplanation
 from search.outcomes import Outcome
-from search.picture import Picture
-from search.rate_boundary import RatePoint
-from search.study_explanation import CauseShare, StudyExplanation
-from search.trial_explanation import TrialExplanation
 from storage.records import TelemetryPoint
 
 #: Okabe and Ito's colours, told apart by everyone, and shapes for print.

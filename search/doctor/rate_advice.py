@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 
-from search.space_findings import RISKY
+from search.doctor.space_findings import RISKY
 from spaces.catalogue import DEFINITIONS
 from spaces.faster_rcnn import Space
 from spaces.parameters import Parameter, Real

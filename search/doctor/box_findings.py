@@ -8,7 +8,7 @@ from detector.cleaning import OUTSIDE
 from detector.config import Canvas, StepShape
 from detector.dataset import Dataset, Image, most_boxes
 from detector.image_cache import letterbox
-from search.finding import Finding, Severity, about, examples
+from search.doctor.finding import Finding, Severity, about, examples
 
 DROPPED_SHARE = 0.1  # of the boxes: more is no slip but a fault of the export
 CUT_SHARE = 0.01  # F16

@@ -9,9 +9,9 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from search.anchor_advice import FittedAnchors
-from search.doctor import Diagnosis, boxes_of
-from search.finding import Finding, Severity
+from search.doctor.anchor_advice import FittedAnchors
+from search.doctor.diagnosis import Diagnosis, boxes_of
+from search.doctor.finding import Finding, Severity
 from search.study_text import parameter_line, setting_line
 from spaces.anchor_fit import Shares
 from spaces.parameters import Parameter
