@@ -1,12 +1,14 @@
-"""PostgreSQL connections that give up on a server that says nothing.
+"""PostgreSQL connections that give up on a server that says nothing, and are given up by it when they say nothing.
 
 A cut network looks like a server that thinks. The kernel notices it only if nobody in between (a proxy, a NAT box, a
 host that was suspended) still acknowledges our bytes; a worker that waits for such an answer could neither go on
-training nor obey a signal.
+training nor obey a signal. The other way round, a machine that lost its power in the middle of a transaction would keep
+its locks, the study's turn among them, until the server's own keepalive finds out: after two hours, as systems are set.
 """
 
 import time
 from collections.abc import Generator
+from contextlib import ExitStack
 from typing import Any, TypeVar
 
 import psycopg
@@ -15,6 +17,8 @@ from storage.slots import Slot, Slots
 
 #: No statement of ours is silent for so long on a server that is there; one that is, is repeated like after an outage.
 ANSWER_LIMIT_S = 15.0
+#: Nothing of ours pauses so long between two statements of a transaction, on a machine however busy.
+SILENCE_LIMIT_S = 30.0
 _LOOK_AGAIN_S = 0.1  # as psycopg
 
 Result = TypeVar("Result")
@@ -35,14 +39,16 @@ class AnswerConnection(psycopg.Connection[Any]):
         Raises:
             MachineBusy: every slot is in use.
         """
-        slot = slots.take() if slots else None
-        try:
-            connection = cls.connect(**options)
-        except BaseException:
+        with ExitStack() as undone:
+            slot = slots.take() if slots else None
             if slot:
-                slot.release()
-            raise
-        connection.slot = slot
+                undone.callback(slot.release)
+            connection = cls.connect(**options, autocommit=True)
+            undone.callback(connection.close)
+            connection.execute(f"SET idle_in_transaction_session_timeout = {SILENCE_LIMIT_S * 1000:.0f}")
+            connection.autocommit = False
+            connection.slot = slot
+            undone.pop_all()
         return connection
 
     def close(self) -> None:

@@ -1,6 +1,7 @@
 import os
 import socket
 import threading
+import time
 
 import optuna
 import pytest
@@ -120,6 +121,28 @@ class TestSilence:
             with pytest.raises(StorageUnavailable), database.reading() as connection:
                 connection.exec_driver_sql("SELECT pg_sleep(30)")
             with database.reading() as connection:  # a new connection
+                assert connection.exec_driver_sql("SELECT 1").scalar_one() == 1
+
+    def test_of_a_client_in_a_transaction_gives_its_locks_to_others(
+        self, postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As of a machine that lost its power there."""
+        lock = "LOCK TABLE version_info IN ACCESS EXCLUSIVE MODE"
+        monkeypatch.setattr(answers, "SILENCE_LIMIT_S", 1.0)
+
+        def one_that_falls_silent(silent: Database) -> None:
+            with silent.together() as connection:
+                connection.exec_driver_sql(lock)
+                began_s = time.monotonic()
+                with Database.open(postgresql_url) as other, other.writing() as waiting:
+                    waiting.exec_driver_sql(lock)
+                assert 0.5 < time.monotonic() - began_s < 10
+                connection.exec_driver_sql("SELECT 1")
+
+        with Database.open(postgresql_url) as silent:
+            with pytest.raises(StorageUnavailable):
+                one_that_falls_silent(silent)
+            with silent.reading() as connection:  # a new connection
                 assert connection.exec_driver_sql("SELECT 1").scalar_one() == 1
 
     def test_of_a_dead_connection_ends_the_whole_block(self, postgresql_url: str) -> None:
