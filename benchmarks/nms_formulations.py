@@ -3,7 +3,6 @@
 Both give exactly the greedy answer, which is checked on what is timed. `detector.nms` is the first.
 """
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
@@ -13,9 +12,10 @@ import numpy as np
 import typer
 from keras import ops
 
+from benchmarks.duel import Formulation, duel
 from benchmarks.machine import Machine
 from benchmarks.table import DOCUMENT, Section, Table, publish, wide_console
-from detector.backend import BACKEND, Compiled, device_name, to_device, to_host
+from detector.backend import BACKEND, device_name
 from detector.boxes import Tensor, pairwise_iou
 from detector.nms import non_maximum_suppression
 
@@ -48,32 +48,23 @@ def crowd(images: int, count: int) -> dict[str, Any]:
     return {"boxes": boxes, "alive": np.ones((images, count), bool), "iou": np.float32(IOU)}
 
 
-def timed(formulation: Callable[..., Tensor], arrays: dict[str, Any], repeats: int) -> tuple[float, np.ndarray]:
-    """Median seconds of a compiled call, and what it keeps."""
-    compiled = Compiled(lambda inputs: formulation(inputs["boxes"], inputs["alive"], inputs["iou"]))
-    placed: dict[str, Any] = {name: to_device(value) for name, value in arrays.items()}
-    kept = to_host(compiled(placed))
-    took_s = []
-    for _ in range(repeats):
-        began_s = time.perf_counter()
-        kept = to_host(compiled(placed))
-        took_s.append(time.perf_counter() - began_s)
-    return median(took_s), kept
+def on(suppression: Callable[..., Tensor]) -> Formulation:
+    """The suppression of the crowd's boxes."""
+    return lambda arrays: suppression(arrays["boxes"], arrays["alive"], arrays["iou"])
 
 
 def main(
-    repeats: Annotated[int, typer.Option(min=3, help="calls timed")] = 9,
+    pairs: Annotated[int, typer.Option(min=3, help="calls of each that are timed")] = 9,
     output: Annotated[Path, typer.Option(help="Markdown file that gets the section", show_default=False)] = DOCUMENT,
 ) -> None:
     """Time both on crowds of boxes; KERAS_BACKEND chooses the backend."""
     rows = []
     for images, count in CELLS:
-        arrays = crowd(images, count)
-        fixed_point_s, ours = timed(non_maximum_suppression, arrays, repeats)
-        loop_s, theirs = timed(greedy_loop, arrays, repeats)
-        if not np.array_equal(ours, theirs):
+        both = duel(on(non_maximum_suppression), on(greedy_loop), crowd(images, count), pairs=pairs)
+        if not np.array_equal(both.first, both.second):
             raise RuntimeError(f"the formulations disagree on {images} × {count} boxes")
-        rows.append((images, count, float(ours.mean()), 1e3 * fixed_point_s, 1e3 * loop_s, loop_s / fixed_point_s))
+        fixed_point_ms, loop_ms = 1e3 * median(both.first_s), 1e3 * median(both.second_s)
+        rows.append((images, count, float(both.first.mean()), fixed_point_ms, loop_ms, both.ratio))
     table = Table(
         caption=f"Greedy suppression above an IoU of {IOU}",
         columns=("images", "boxes of each", "kept", "fixed point, ms", "loop over boxes, ms", "ratio"),
