@@ -17,7 +17,7 @@ from benchmarks.machine import Machine
 from benchmarks.table import DOCUMENT, Section, Table, publish, wide_console
 from detector.backend import BACKEND, device_name, value_and_gradients
 from detector.boxes import Tensor
-from detector.roi_align import LARGEST_SEPARABLE_CELLS, ROI_STRIDES_PX, gather_align, separable_align
+from detector.roi_align import ROI_STRIDES_PX, gather_align, is_separable_faster, separable_align
 
 SCRIPT = "benchmarks.roi_align_formulations"
 CHANNELS = 256
@@ -61,7 +61,7 @@ def main(
         if not np.allclose(both.first, both.second, rtol=1e-3, atol=1e-3):
             raise RuntimeError(f"the formulations disagree on a canvas of {side_px} px with {rois} RoIs")
         separable_ms, gather_ms = 1e3 * median(both.first_s), 1e3 * median(both.second_s)
-        chosen = "separable" if (side_px // ROI_STRIDES_PX[0]) ** 2 <= LARGEST_SEPARABLE_CELLS else "gather"
+        chosen = "separable" if is_separable_faster((side_px // ROI_STRIDES_PX[0]) ** 2) else "gather"
         rows.append((f"{side_px}x{side_px}", images, rois, separable_ms, gather_ms, both.ratio, chosen))
     table = Table(
         caption="RoIAlign of four levels, forward and backward",

@@ -12,15 +12,17 @@ from collections.abc import Sequence
 import numpy as np
 from keras import ops
 
+from detector.backend import BACKEND, device_name
 from detector.boxes import Tensor, area
 from detector.config import STRIDES_PX
 
 ROI_STRIDES_PX = STRIDES_PX[:4]  # P2 to P5
 SAMPLES = 2  # a bin, along each axis
 
-# Cells of P2 up to which the separable formulation was the faster on CPU, forward and backward; its cost and memory
-# grow with the cells, the other's do not (docs/decisions/0008).
+# Cells of P2 up to which the separable formulation was the faster, forward and backward; its cost and memory grow with
+# the cells, the other's do not (docs/decisions/0008).
 LARGEST_SEPARABLE_CELLS = 72 * 72
+LARGEST_SEPARABLE_CELLS_ON_JAX_CPU = 40 * 40
 
 # A box of 224² px belongs to P4, one of half the side to P3: floor(4 + log2(side / 224)) clamped to 2..5, as thresholds
 # of the area, which are exact where a logarithm rounds.
@@ -36,8 +38,14 @@ def assign_levels(boxes: Tensor) -> Tensor:
 def align(levels: Sequence[Tensor], boxes: Tensor, *, size: int = 7) -> Tensor:
     """Features [B, R, size, size, C] of `boxes` [B, R, 4] by the formulation that is faster for levels of this size."""
     height, width = levels[0].shape[1:3]
-    formulation = separable_align if height * width <= LARGEST_SEPARABLE_CELLS else gather_align
+    formulation = separable_align if is_separable_faster(height * width) else gather_align
     return formulation(levels, boxes, size=size)
+
+
+def is_separable_faster(cells: int) -> bool:
+    """Whether `align` takes the separable formulation on this backend and device, where P2 has so many cells."""
+    on_jax_cpu = BACKEND == "jax" and device_name() == "CPU"
+    return cells <= (LARGEST_SEPARABLE_CELLS_ON_JAX_CPU if on_jax_cpu else LARGEST_SEPARABLE_CELLS)
 
 
 def gather_align(levels: Sequence[Tensor], boxes: Tensor, *, size: int = 7) -> Tensor:

@@ -33,3 +33,7 @@ def test_the_step_and_whole_trials_pass_their_tests() -> None:
     summary = passed_on_jax("-m", "not slow", *(f"tests/detector/{name}" for name in SUITES))
     assert " passed" in summary
     assert " failed" not in summary
+
+
+def test_fifty_different_trials_share_one_executable() -> None:
+    assert passed_on_jax("tests/detector/test_many_trials.py").startswith("1 passed")

@@ -17,6 +17,7 @@ from detector.config import (
     Detector,
     Hyperparameters,
     Optimizer,
+    Precision,
 )
 from detector.reports import PausedReport, ProgressReport, RungReport, Stopped
 from detector.sample_data import write_sample
@@ -44,6 +45,7 @@ def trainer_on(
     *,
     height_px: int,
     width_px: int,
+    precision: Precision = Precision.FLOAT32,
     measure_micro_batch: bool = False,
 ) -> Trainer:
     canvas = Canvas(height_px=height_px, width_px=width_px)
@@ -51,7 +53,7 @@ def trainer_on(
         train=source(folder, "train"),
         validation=source(folder, "val"),
         validation_share=0.2,
-        detector=Detector(canvas=canvas, roi_samples=32),
+        detector=Detector(canvas=canvas, roi_samples=32, precision=precision),
         anchors_per_cell=3,
         micro_batch=4,
         validation_images=None,
@@ -216,9 +218,10 @@ def test_a_measured_micro_batch_is_kept_and_its_engine_compiled_once(tmp_path: P
 
 
 @pytest.mark.slow
-def test_eight_images_are_learnt_by_heart(tmp_path: Path) -> None:
+@pytest.mark.parametrize("precision", Precision)
+def test_eight_images_are_learnt_by_heart(tmp_path: Path, precision: Precision) -> None:
     write_sample(tmp_path / "data", train=8, validation=4)
-    trainer = trainer_on(tmp_path / "data", tmp_path / "cache", height_px=96, width_px=128)
+    trainer = trainer_on(tmp_path / "data", tmp_path / "cache", height_px=96, width_px=128, precision=precision)
     images = 800
     adam = dataclasses.replace(GENTLE, optimizer=Optimizer.ADAM, lr_per_16=4e-4, decay_boundaries=(0.8,))
     trainer.begin(adam, seed=0, budget_images=images, directory=tmp_path / "trial")
