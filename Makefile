@@ -68,6 +68,7 @@ bench: setup ## measure what the README claims, on this machine
 	$(BIN)/python -m benchmarks.watch_cost
 	$(BIN)/python -m benchmarks.torchvision_speed
 	$(BIN)/python -m benchmarks.fresh_process
+	$(BIN)/python -m benchmarks.cold_start
 	$(BIN)/python -m benchmarks.nms_formulations
 	$(BIN)/python -m benchmarks.roi_align_formulations
 	$(BIN)/python -m benchmarks.study_growth

@@ -4,18 +4,16 @@ Both sides run the same code on the same cached images and calibrated weights; t
 and compiling again. The sides take turns, so that a busy machine slows both.
 """
 
-import json
-import subprocess
-import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Annotated
 
 import typer
 
+from benchmarks.fresh_cell import Question, ask
 from benchmarks.machine import Machine
 from benchmarks.session import Session, random_configurations, sample_plan
 from benchmarks.table import DOCUMENT, Section, Table, publish, wide_console
@@ -32,11 +30,10 @@ class Pair:
     fresh_s: float
 
 
-def fresh_s(folder: Path, canvas: str, images: int, validation_images: int, number: int) -> float:
+def fresh_s(question: Question) -> float:
     """Seconds of one trial in a process of its own, from its start to its end."""
     began_s = time.perf_counter()
-    settings = json.dumps([str(folder), canvas, images, validation_images, number])
-    subprocess.run([sys.executable, "-m", "benchmarks.fresh_cell", settings], check=True, stdout=subprocess.DEVNULL)
+    ask(question)
     return time.perf_counter() - began_s
 
 
@@ -80,6 +77,7 @@ def main(
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         plan = sample_plan(folder, canvas=canvas, images=images, validation_images=validation_images)
+        question = Question(folder=name, canvas=canvas, images=images, validation_images=validation_images)
         with console.status("setup"):
             Session(plan)  # fills the caches of both sides
             session = Session(plan)
@@ -87,7 +85,7 @@ def main(
         for number, configuration in enumerate(random_configurations(plan.space, trials)):
             with console.status(f"trial {number + 1} of {trials}"):
                 trial = session.run(configuration, (images,))
-                alone_s = fresh_s(folder, canvas, images, validation_images, number)
+                alone_s = fresh_s(replace(question, number=number))
             pairs.append(Pair(warm_s=trial.trial_s, fresh_s=alone_s))
     trainer = session.trainer
     machine = Machine.here(backend=trainer.backend, device=trainer.device, script=SCRIPT)

@@ -3,6 +3,8 @@
 Everything else in this room is written in `keras.ops`. The backend is Keras's own choice (`KERAS_BACKEND`).
 """
 
+import ctypes
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -89,6 +91,9 @@ if BACKEND == "tensorflow":
         # A quarter of the first step's time on CPU, and no gain after it (docs/decisions/0012). On a GPU it lays out.
         tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": not devices})
 
+    def give_memory_back() -> None:
+        """Nothing: what was freed is used again, and stays the same from trial to trial."""
+
 elif BACKEND == "jax":
     import jax
 
@@ -134,6 +139,11 @@ elif BACKEND == "jax":
         """
         jax.config.update("jax_compilation_cache_dir", str(cache / "jax"))  # type: ignore[no-untyped-call]
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)  # type: ignore[no-untyped-call]
+
+    def give_memory_back() -> None:
+        """Let the system have what was freed: on CPU it is up to a third of the process, and scattered."""
+        if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):  # glibc's
+            libc.malloc_trim(0)
 
 else:
     raise ImportError(f"KERAS_BACKEND must be tensorflow or jax, but is {BACKEND}")

@@ -16,7 +16,7 @@ import numpy as np
 
 from detector import backend, weights
 from detector.average_precision import coco_metrics
-from detector.backend import own, to_device, to_host
+from detector.backend import give_memory_back, own, to_device, to_host
 from detector.batches import TrainingBatches
 from detector.boxes import Tensor
 from detector.checkpoint import Checkpoint, drop_checkpoints, newest_checkpoint, save_checkpoint
@@ -153,6 +153,7 @@ class Trainer:
 
         With `keep_weights` the end of the budget leaves WEIGHTS_FILE in the directory.
         """
+        give_memory_back()
         inputs = trial_inputs(hyperparameters, self.shape, seed)
         self._trial = _Trial(
             hyperparameters=hyperparameters,

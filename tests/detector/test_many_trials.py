@@ -10,7 +10,6 @@ import psutil
 import pytest
 
 from benchmarks.session import random_configurations
-from detector.backend import BACKEND
 from detector.config import Canvas, Detector, Optimizer
 from detector.reports import RungReport, Stopped
 from detector.sample_data import write_sample
@@ -79,5 +78,4 @@ def test_fifty_different_trials_share_one_executable_and_no_memory_is_lost(tmp_p
     assert [path for path in opened.paths if not path.is_relative_to(tmp_path / "trials")] == []
     assert (trainer.train_step.traces, trainer.predict_step.traces) == (1, 1)
     first, last = resident[SETTLED_AFTER : SETTLED_AFTER + WINDOW], resident[-WINDOW:]
-    if BACKEND == "tensorflow":  # on JAX it wanders between 3.5 and 4.4 GB: see docs/decisions/0012
-        assert median(last) <= LARGEST_GROWTH * median(first), resident
+    assert median(last) <= LARGEST_GROWTH * median(first), resident
