@@ -1,10 +1,10 @@
-"""Studies whose trials cost nothing (search/analytic_trainer.py): for figures about everything but the detector."""
+"""Studies whose trials cost nothing (search/trainer/analytic_trainer.py), for figures of all but the detector."""
 
 from pathlib import Path
 
 from search.agreement import agree
 from search.plan import Plan
-from search.specification import specification_from
+from search.study.specification import specification_from
 from storage.database import Database
 from storage.studies import create_or_load_study
 

@@ -12,7 +12,7 @@ from search.journal import TrialJournal
 from search.outage import Outage
 from search.outcomes import Outcome, Verdict
 from search.plan import Plan
-from search.protocol import Progress, Rung
+from search.trainer.protocol import Progress, Rung
 from search.trial_queue import TrialQueue
 from storage.database import Database
 

@@ -23,12 +23,12 @@ from detector.config import Anchors, Hyperparameters, Optimizer
 from detector.dataset import load_pair
 from detector.reports import RungReport
 from detector.sample_data import write_sample
-from search.budget import Budget
-from search.canvas import parse_canvas
-from search.data_section import Data
 from search.doctor.anchor_advice import canvas_boxes, derived_anchors
 from search.plan import Plan, sources_of
-from search.specification import DetectorSection, Specification
+from search.study.budget import Budget
+from search.study.canvas import parse_canvas
+from search.study.data_section import Data
+from search.study.specification import DetectorSection, Specification
 from spaces.anchor_fit import CanvasBoxes, fit_anchors
 from spaces.faster_rcnn import Space
 from spaces.parameters import Fixed

@@ -4,7 +4,7 @@
     python -m benchmarks.diverging_space --real [--trials 16]   real trainer, on the sample data
 
 A whole service each time: launch, worker, trainer, SQLite. The learning rates of the space are widened until about 60 %
-of what a blind search proposes diverges (closed form: `search/analytic_trainer.py`; real: measured by `--blind`).
+of what a blind search proposes diverges (closed form: `search/trainer/analytic_trainer.py`; real: by `--blind`).
 """
 
 import tempfile
@@ -19,11 +19,11 @@ from rich.console import Console
 
 from benchmarks.table import Table, drawing, wide_console
 from detector.sample_data import write_sample
-from search.analytic_trainer import explosion_step
 from search.launching import launch
 from search.outcomes import Outcome
 from search.samplers import make_sampler
-from search.specification import Specification, specification_from
+from search.study.specification import Specification, specification_from
+from search.trainer.analytic_trainer import explosion_step
 from storage.database import Database
 from storage.outcomes import read_outcomes
 
@@ -62,7 +62,7 @@ def analytic_study(folder: Path, *, seed: int, trials: int = TRIALS) -> Specific
     return _study(folder, seed=seed, budget={"trials": trials, "images": IMAGES}, **sections)
 
 
-def real_study(folder: Path, *, seed: int, trials: int, sampler: str = "tpe") -> Specification:
+def real_study(folder: Path, *, seed: int, trials: int, images: int, sampler: str = "tpe") -> Specification:
     """A study of short trials on the sample data; `derived: none`, because only rates matter here."""
     write_sample(folder / "data", train=48, validation=8, size_px=(64, 64), sizes_px=(10.0, 40.0))
     return _study(
@@ -72,7 +72,7 @@ def real_study(folder: Path, *, seed: int, trials: int, sampler: str = "tpe") ->
         detector={"canvas": "64x64"},
         space=REAL_SPACE,
         derived="none",
-        budget={"trials": trials, "images": 240, "rungs": [240], "validation_images": 4},
+        budget={"trials": trials, "images": images, "rungs": [images], "validation_images": 4},
         sampler={"seed": seed, "name": sampler, "startup_trials": min(10, trials // 3), "least_anchor_fit": 0},
     )
 
@@ -104,6 +104,7 @@ def main(
         bool, typer.Option("--blind", help="Real trials proposed blindly: the share of the space.")
     ] = False,
     trials: Annotated[int, typer.Option(min=2, help="Of each real study.")] = 16,
+    images: Annotated[int, typer.Option(min=64, help="Of each real trial.")] = 240,
 ) -> None:
     """Run the studies one after another, and show what diverging trials cost each."""
     found = []
@@ -112,7 +113,8 @@ def main(
             folder = Path(name) / str(seed)
             folder.mkdir()
             if real or blind:
-                specification = real_study(folder, seed=seed, trials=trials, sampler="random" if blind else "tpe")
+                sampler = "random" if blind else "tpe"
+                specification = real_study(folder, seed=seed, trials=trials, images=images, sampler=sampler)
             else:
                 specification = analytic_study(folder, seed=seed)
             found.append(cost(specification, folder))

@@ -21,7 +21,7 @@ from detector.reports import RungReport
 from detector.sample_data import write_sample
 from detector.training import Trainer
 from detector.watch import Watch, course_of
-from search.canvas import parse_canvas
+from search.study.canvas import parse_canvas
 
 MICRO_BATCH = 4
 SMALL, LARGE = (8.0, 16.0, 32.0, 64.0, 128.0), (12.0, 24.0, 48.0, 96.0, 192.0)  # anchors of P2 to P6, px

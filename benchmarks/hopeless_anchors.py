@@ -3,7 +3,7 @@
     python -m benchmarks.hopeless_anchors [--trials 40] [--seeds 3]
 
 The boxes are those of the sample data at 96 × 128 px, so a blind proposal is refused as often as in a real study. The
-trials are closed-form ones (search/analytic_trainer.py), whose AP prefers anchors of 24 px on P2, whatever the boxes.
+trials are closed-form ones (search/trainer/analytic_trainer.py): anchors of 24 px on P2 do best, whatever the boxes.
 """
 
 import tempfile
@@ -20,12 +20,12 @@ from benchmarks.table import Table, drawing, wide_console
 from detector.dataset import load_pair
 from detector.sample_data import write_sample
 from search.anchor_screen import AnchorScreen
-from search.canvas import parse_canvas
-from search.data_section import Data
 from search.doctor.anchor_advice import canvas_boxes, derived_anchors
-from search.outcomes import was_refused
 from search.plan import Plan, sources_of
-from search.specification import Specification, specification_from
+from search.spending import was_refused
+from search.study.canvas import parse_canvas
+from search.study.data_section import Data
+from search.study.specification import Specification, specification_from
 from search.worker import Worker
 from storage.box_samples import keep_box_sample
 from storage.database import Database

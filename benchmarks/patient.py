@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image as Pillow
 
 from search.doctor.diagnosis import Diagnosis, examine
-from search.specification import specification_from
+from search.study.specification import specification_from
 
 CANVAS = "96x128"
 NARROW = {"anchor_scales": 1, "anchor_ratios": 1}  # one shape: derived in a tenth of a second

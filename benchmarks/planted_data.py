@@ -20,8 +20,8 @@ from detector.config import ConfigError
 from detector.sample_data import write_sample
 from search.doctor.diagnosis import Diagnosis, examine, refused
 from search.doctor.finding import Severity
-from search.specification import specification_from
-from search.study_file import load_study_file
+from search.study.specification import specification_from
+from search.study.study_file import load_study_file
 
 CANVAS = "192x256"
 BCCD = Path(os.environ.get("FRCNN_BCCD") or Path(__file__).resolve().parents[2] / "shared" / "data" / "bccd")

@@ -12,12 +12,12 @@ from benchmarks.timing import TimedTrainer
 from detector.config import Hyperparameters
 from detector.reports import PausedReport, RungReport, Stopped
 from detector.sample_data import write_sample
-from search.budget import Budget
-from search.canvas import parse_canvas
-from search.data_section import Data
 from search.plan import Plan
 from search.samplers import make_sampler, training_seed
-from search.specification import DetectorSection, Specification
+from search.study.budget import Budget
+from search.study.canvas import parse_canvas
+from search.study.data_section import Data
+from search.study.specification import DetectorSection, Specification
 from spaces.faster_rcnn import Space
 
 

@@ -18,7 +18,7 @@ import typer
 from benchmarks.machine import Machine
 from benchmarks.table import DOCUMENT, Cell, Section, Table, publish, wide_console
 from detector.config import Detector, Precision, StepShape
-from search.canvas import parse_canvas
+from search.study.canvas import parse_canvas
 from spaces.faster_rcnn import Space
 
 SCRIPT = "benchmarks.step_speed"

@@ -28,9 +28,9 @@ from benchmarks.table import DOCUMENT, Cell, Section, Table, publish, wide_conso
 from search import history
 from search.plan import Plan
 from search.progress import read_snapshot
-from search.protocol import Ready
 from search.status import read_status
-from search.trainer_link import TrainerLink
+from search.trainer.link import TrainerLink
+from search.trainer.protocol import Ready
 from search.worker_process import STORAGE_VARIABLE
 from storage.database import Database
 

@@ -10,8 +10,8 @@ import keras
 
 from detector.backend import Compiled, to_host
 from detector.training import Trainer
-from search.detector_runner import settings_of
-from search.protocol import Setup
+from search.trainer.detector_runner import settings_of
+from search.trainer.protocol import Setup
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,7 @@ from detector.reports import RungReport
 from detector.step import TrainStep
 from detector.training import LOOK_EVERY_STEPS, Trainer
 from detector.watch import Watch, course_of
-from search.detector_runner import settings_of
+from search.trainer.detector_runner import settings_of
 
 SCRIPT = "benchmarks.watch_cost"
 CANVAS = "96x128"  # as `make study`

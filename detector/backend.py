@@ -133,12 +133,14 @@ elif BACKEND == "jax":
         return isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
 
     def prepare_device(cache: Path) -> None:
-        """Keep compiled steps in a folder of `cache`, so that the next process on this host need not compile them.
+        """Keep what was compiled in a folder of `cache`, so that the next process on this host need not compile it.
+
+        The small operations that build and reset the network, too: there are 170, and they take as long as the step.
 
         Memory of a GPU is up to XLA_PYTHON_CLIENT_PREALLOCATE, set by the process that starts us.
         """
         jax.config.update("jax_compilation_cache_dir", str(cache / "jax"))  # type: ignore[no-untyped-call]
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)  # type: ignore[no-untyped-call]
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)  # type: ignore[no-untyped-call]
 
     def give_memory_back() -> None:
         """Let the system have what was freed: on CPU it is up to a third of the process, and scattered."""

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from detector.config import ConfigError
-from search.specification import Specification, specification_from_json, specification_to_json
+from search.study.specification import Specification, specification_from_json, specification_to_json
 from storage.database import Database
 from storage.studies import read_specification, replace_specification, save_specification
 

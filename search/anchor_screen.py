@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from detector.config import Anchors, Canvas
-from search.canvas import parse_canvas
 from search.outcomes import Outcome, Verdict
+from search.study.canvas import parse_canvas
 from spaces.anchor_fit import HALF_IOU, CanvasBoxes, Floats, best_ious
 from spaces.faster_rcnn import ANCHOR_PARAMETERS, Space
 

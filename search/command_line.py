@@ -13,8 +13,8 @@ from search.exit_codes import EXIT_USER_ERROR, exit_codes
 
 if TYPE_CHECKING:
     from search.doctor.diagnosis import Diagnosis
-    from search.seat import Engine
-    from search.specification import Specification
+    from search.engines.seat import Engine
+    from search.study.specification import Specification
     from storage.database import Database
 
 app = typer.Typer(
@@ -132,8 +132,8 @@ def doctor(
 
         from search.doctor.diagnosis import examine, refused
         from search.doctor.report import diagnosis_json, print_diagnosis
-        from search.first_launch import dataset_specification
-        from search.study_file import load_study_file, with_overrides
+        from search.study.first_launch import dataset_specification
+        from search.study.study_file import load_study_file, with_overrides
 
         if data is not None and write_space:
             raise ConfigError("--write-space changes a study file, but --data names none; `launch --data` writes one")
@@ -293,7 +293,7 @@ def dashboard(
 ) -> None:
     """Serve the Optuna dashboard on this study, read-only, with the reason why each trial ended. Ctrl-c stops it."""
     with exit_codes(), _opened(study_file) as (specification, database):
-        from search.dashboard import read_password, serve
+        from search.dashboard.server import read_password, serve
 
         serve(
             database,
@@ -322,8 +322,8 @@ def sample_data(
 
 def _engine(name: EngineName, options: dict[str, Any]) -> "Engine":
     """Where to run workers; options that are None keep the engine's defaults."""
-    from search.local_engine import LocalEngine
-    from search.ray_engine import RayEngine, require_installed
+    from search.engines.local_engine import LocalEngine
+    from search.engines.ray_engine import RayEngine, require_installed
 
     given = {key: value for key, value in options.items() if value is not None}
     if name is EngineName.RAY:
@@ -340,8 +340,8 @@ def _specification(
     study_file: Path, data: Path | None, first: dict[str, Any], options: dict[str, Any]
 ) -> "Specification":
     """What to launch; with a dataset folder, from a study file that is written first."""
-    from search.first_launch import write_study_file
-    from search.study_file import load_study_file, with_overrides
+    from search.study.first_launch import write_study_file
+    from search.study.study_file import load_study_file, with_overrides
 
     if data is not None:
         chosen = {name: value for name, value in {**first, **options}.items() if value is not None}
@@ -375,7 +375,7 @@ def _write_space(study_file: Path, diagnosis: "Diagnosis") -> None:
 @contextmanager
 def _opened(study_file: Path) -> Iterator[tuple["Specification", "Database"]]:
     """The study that the file describes, and its database, which must exist."""
-    from search.study_file import load_study_file
+    from search.study.study_file import load_study_file
     from storage.address import Address
     from storage.database import Database
 

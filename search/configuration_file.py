@@ -14,10 +14,10 @@ import yaml
 from pydantic import ConfigDict, TypeAdapter
 
 from detector.config import Detector, Hyperparameters, require
-from search.data_section import Data
-from search.document import StudyFileError, read_document
-from search.fields import STRICT
-from search.problems import validate
+from search.study.data_section import Data
+from search.study.document import StudyFileError, read_document
+from search.study.fields import STRICT
+from search.study.problems import validate
 
 _HEAD = "# Written by `frcnn-search export`; train it with `frcnn-search train THIS_FILE --images N`.\n"
 

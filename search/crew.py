@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from search.seat import Left, Seat
+from search.engines.seat import Left, Seat
 from search.worker import DONE, TRY_LATER
 from search.worker_process import BUG, USER_MUST_ACT
 

@@ -40,7 +40,7 @@ def _user_errors() -> tuple[type[Exception], ...]:
 
 
 def _passing_errors() -> tuple[type[Exception], ...]:
-    from search.deaths import DiskFull
+    from search.trainer.deaths import DiskFull
     from storage.errors import StorageUnavailable
 
     return StorageUnavailable, DiskFull

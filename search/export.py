@@ -9,11 +9,11 @@ from pathlib import Path
 from detector.config import ConfigError, require
 from detector.dataset import load_pair
 from search.configuration_file import Configuration, Provenance, read_configuration, write_configuration
-from search.data_section import Data, Split
 from search.plan import sources_of
 from search.ranking import RankedTrial, best, ranking
 from search.samplers import training_seed
-from search.specification import Specification, specification_from_json
+from search.study.data_section import Data, Split
+from search.study.specification import Specification, specification_from_json
 from storage.database import Database
 from storage.studies import load_study, read_specification
 

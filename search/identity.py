@@ -14,7 +14,7 @@ import optuna
 
 from detector.config import ConfigError
 from search.plan import sources_of
-from search.specification import Specification
+from search.study.specification import Specification
 from storage.database import Database
 from storage.studies import load_study
 

@@ -17,7 +17,7 @@ from search.history import Deed, note
 from search.outage import Outage
 from search.outbox import Crashes, End, Entry, Evaluation, Figures, Outbox
 from search.outcomes import INFEASIBLE, Outcome, Verdict
-from search.protocol import Progress, Rung
+from search.trainer.protocol import Progress, Rung
 from storage.database import Database
 from storage.errors import LeaseLost, StorageUnavailable
 from storage.leases import Leases

@@ -16,15 +16,15 @@ from detector.config import Anchors, ConfigError
 from search.agreement import agree
 from search.anchor_screen import AnchorScreen, varies_anchors
 from search.crew import Crew, Departure
+from search.engines.local_engine import LocalEngine
+from search.engines.seat import Engine, Job
 from search.identity import Identity, code_version, keep_identity, pair_fingerprint
-from search.local_engine import LocalEngine
 from search.places import Places
 from search.plan import sources_of
 from search.progress import Progress, Snapshot, read_snapshot
 from search.ranking import ranking, ranking_table
-from search.seat import Engine, Job
-from search.specification import Specification, resolved
 from search.stopping import stop_signals
+from search.study.specification import Specification, resolved
 from search.worker import DONE, TRY_LATER
 from search.worker_process import USER_MUST_ACT
 from spaces.anchor_fit import HALF_IOU, best_ious

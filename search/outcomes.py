@@ -4,10 +4,9 @@ A configuration that cannot work ends PRUNED with a named constraint, never FAIL
 same again (docs/decisions/0003). FAIL is for what no hyperparameter caused.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-
-from optuna.trial import FrozenTrial, TrialState
 
 
 class Outcome(StrEnum):
@@ -23,6 +22,19 @@ class Outcome(StrEnum):
     CRASHED = "crashed"  # the trainer process died or raised
     INTERRUPTED = "interrupted"  # stopped from outside; the trial goes on later
 
+
+#: What each means, for a reader of the dashboard or of an explanation.
+MEANINGS: Mapping[Outcome, str] = {
+    Outcome.COMPLETE: "trained its whole budget",
+    Outcome.SLOW: "healthy, but worse than its peers at a rung, so it was stopped there",
+    Outcome.DIVERGED: "a loss became non-finite or exploded; the configuration is at fault",
+    Outcome.NOT_LEARNING: "finite, but nothing moved; the configuration is at fault",
+    Outcome.OUT_OF_MEMORY: "did not fit; the configuration is at fault",
+    Outcome.HOPELESS: "its anchors miss the boxes, so it was never trained; it costs none of the budget of trials",
+    Outcome.BAD_DATA: "an image or annotation failed during training; no hyperparameter is at fault",
+    Outcome.CRASHED: "the trainer process died; no hyperparameter is known to be at fault",
+    Outcome.INTERRUPTED: "stopped from outside; it goes on with the next launch",
+}
 
 #: A configuration at fault: PRUNED with a constraint named after the outcome, so that samplers keep away.
 INFEASIBLE = frozenset({Outcome.DIVERGED, Outcome.NOT_LEARNING, Outcome.OUT_OF_MEMORY, Outcome.HOPELESS})
@@ -42,13 +54,3 @@ class Verdict:
     images: int = 0  # images seen
     evidence: dict[str, float | str] = field(default_factory=dict)
     study_wide: bool = False  # every trial would end like this: somebody must act before another one is begun
-
-
-def was_refused(trial: FrozenTrial) -> bool:
-    """Whether the trial was told off before any training."""
-    return bool(trial.user_attrs.get("outcome") == Outcome.HOPELESS)  # as `storage.outcomes` shows it
-
-
-def spends_budget(trial: FrozenTrial) -> bool:
-    """Whether it counts against the budget of trials: everything that was ever begun, however it ended."""
-    return trial.state is not TrialState.WAITING and not was_refused(trial)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from detector.config import require
-from search.data_section import Data
+from search.study.data_section import Data
 
 DATA_ROOT, CACHE = "FRCNN_DATA_ROOT", "FRCNN_CACHE"
 

@@ -8,11 +8,11 @@ import optuna
 
 from detector.config import ConfigError, DataSource
 from detector.layout import find_sources
-from search.data_section import Data
-from search.protocol import Setup
 from search.pruning import make_pruner
 from search.samplers import make_sampler
-from search.specification import Specification
+from search.study.data_section import Data
+from search.study.specification import Specification
+from search.trainer.protocol import Setup
 from spaces.faster_rcnn import Space
 from spaces.parameters import Value
 

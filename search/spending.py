@@ -1,8 +1,8 @@
-"""How much of a study's budget of trials is spent, counted by the database however many there are."""
+"""How much of a study's budget of trials is spent: by one trial, and by all, counted by the database however many."""
 
 from dataclasses import dataclass
 
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from search.outcomes import Outcome
 from storage.database import Database
@@ -19,8 +19,18 @@ class Spending:
     finished: int
 
 
+def was_refused(trial: FrozenTrial) -> bool:
+    """Whether the trial was told off before any training."""
+    return bool(trial.user_attrs.get("outcome") == Outcome.HOPELESS)  # as `storage.outcomes` shows it
+
+
+def spends_budget(trial: FrozenTrial) -> bool:
+    """Whether it counts against the budget of trials: everything that was ever begun, however it ended."""
+    return trial.state is not TrialState.WAITING and not was_refused(trial)
+
+
 def read_spending(database: Database, study_name: str) -> Spending:
-    """What is spent now; as `outcomes.spends_budget` has it for one trial.
+    """What is spent now; as `spends_budget` has it for one trial.
 
     Raises:
         StorageError: no such study.

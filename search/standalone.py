@@ -7,8 +7,8 @@ from pathlib import Path
 import optuna
 
 from detector.config import ConfigError
-from search.storage_url import check_storage
-from search.warm_trainer import SetupFailed
+from search.study.storage_url import check_storage
+from search.trainer.warm_trainer import SetupFailed
 from search.worker import Pace
 from search.worker_process import code_of, work_on
 from storage.address import Address

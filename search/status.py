@@ -11,10 +11,11 @@ from optuna.trial import FrozenTrial, TrialState
 
 from detector.config import ConfigError
 from search.journal import CRASHES, HANGS
-from search.outcomes import Outcome, spends_budget, was_refused
+from search.outcomes import Outcome
 from search.ranking import RankedTrial, best, ranked
-from search.specification import specification_from_json
-from search.storage_url import default_storage
+from search.spending import spends_budget, was_refused
+from search.study.specification import specification_from_json
+from search.study.storage_url import default_storage
 from storage.database import Database
 from storage.leases import Leases
 from storage.outages import read_outages

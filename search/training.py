@@ -12,14 +12,14 @@ from rich.console import Console
 from detector.config import ConfigError
 from detector.layout import find_sources
 from search.configuration_file import Configuration, read_configuration
-from search.deaths import DISK_FULL, DiskFull, TrainerDied, TrainerHung
 from search.outcomes import Outcome, Verdict
 from search.plan import sources_of
-from search.protocol import ProtocolError, Setup, Start
 from search.stopping import stop_signals
+from search.trainer.deaths import DISK_FULL, DiskFull, TrainerDied, TrainerHung
+from search.trainer.protocol import ProtocolError, Setup, Start
+from search.trainer.warm_trainer import SetupFailed, WarmTrainer, verdict_of
 from search.training_record import TrainingRecord, agree, metrics_table
 from search.trial_run import Interrupted, TrialRun
-from search.warm_trainer import SetupFailed, WarmTrainer, verdict_of
 
 WEIGHTS_FILE = "weights.safetensors"  # as the trainer calls it
 EVALUATIONS = 4  # on the way, evenly; each leaves a checkpoint behind

@@ -14,7 +14,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from detector.config import ConfigError, require
-from search.protocol import Progress, Rung
+from search.trainer.protocol import Progress, Rung
 
 AGREEMENT_FILE = "training.json"
 EVALUATIONS_FILE = "evaluations.json"

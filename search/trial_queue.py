@@ -19,10 +19,9 @@ from search.history import Deed, note
 from search.journal import TrialJournal
 from search.outage import Outage
 from search.outbox import Outbox
-from search.outcomes import spends_budget, was_refused
 from search.plan import Plan
 from search.samplers import common_parameters
-from search.spending import read_spending
+from search.spending import read_spending, spends_budget, was_refused
 from storage.box_samples import read_box_sample
 from storage.database import Database
 from storage.errors import LeaseHeld, LeaseLost, StorageUnavailable

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
 from detector.reports import Warned
-from search.deaths import Position
 from search.outcomes import Outcome, Verdict
-from search.protocol import (
+from search.trainer.deaths import Position
+from search.trainer.link import TrainerLink
+from search.trainer.protocol import (
     Advance,
     Ended,
     Event,
@@ -24,8 +25,7 @@ from search.protocol import (
     Start,
     Started,
 )
-from search.trainer_link import TrainerLink
-from search.watchdog import Patience, Watchdog
+from search.trainer.watchdog import Patience, Watchdog
 
 POLL_S = 0.2
 PAUSE_LIMIT_S = 8.0  # with what follows it is 10 s, a third of the shortest notice that schedulers give

@@ -14,19 +14,19 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
-from search.deaths import DISK_FULL, HUNG, DiskFull, Position, TrainerDied, TrainerHung
 from search.heartbeat import Heartbeat
 from search.history import Deed, note
 from search.journal import TrialJournal
 from search.outage import GIVE_UP_S, Outage
 from search.outcomes import FAULTS, Outcome, Verdict
 from search.plan import Plan
-from search.protocol import ProtocolError, Start
 from search.samplers import training_seed
-from search.trainer_link import TrainerLink
+from search.trainer.deaths import DISK_FULL, HUNG, DiskFull, Position, TrainerDied, TrainerHung
+from search.trainer.link import TrainerLink
+from search.trainer.protocol import ProtocolError, Start
+from search.trainer.warm_trainer import SetupFailed, WarmTrainer, verdict_of
 from search.trial_queue import Outlook, TrialQueue
 from search.trial_run import Interrupted, Limits, TrialRun
-from search.warm_trainer import SetupFailed, WarmTrainer, verdict_of
 from storage.database import Database
 from storage.errors import LeaseLost, StorageUnavailable
 from storage.outages import record_outage

@@ -20,15 +20,15 @@ from typing import Any
 import optuna
 
 from detector.config import ConfigError
-from search.deaths import DiskFull
 from search.identity import require_identity
 from search.outage import Outage
 from search.outcomes import Outcome
 from search.places import Places
 from search.plan import Plan
-from search.specification import specification_from_json
 from search.stopping import stop_signals
-from search.warm_trainer import SetupFailed
+from search.study.specification import specification_from_json
+from search.trainer.deaths import DiskFull
+from search.trainer.warm_trainer import SetupFailed
 from search.worker import TRY_LATER, Pace, Worker
 from storage.database import Database
 from storage.errors import StorageError, StorageUnavailable

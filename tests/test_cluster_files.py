@@ -13,7 +13,7 @@ import yaml
 
 from search.command_line import app
 from search.places import CACHE, DATA_ROOT
-from search.study_file import load_study_file
+from search.study.study_file import load_study_file
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "clusters.md"

@@ -10,7 +10,6 @@ from detector.annotation import DataError
 from detector.config import Canvas, ConfigError, StepShape
 from detector.dataset import Dataset, most_boxes
 from detector.survey import Survey, survey_pair
-from search.canvas import canvas_for
 from search.doctor.anchor_advice import AnchorAdvice, advise, anchor_findings, canvas_boxes, proposed_space
 from search.doctor.box_findings import box_findings, canvas_findings, needed_counts
 from search.doctor.file_findings import defect_findings, file_findings
@@ -18,7 +17,8 @@ from search.doctor.finding import Finding, Severity, worst_first
 from search.doctor.rate_advice import proposed_rates, rate_lines
 from search.doctor.space_findings import space_findings
 from search.plan import sources_of
-from search.specification import Specification
+from search.study.canvas import canvas_for
+from search.study.specification import Specification
 from spaces.parameters import Parameter
 from spaces.section import write_parameter
 

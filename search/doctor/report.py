@@ -12,7 +12,7 @@ from rich.text import Text
 from search.doctor.anchor_advice import FittedAnchors
 from search.doctor.diagnosis import Diagnosis, boxes_of
 from search.doctor.finding import Finding, Severity
-from search.study_text import parameter_line, setting_line
+from search.study.study_text import parameter_line, setting_line
 from spaces.anchor_fit import Shares
 from spaces.parameters import Parameter
 from spaces.section import write_parameter

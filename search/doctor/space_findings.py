@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from search.budget import automatic_images
 from search.doctor.finding import Finding, Severity
-from search.specification import Specification
+from search.study.budget import automatic_images
+from search.study.specification import Specification
 from spaces.catalogue import DEFINITIONS
 from spaces.faster_rcnn import Space
 from spaces.parameters import Choice, Fixed, Parameter, Real

@@ -5,10 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from detector.config import ConfigError
-from search.document import parse_document
-from search.specification import specification_from
-from search.study_file import load_study_file
-from search.study_text import parameter_line, setting_line
+from search.study.document import parse_document
+from search.study.specification import specification_from
+from search.study.study_file import load_study_file
+from search.study.study_text import parameter_line, setting_line
 from spaces.parameters import Parameter
 from spaces.section import write_parameter
 

@@ -10,8 +10,8 @@ from optuna.trial import FrozenTrial, TrialState
 from detector.config import ConfigError, Hyperparameters, Optimizer
 from search.export import as_launched
 from search.outcomes import Outcome
-from search.specification import Specification
 from search.status import PEACEFUL
+from search.study.specification import Specification
 from spaces.faster_rcnn import Space
 from spaces.parameters import Fixed, Value
 from storage.database import Database

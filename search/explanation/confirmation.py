@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from detector.config import ConfigError, Hyperparameters, require
-from search.deaths import TrainerDied, TrainerHung
 from search.explanation.case import Case, Casebook
 from search.explanation.repair import Area, Repair, repaired
 from search.explanation.trial_explanation import TrialExplanation, plain_number
 from search.outcomes import INFEASIBLE, Outcome, Verdict
 from search.plan import Plan
-from search.protocol import Progress, ProtocolError, Rung, Setup, Start
 from search.samplers import training_seed
+from search.trainer.deaths import TrainerDied, TrainerHung
+from search.trainer.protocol import Progress, ProtocolError, Rung, Setup, Start
+from search.trainer.warm_trainer import SetupFailed, WarmTrainer, verdict_of
 from search.trial_run import Interrupted, TrialRun
-from search.warm_trainer import SetupFailed, WarmTrainer, verdict_of
 
 BEYOND = 1.5  # times the images at which it failed …
 LEAST_STEPS_BEYOND = 20  # … and so many steps more, a window of the watch

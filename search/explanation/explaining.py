@@ -16,8 +16,8 @@ from search.explanation.picture import Picture
 from search.explanation.report import confirmation_report, explanation_json, print_explanation
 from search.explanation.study_explanation import StudyExplanation, explain_study, training_data
 from search.explanation.trial_explanation import TrialExplanation, explain_trial
-from search.specification import Specification
 from search.stopping import stop_signals
+from search.study.specification import Specification
 from search.worker_process import secrets_of
 from storage.database import Database
 

@@ -17,7 +17,7 @@ from search.explanation.rate_boundary import RateBoundary, RatePoint, rate_bound
 from search.explanation.repair import Repair, repairs
 from search.explanation.survival import Cut, cuts, narrowed
 from search.plan import sources_of
-from search.study_text import parameter_line
+from search.study.study_text import parameter_line
 from spaces.parameters import Parameter
 from spaces.section import write_parameter
 

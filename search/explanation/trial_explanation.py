@@ -5,12 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from search.dashboard_notes import MEANINGS
 from search.explanation.case import IMAGES, RULE, WARNINGS, Case, Casebook
 from search.explanation.cause import Entry, diagnose
 from search.explanation.neighbour import Neighbour, differences, nearest_healthy
 from search.explanation.repair import Repair, repairs
-from search.outcomes import Outcome
+from search.outcomes import MEANINGS, Outcome
 from storage.database import Database
 from storage.records import TelemetryPoint
 from storage.telemetry import read_telemetry

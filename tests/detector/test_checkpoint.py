@@ -89,7 +89,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))  # of 400,000 byte
 try:
     save_checkpoint(folder, Checkpoint(arrays={"a": np.ones(100_000, np.float32)}, images=80, step=20))
 except Exception as error:
-    from search.deaths import says_disk_full
+    from search.trainer.deaths import says_disk_full
     sys.exit(0 if says_disk_full(error) else repr(error))
 sys.exit("it could be written")
 """

@@ -22,7 +22,7 @@ from detector.config import (
 from detector.reports import PausedReport, ProgressReport, RungReport, Stopped
 from detector.sample_data import write_sample
 from detector.training import LOOK_EVERY_STEPS, WEIGHTS_FILE, Trainer
-from search.protocol import MOST_STEPS_UNSAID
+from search.trainer.protocol import MOST_STEPS_UNSAID
 
 FITTING = Anchors(sizes_px=((12.0,), (24.0,), (48.0,), (96.0,), (192.0,)))
 GENTLE = Hyperparameters(
@@ -191,7 +191,7 @@ def test_the_end_of_the_budget_leaves_the_weights_that_were_asked_for(trainer: T
 
 
 def test_who_waits_for_a_trainer_hears_of_it_often_enough(trainer: Trainer, tmp_path: Path) -> None:
-    """What search/watchdog.py builds on: figures every ten steps, and a sign for each batch that is evaluated."""
+    """What search/trainer/watchdog.py builds on: figures every ten steps, a sign for each batch evaluated."""
     assert LOOK_EVERY_STEPS <= MOST_STEPS_UNSAID
     trainer.begin(GENTLE, seed=0, budget_images=8, directory=tmp_path)
     told: list[tuple[str, int, int]] = []

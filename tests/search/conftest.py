@@ -11,9 +11,9 @@ from detector.config import Canvas, DataFormat, DataSource, Detector
 from detector.sample_data import write_sample
 from search.outcomes import INFEASIBLE, Outcome
 from search.plan import Plan
-from search.protocol import Setup
-from search.specification import specification_to_json
-from search.study_file import load_study_file
+from search.study.specification import specification_to_json
+from search.study.study_file import load_study_file
+from search.trainer.protocol import Setup
 from spaces.faster_rcnn import Space
 from storage.database import Database
 from storage.outcomes import mark_infeasible, record_outcome
@@ -135,7 +135,7 @@ def _reach_rung(database: Database, trial: optuna.Trial, images: int, ap: float)
 
 @pytest.fixture
 def plan(tmp_path: Path) -> Plan:
-    """A study of 12 analytic trials (search/analytic_trainer.py) with rungs at 160, 480 and 1440 images."""
+    """A study of 12 analytic trials (search/trainer/analytic_trainer.py) with rungs at 160, 480 and 1440 images."""
     return analytic_plan(tmp_path)
 
 

@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 
 from search.explanation.case import Casebook, cases_of, read_casebook
 from search.outcomes import FAULTS, INFEASIBLE, Outcome
-from search.specification import Specification, specification_from, specification_to_json
+from search.study.specification import Specification, specification_from, specification_to_json
 from storage.database import Database
 from storage.outcomes import mark_infeasible, record_outcome
 from storage.records import OutcomeRecord, RungRecord, TelemetryPoint

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 from detector.config import ConfigError
+from search.engines.ray_engine import RayEngine
 from search.launching import launch
-from search.ray_engine import RayEngine
-from search.specification import specification_from_json
+from search.study.specification import specification_from_json
 
 if __name__ == "__main__":
     document, storage, folder, engine = sys.argv[1:]

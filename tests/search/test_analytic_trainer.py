@@ -3,9 +3,9 @@ from dataclasses import replace
 import pytest
 
 from detector.config import Anchors, Augmentation, Hyperparameters, Optimizer
-from search.analytic_trainer import AnalyticRunner, Faults, curve, effective_rate, explosion_step
 from search.outcomes import Outcome
-from search.protocol import Ended, Paused, Rung, Start
+from search.trainer.analytic_trainer import AnalyticRunner, Faults, curve, effective_rate, explosion_step
+from search.trainer.protocol import Ended, Paused, Rung, Start
 
 GOOD = Hyperparameters()  # 0.02 × 0.1 / (1 − 0.9) = 0.02, the best rate
 

@@ -15,10 +15,11 @@ from rich.console import Console
 from detector.config import Anchors, Canvas
 from search import trial_queue
 from search.anchor_screen import AnchorScreen, varies_anchors
-from search.outcomes import Outcome, was_refused
+from search.outcomes import Outcome
 from search.plan import Plan
 from search.progress import Progress, read_snapshot
 from search.ranking import ranking, ranking_table
+from search.spending import was_refused
 from search.status import read_status
 from search.status_report import report
 from search.worker import DONE, Worker

@@ -7,9 +7,9 @@ import yaml
 
 from detector.config import Canvas, ConfigError, Detector, Hyperparameters
 from search.configuration_file import Configuration, Provenance, read_configuration, write_configuration
-from search.data_section import Data
-from search.document import MAX_BYTES, StudyFileError
-from search.study_file import load_study_file
+from search.study.data_section import Data
+from search.study.document import MAX_BYTES, StudyFileError
+from search.study.study_file import load_study_file
 
 DATA = "data: {folder: cells}\n"
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(

@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.config import Canvas, ConfigError
-from search.canvas import canvas_for, parse_canvas
+from search.study.canvas import canvas_for, parse_canvas
 
 
 @pytest.mark.parametrize("value", ["128x160", "128X160", "128×160", " 128 x 160 ", [128, 160], (128, 160)])

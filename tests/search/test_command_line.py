@@ -14,7 +14,7 @@ import optuna
 import pytest
 
 from search.command_line import main
-from search.study_file import load_study_file
+from search.study.study_file import load_study_file
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, "-c", "from search.command_line import main; main()"]

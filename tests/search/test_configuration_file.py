@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from detector.config import Canvas, Detector, Hyperparameters
 from search.configuration_file import Configuration, Provenance, read_configuration, write_configuration
-from search.data_section import Data, Split
-from search.document import StudyFileError
+from search.study.data_section import Data, Split
+from search.study.document import StudyFileError
 from spaces.faster_rcnn import Space
 
 

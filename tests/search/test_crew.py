@@ -6,7 +6,7 @@ import pytest
 
 from search import crew as crew_module
 from search.crew import MOST_QUICK_LOSSES, Crew
-from search.seat import Left
+from search.engines.seat import Left
 
 LOST = Left(code=None, said="node-b died")
 

@@ -8,8 +8,8 @@ import pytest
 from optuna_dashboard import get_note, save_note
 
 from detector.config import ConfigError
-from search.dashboard import PASSWORD_VARIABLE, read_password, rules_for, serve
-from search.dashboard_notes import publish_notes
+from search.dashboard.notes import publish_notes
+from search.dashboard.server import PASSWORD_VARIABLE, read_password, rules_for, serve
 from storage.database import Database
 from storage.errors import StorageError
 

@@ -7,8 +7,8 @@ import optuna
 import optuna_dashboard
 import pytest
 
-from search.dashboard import rules_for
-from search.dashboard_guard import Rules, guarded, host_name, same_secret
+from search.dashboard.guard import Rules, guarded, host_name, same_secret
+from search.dashboard.server import rules_for
 from storage.database import Database
 
 LOOPBACK = rules_for("127.0.0.1", password=None, writable=False, allowed_hosts=())

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from search.deaths import (
+from search.outcomes import Outcome
+from search.trainer.deaths import (
     Position,
     TrainerDied,
     TrainerHung,
@@ -12,7 +13,6 @@ from search.deaths import (
     says_disk_full,
     says_out_of_memory,
 )
-from search.outcomes import Outcome
 
 HERE = Position(step=7, images=112)
 

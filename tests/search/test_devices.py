@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.devices import memory_variables, parse_list, variables_of_worker, visible_devices, with_device
-from search.local_engine import LocalEngine
-from search.seat import Job
+from search.engines.devices import memory_variables, parse_list, variables_of_worker, visible_devices, with_device
+from search.engines.local_engine import LocalEngine
+from search.engines.seat import Job
 from tests.search.workforce import found, wait_until
 
 TWO_GPUS = """\
@@ -129,7 +129,7 @@ def trainer_environment(worker: int) -> dict[str, str]:
 
     def is_there() -> bool:
         for child in psutil.Process(worker).children():
-            if "search.trainer" in child.cmdline():  # and no more the worker's own, just forked
+            if "search.trainer.process" in child.cmdline():  # and no more the worker's own, just forked
                 environment.update(child.environ())
         return bool(environment)
 

@@ -23,7 +23,7 @@ from detector.layout import find_sources
 from detector.sample_data import write_sample
 from search.doctor.diagnosis import examine
 from search.doctor.finding import Severity
-from search.specification import specification_from
+from search.study.specification import specification_from
 
 ERROR, WARNING, NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
 BCCD = Path(__file__).resolve().parents[3] / "shared" / "data" / "bccd"

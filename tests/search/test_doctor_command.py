@@ -11,7 +11,7 @@ import pytest
 
 from detector.sample_data import write_sample
 from search.command_line import main
-from search.study_file import load_study_file
+from search.study.study_file import load_study_file
 
 ROOT = Path(__file__).resolve().parents[2]
 SPACE = "space:\n  anchor_scales: 1  # mine\n  anchor_ratios: 1\n  batch_size: [4, 8]\n"

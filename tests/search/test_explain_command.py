@@ -9,7 +9,7 @@ import pytest
 
 from search.command_line import main
 from search.outcomes import Outcome
-from search.study_text import study_text
+from search.study.study_text import study_text
 from storage.database import Database
 from tests.search.planting import Sown, diverged, healthy, plant, planted_specification
 

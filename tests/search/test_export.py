@@ -9,8 +9,8 @@ from detector.config import ConfigError, Optimizer
 from search.configuration_file import read_configuration
 from search.export import export
 from search.ranking import ranking
-from search.specification import Specification
-from search.study_file import load_study_file
+from search.study.specification import Specification
+from search.study.study_file import load_study_file
 from storage.database import Database
 from storage.studies import create_or_load_study
 

@@ -21,7 +21,7 @@ from search.agreement import agree
 from search.launching import launch, only_create, settle
 from search.outcomes import Outcome
 from search.plan import Plan
-from search.specification import (
+from search.study.specification import (
     Specification,
     specification_from,
     specification_from_json,
@@ -44,7 +44,7 @@ import json, sys
 from pathlib import Path
 from detector.sample_data import write_sample
 from search.launching import launch, settle
-from search.specification import specification_from_json
+from search.study.specification import specification_from_json
 document = json.loads(sys.argv[1])
 storage = document.pop("storage")
 specification = specification_from_json(document, storage=storage)
@@ -232,7 +232,7 @@ def test_a_password_in_the_storage_url_reaches_no_command_line(specification, tm
     wait_until(lambda database: bool(load_study(database, "analytic").trials), hidden, process)
     family = psutil.Process(process.pid).children(recursive=True)
     lines = [" ".join(member.cmdline()) for member in family]
-    trainers = [member for member, line in zip(family, lines, strict=True) if "search.trainer" in line]
+    trainers = [member for member, line in zip(family, lines, strict=True) if "search.trainer.process" in line]
     process.send_signal(signal.SIGTERM)
     environments = [Path(f"/proc/{member.pid}/environ") for member in trainers]
     assert all("study.db" not in line for line in lines)

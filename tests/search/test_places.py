@@ -11,12 +11,12 @@ import pytest
 from detector.config import ConfigError
 from detector.sample_data import write_sample
 from search.agreement import agree
-from search.data_section import Data, Split
 from search.identity import Identity, keep_identity
 from search.launching import settle
 from search.places import Places
 from search.plan import Plan
-from search.specification import Specification, specification_from
+from search.study.data_section import Data, Split
+from search.study.specification import Specification, specification_from
 from storage.database import Database
 from storage.studies import create_or_load_study
 

@@ -18,7 +18,7 @@ from detector.config import (
 )
 from detector.reports import Warned
 from search.outcomes import Outcome, Verdict
-from search.protocol import (
+from search.trainer.protocol import (
     Advance,
     Ended,
     Pause,

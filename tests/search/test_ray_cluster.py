@@ -19,7 +19,7 @@ import pytest
 from optuna.trial import TrialState
 
 from search import history
-from search.specification import Specification, specification_to_json
+from search.study.specification import Specification, specification_to_json
 from storage.database import Database
 from storage.leases import Leases
 from storage.studies import load_study
@@ -31,6 +31,7 @@ pytest.importorskip("ray", reason="Ray has no wheel for this Python")
 pytestmark = pytest.mark.slow
 
 TRIALS = 6
+WORKER, TRAINER = "search.worker_process", "search.trainer.process"
 STRANGER = "import ray, sys; ray.init(address=sys.argv[1], logging_level=40); print('welcome')"
 
 
@@ -196,8 +197,8 @@ def test_a_node_that_is_killed_loses_no_trial_and_doubles_none(nodes, tmp_path):
         def is_in_the_middle() -> bool:
             """Whether the doomed node's trainer has been stopped between two rungs of a trial."""
             assert launch.poll() is None, launch.stdout.read()
-            for worker in processes_of(doomed, "search.worker_process"):
-                for trainer in processes_of(worker, "search.trainer") if half_done(worker) else []:
+            for worker in processes_of(doomed, WORKER):
+                for trainer in processes_of(worker, TRAINER) if half_done(worker) else []:
                     trainer.suspend()
                     time.sleep(0.5)  # what it said last has been written
                     if half_done(worker):
@@ -206,11 +207,11 @@ def test_a_node_that_is_killed_loses_no_trial_and_doubles_none(nodes, tmp_path):
             return False
 
         wait_until(is_in_the_middle, within_s=240)
-        (victim,) = processes_of(doomed, "search.worker_process")
-        (spared_worker,) = processes_of(spared, "search.worker_process")
+        (victim,) = processes_of(doomed, WORKER)
+        (spared_worker,) = processes_of(spared, WORKER)
         (struck,) = half_done(victim)
     assert command_lines_with(nodes.canary) == []
-    (spared_trainer,) = processes_of(spared, "search.trainer")
+    (spared_trainer,) = processes_of(spared, TRAINER)
     seen = spared_trainer.environ()
     assert (seen["CUDA_VISIBLE_DEVICES"], seen["XLA_PYTHON_CLIENT_MEM_FRACTION"]) == ("0", "0.450")  # 0.9 × 0.5
     assert not any(name.startswith("RAY_") for name in seen)
@@ -260,7 +261,7 @@ def test_ctrl_c_checkpoints_and_a_second_launch_goes_on(tmp_path):
 
         def both_train() -> bool:
             assert first.poll() is None, first.stdout.read()
-            return len(leases.held()) == 2 and len(processes_of(psutil.Process(first.pid), "search.trainer")) == 2
+            return len(leases.held()) == 2 and len(processes_of(psutil.Process(first.pid), TRAINER)) == 2
 
         wait_until(both_train, within_s=240)
         family = psutil.Process(first.pid).children(recursive=True)

@@ -8,9 +8,9 @@ import types
 import pytest
 
 from detector.config import ConfigError
-from search.ray_attendant import worker_variables
-from search.ray_engine import RayEngine, import_ray, require_one_node, require_reference, room_on
-from search.seat import Job
+from search.engines.ray_attendant import worker_variables
+from search.engines.ray_engine import RayEngine, import_ray, require_one_node, require_reference, room_on
+from search.engines.seat import Job
 
 POSTGRESQL = "postgresql://user@host/database"
 
@@ -100,7 +100,7 @@ def test_a_local_launch_finds_its_devices_without_ray_or_a_framework():
     code = """
 import sys
 from search.command_line import EngineName, _engine
-from search.devices import visible_devices
+from search.engines.devices import visible_devices
 _engine(EngineName.LOCAL, {}), visible_devices()
 print({"keras", "tensorflow", "jax", "ray"} & set(sys.modules))
 """

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from detector.config import ConfigError
-from search.ray_token import require_token
+from search.engines.ray_token import require_token
 
 
 def mode_of(file: Path) -> int:

@@ -21,7 +21,7 @@ from search.agreement import agree
 from search.history import Deed
 from search.launching import settle
 from search.plan import Plan
-from search.specification import specification_from
+from search.study.specification import specification_from
 from search.worker_process import STORAGE_VARIABLE
 from storage.database import Database
 from storage.studies import create_or_load_study, load_study

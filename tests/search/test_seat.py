@@ -14,9 +14,9 @@ from typing import Any
 import psutil
 import pytest
 
-from search.ray_attendant import Attendant
-from search.ray_seat import RaySeat
-from search.seat import Job, Left, ProcessSeat, Seat, log_of
+from search.engines.ray_attendant import Attendant
+from search.engines.ray_seat import RaySeat
+from search.engines.seat import Job, Left, ProcessSeat, Seat, log_of
 from storage.database import Database
 from storage.leases import Leases
 from tests.search.workforce import found, wait_until

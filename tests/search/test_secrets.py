@@ -110,7 +110,7 @@ class Guarded:
                 with contextlib.suppress(psutil.Error):
                     line = " ".join(member.cmdline())
                     self.seen.add(line)
-                    if "search.trainer" in line:
+                    if "search.trainer.process" in line:
                         self.seen.add(json.dumps(member.environ()))
                     sockets = member.net_connections(kind="inet")
                     self.listening |= {s.laddr.ip for s in sockets if s.status == psutil.CONN_LISTEN}

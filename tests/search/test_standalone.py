@@ -12,9 +12,9 @@ import pytest
 
 from detector.sample_data import write_sample
 from search.agreement import agree
-from search.data_section import Data, Split
 from search.identity import Identity, code_version, keep_identity
-from search.specification import Specification, specification_from
+from search.study.data_section import Data, Split
+from search.study.specification import Specification, specification_from
 from storage.database import Database
 from storage.studies import create_or_load_study, load_study
 

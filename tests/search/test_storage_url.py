@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from detector.config import ConfigError
-from search.storage_url import absolute_storage, check_storage, read_storage
+from search.study.storage_url import absolute_storage, check_storage, read_storage
 
 
 @pytest.mark.parametrize(

@@ -6,18 +6,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.config import Canvas, DataFormat, DataSource, Detector, Precision
-from search.budget import Budget, automatic_images
-from search.data_section import Data, Split
-from search.document import StudyFileError, parse_document
-from search.specification import (
+from search.study.budget import Budget, automatic_images
+from search.study.data_section import Data, Split
+from search.study.document import StudyFileError, parse_document
+from search.study.specification import (
     PrunerName,
     Specification,
     resolved,
     specification_from_json,
     specification_to_json,
 )
-from search.study_file import OVERRIDES, default_study_text, load_study_file, with_overrides
-from search.study_text import COMMENTS, study_text
+from search.study.study_file import OVERRIDES, default_study_text, load_study_file, with_overrides
+from search.study.study_text import COMMENTS, study_text
 from spaces.faster_rcnn import Space
 from spaces.parameters import Choice, Fixed, Real
 

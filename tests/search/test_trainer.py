@@ -8,7 +8,8 @@ import pytest
 from detector.annotation import DataError
 from detector.config import ConfigError
 from search.outcomes import Outcome
-from search.protocol import (
+from search.trainer.process import Inbox, Outbox, Service, runner_of
+from search.trainer.protocol import (
     Advance,
     Ended,
     Event,
@@ -24,7 +25,6 @@ from search.protocol import (
     decode,
     encode,
 )
-from search.trainer import Inbox, Outbox, Service, runner_of
 
 
 class ScriptedRunner:
@@ -63,7 +63,7 @@ def serve(runner: ScriptedRunner, *commands) -> tuple[int, list[Event]]:
 @pytest.fixture
 def no_deadline(monkeypatch):
     """The process of these tests must not end 20 s after an input did."""
-    monkeypatch.setattr("search.trainer.ORPHAN_GRACE_S", 10**6)
+    monkeypatch.setattr("search.trainer.process.ORPHAN_GRACE_S", 10**6)
 
 
 pytestmark = pytest.mark.usefixtures("no_deadline")

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from detector.config import Hyperparameters
-from search.deaths import TrainerDied, TrainerHung
 from search.outcomes import Outcome
-from search.protocol import (
+from search.trainer.deaths import TrainerDied, TrainerHung
+from search.trainer.link import TrainerLink, _event
+from search.trainer.protocol import (
     Advance,
     Ended,
     Pause,
@@ -22,14 +23,13 @@ from search.protocol import (
     Started,
     encode,
 )
-from search.trainer_link import TrainerLink, _event
 
 TIMEOUT_S = 30.0
 
 
 @pytest.fixture
 def connect(tmp_path, plan):
-    """Starts analytic trainers that are set up, with these faults (search/analytic_faults.py)."""
+    """Starts analytic trainers that are set up, with these faults (search/trainer/analytic_faults.py)."""
     links = []
 
     def start(faults: str = "", step_s: float = 0.0) -> TrainerLink:

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from detector.config import ConfigError
 from search.export import export
-from search.study_file import load_study_file
+from search.study.study_file import load_study_file
 from search.training import DONE, TRY_AGAIN, evaluation_points, train
 from search.training_record import EVALUATIONS_FILE, metrics_table
 from storage.database import Database

@@ -11,11 +11,11 @@ from detector.config import Hyperparameters
 from detector.reports import Warned
 from search.journal import marked
 from search.outcomes import Outcome, Verdict
-from search.protocol import Advance, Command, Ended, Event, Progress, Rung, Start, Started
-from search.trainer_link import TrainerLink
+from search.trainer.link import TrainerLink
+from search.trainer.protocol import Advance, Command, Ended, Event, Progress, Rung, Start, Started
+from search.trainer.watchdog import Cadence
 from search.training_record import TrainingRecord
 from search.trial_run import TrialRun
-from search.watchdog import Cadence
 
 SPIKE = Warned(rule="gradient spike", step=12, message="the gradient norm jumped to 70")
 IDLE = Warned(rule="idle part", step=30, message="the rpn weights did not move")

@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 
 from detector.config import Hyperparameters
-from search.deaths import HUNG, TrainerHung, classify_death
 from search.outcomes import Outcome
-from search.protocol import Preparing, Progress, Rung, Start, Started
+from search.trainer.deaths import HUNG, TrainerHung, classify_death
+from search.trainer.protocol import Preparing, Progress, Rung, Start, Started
+from search.trainer.watchdog import LONGEST_LOOK_S, Cadence, Patience, Watchdog
 from search.trial_run import Limits, TrialRun
-from search.watchdog import LONGEST_LOOK_S, Cadence, Patience, Watchdog
 from search.worker import DONE, Pace, Worker
 from storage.outcomes import read_outcome
 from storage.studies import load_study

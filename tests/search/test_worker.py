@@ -9,16 +9,16 @@ from dataclasses import replace
 import pytest
 from optuna.trial import TrialState
 
-from search import warm_trainer
-from search.analytic_faults import BUSY_S
-from search.deaths import DISK_FULL, DiskFull
 from search.outcomes import Outcome, Verdict
 from search.plan import Plan
-from search.protocol import Ended
-from search.trainer_link import TrainerLink
+from search.trainer.analytic_faults import BUSY_S
+from search.trainer.deaths import DISK_FULL, DiskFull
+from search.trainer.link import TrainerLink
+from search.trainer.process import warm_trainer
+from search.trainer.protocol import Ended
+from search.trainer.warm_trainer import SetupFailed, WarmTrainer
+from search.trainer.watchdog import Patience
 from search.trial_run import Limits
-from search.warm_trainer import SetupFailed, WarmTrainer
-from search.watchdog import Patience
 from search.worker import DONE, TRY_LATER, Pace, Worker, worker_name
 from search.worker_process import code_of
 from spaces.parameters import Fixed
@@ -41,7 +41,7 @@ def trials_of(database: Database, plan: Plan):
 
 @pytest.fixture
 def faults(monkeypatch):
-    """Says which trainers break (search/analytic_faults.py)."""
+    """Says which trainers break (search/trainer/analytic_faults.py)."""
     return lambda text: monkeypatch.setenv("FRCNN_ANALYTIC_FAULTS", text)
 
 

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from search.agreement import agree
-from search.specification import Specification, specification_from
+from search.study.specification import Specification, specification_from
 from storage.database import Database
 from storage.studies import create_or_load_study, load_study
 

@@ -10,7 +10,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from search.agreement import agree
-from search.specification import Specification, specification_from
+from search.study.specification import Specification, specification_from
 from search.worker import TRY_LATER, Pace
 from search.worker_process import work_on
 from storage.database import Database

@@ -7,9 +7,9 @@ from typing import Any
 
 from detector.config import ConfigError, require
 from detector.layout import find_sources
-from search.specification import Specification, specification_from
-from search.storage_url import default_storage
-from search.study_file import default_study_text, with_overrides
+from search.study.specification import Specification, specification_from
+from search.study.storage_url import default_storage
+from search.study.study_file import default_study_text, with_overrides
 
 LONG_SIDE_PX = 512  # of an automatic canvas
 LONG_SIDE_CPU_PX = 256  # a quarter of the work, where there is no accelerator

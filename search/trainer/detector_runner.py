@@ -8,7 +8,7 @@ from typing import Any, assert_never
 from detector.reports import PausedReport, ProgressReport, RungReport, Stopped
 from detector.training import Trainer
 from search.outcomes import Outcome, Verdict
-from search.protocol import Ended, Paused, Preparing, Progress, Ready, Rung, Setup, Start, Started
+from search.trainer.protocol import Ended, Paused, Preparing, Progress, Ready, Rung, Setup, Start, Started
 
 
 def settings_of(setup: Setup) -> dict[str, Any]:

@@ -10,8 +10,8 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 
-from search.devices import VISIBLE, memory_variables, with_device
-from search.seat import Job, Left, ProcessSeat, log_of
+from search.engines.devices import VISIBLE, memory_variables, with_device
+from search.engines.seat import Job, Left, ProcessSeat, log_of
 from search.worker_process import USER_MUST_ACT
 
 POLL_S = 0.1

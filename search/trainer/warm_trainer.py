@@ -6,10 +6,10 @@ import threading
 from collections.abc import Collection
 from pathlib import Path
 
-from search.deaths import DISK_FULL, DiskFull, Position, TrainerDied, TrainerHung, classify_death
 from search.outcomes import Outcome, Verdict
-from search.protocol import Ended, Preparing, ProtocolError, Ready, Setup
-from search.trainer_link import TrainerLink
+from search.trainer.deaths import DISK_FULL, DiskFull, Position, TrainerDied, TrainerHung, classify_death
+from search.trainer.link import TrainerLink
+from search.trainer.protocol import Ended, Preparing, ProtocolError, Ready, Setup
 
 SETUP_IDLE_LIMIT_S = 1800.0  # loading Keras, and building and compiling on a slow machine, say nothing meanwhile
 SETUP_TRIES = 3  # of trainers that something kills; one that fails by itself would fail again

@@ -7,7 +7,7 @@ with it says so.
 
 Environment variables, for tests of faults:
     FRCNN_ANALYTIC_STEP_S    seconds to sleep in each step
-    FRCNN_ANALYTIC_FAULTS    accidents on purpose (search/analytic_faults.py)
+    FRCNN_ANALYTIC_FAULTS    accidents on purpose (search/trainer/analytic_faults.py)
 """
 
 import json
@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from detector.config import Hyperparameters, Optimizer
-from search.analytic_faults import Faults, WrongWeights
 from search.outcomes import Outcome, Verdict
-from search.protocol import Ended, Paused, Preparing, Progress, Ready, Rung, Setup, Start, Started, encode
+from search.trainer.analytic_faults import Faults, WrongWeights
+from search.trainer.protocol import Ended, Paused, Preparing, Progress, Ready, Rung, Setup, Start, Started, encode
 
 STABLE_RATE = 0.1  # above it the losses explode
 DEAD_RATE = 2e-5  # below it nothing moves

@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from search.specification import ADAPTER, Specification
+from search.study.specification import ADAPTER, Specification
 from spaces.catalogue import DEFINITIONS
 
 #: By section and key; a test holds them complete.

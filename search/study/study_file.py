@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from detector.config import Canvas
-from search.document import read_document
-from search.problems import nearest_key
-from search.specification import ADAPTER, Specification, specification_from
-from search.storage_url import default_storage
-from search.study_text import study_text
+from search.study.document import read_document
+from search.study.problems import nearest_key
+from search.study.specification import ADAPTER, Specification, specification_from
+from search.study.storage_url import default_storage
+from search.study.study_text import study_text
 
 #: Options of the command line, and what each one stands over in the file.
 OVERRIDES: dict[str, tuple[str, ...]] = {

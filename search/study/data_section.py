@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from detector.config import DataFormat, DataSource, require
-from search.fields import SafePath, absolute_path
+from search.study.fields import SafePath, absolute_path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage
 from optuna_dashboard import get_note, save_note
 
-from search.outcomes import INFEASIBLE, Outcome
+from search.outcomes import INFEASIBLE, MEANINGS, Outcome
 from storage.database import Database
 from storage.outcomes import read_outcomes
 from storage.records import OutcomeRecord
@@ -22,19 +22,6 @@ from storage.telemetry import read_telemetry
 SIGNATURE = "*Written by frcnn-search.*"  # at the end of every note of ours
 OBJECTIVE = "COCO AP"  # on every axis, in place of `Objective 0`
 LEARNING_RATE = "learning_rate"  # the name of the figure in telemetry
-
-#: What each outcome means to a reader of the dashboard.
-MEANINGS: Mapping[Outcome, str] = {
-    Outcome.COMPLETE: "trained its whole budget",
-    Outcome.SLOW: "healthy, but worse than its peers at a rung, so it was stopped there",
-    Outcome.DIVERGED: "a loss became non-finite or exploded; the configuration is at fault",
-    Outcome.NOT_LEARNING: "finite, but nothing moved; the configuration is at fault",
-    Outcome.OUT_OF_MEMORY: "did not fit; the configuration is at fault",
-    Outcome.HOPELESS: "its anchors miss the boxes, so it was never trained; it costs none of the budget of trials",
-    Outcome.BAD_DATA: "an image or annotation failed during training; no hyperparameter is at fault",
-    Outcome.CRASHED: "the trainer process died; no hyperparameter is known to be at fault",
-    Outcome.INTERRUPTED: "stopped from outside; it goes on with the next launch",
-}
 
 #: Where Optuna files each outcome that does not speak against the configuration.
 _STATES: Mapping[Outcome, str] = {

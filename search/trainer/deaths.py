@@ -62,7 +62,7 @@ class TrainerDied(Exception):
 
 
 class TrainerHung(Exception):
-    """The trainer process lives, but has come no further for too long (search/watchdog.py)."""
+    """The trainer process lives, but has come no further for too long (search/trainer/watchdog.py)."""
 
     def __init__(self, idle_s: float, tail: tuple[str, ...] = (), *, limit_s: float | None = None) -> None:
         self.idle_s = idle_s

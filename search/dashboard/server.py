@@ -20,8 +20,8 @@ import optuna_dashboard
 import waitress
 
 from detector.config import ConfigError, require
-from search.dashboard_guard import Rules, guarded
-from search.dashboard_notes import publish_notes
+from search.dashboard.guard import Rules, guarded
+from search.dashboard.notes import publish_notes
 from storage.database import Database
 from storage.errors import StorageUnavailable
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
 
-from search.protocol import MOST_STEPS_UNSAID, Event, Preparing, Progress, Started
+from search.trainer.protocol import MOST_STEPS_UNSAID, Event, Preparing, Progress, Started
 
 REMEMBERED = 101  # intervals whose median is the pace
 LONGEST_LOOK_S = 5.0  # a worker that was stopped or kept busy for longer could not have heard anything

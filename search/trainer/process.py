@@ -1,6 +1,6 @@
 """The child process: takes commands from its standard input, trains, answers on its standard output.
 
-    python -m search.trainer detector|analytic
+    python -m search.trainer.process detector|analytic
 
 It outlives many trials, and leaves when its input ends: between trials at once, in the middle of one after the
 checkpoint of the current step. Signals of a terminal or a scheduler are ignored: the worker decides.
@@ -20,9 +20,9 @@ from collections.abc import Callable
 from typing import IO, Protocol, assert_never
 
 from detector.config import ConfigError
-from search.deaths import DISK_FULL, TAIL_CHARACTERS, says_disk_full, says_out_of_memory
 from search.outcomes import Outcome, Verdict
-from search.protocol import (
+from search.trainer.deaths import DISK_FULL, TAIL_CHARACTERS, says_disk_full, says_out_of_memory
+from search.trainer.protocol import (
     Advance,
     Command,
     Ended,
@@ -198,11 +198,11 @@ def runner_of(kind: str) -> TrialRunner:
         ConfigError: there is none of that name.
     """
     if kind == "detector":
-        from search.detector_runner import DetectorRunner
+        from search.trainer.detector_runner import DetectorRunner
 
         return DetectorRunner()
     if kind == "analytic":
-        from search.analytic_trainer import AnalyticRunner
+        from search.trainer.analytic_trainer import AnalyticRunner
 
         return AnalyticRunner()
     raise ConfigError(f"the trainer must be detector or analytic, but is {kind!r}")

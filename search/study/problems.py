@@ -8,7 +8,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from detector.config import ConfigError
-from search.document import StudyFileError
+from search.study.document import StudyFileError
 from spaces.section import SpaceError
 
 T = TypeVar("T")

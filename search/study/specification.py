@@ -12,12 +12,12 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainSerializer, PlainValidator, TypeAdapter
 
 from detector.config import Canvas, ConfigError, Detector, Precision, require
-from search.budget import Budget, automatic_images
-from search.canvas import canvas_for, parse_canvas
-from search.data_section import Data
-from search.fields import STRICT, Auto, Positive, absolute_path
-from search.problems import validate
-from search.storage_url import absolute_storage, check_storage
+from search.study.budget import Budget, automatic_images
+from search.study.canvas import canvas_for, parse_canvas
+from search.study.data_section import Data
+from search.study.fields import STRICT, Auto, Positive, absolute_path
+from search.study.problems import validate
+from search.study.storage_url import absolute_storage, check_storage
 from spaces.faster_rcnn import Space
 from spaces.parameters import Value
 from spaces.section import parse as parse_space

@@ -3,7 +3,7 @@
 from types import ModuleType
 from typing import Any
 
-from search.seat import Left
+from search.engines.seat import Left
 from search.worker import TRY_LATER
 from search.worker_process import USER_MUST_ACT
 
@@ -11,7 +11,7 @@ MOST_CHARACTERS = 300  # of what Ray says; it may be pages
 
 
 class RaySeat:
-    """A `Seat` (search/seat.py) whose worker an `Attendant` looks after, on whichever node has room for it."""
+    """A `Seat` (search/engines/seat.py) whose worker an `Attendant` looks after, on whichever node has room for it."""
 
     def __init__(self, ray: ModuleType, actor: Any) -> None:
         self._ray = ray

@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from search.devices import variables_of_worker, visible_devices, with_device
-from search.seat import Job, ProcessSeat, Seat, log_of
+from search.engines.devices import variables_of_worker, visible_devices, with_device
+from search.engines.seat import Job, ProcessSeat, Seat, log_of
 
 
 class LocalEngine:
-    """An `Engine` (search/seat.py) without anything between us and the processes."""
+    """An `Engine` (search/engines/seat.py) without anything between us and the processes."""
 
     @contextmanager
     def seats(self, job: Job, workers: int, say: Callable[[str], None]) -> Iterator[Callable[[int], Seat]]:

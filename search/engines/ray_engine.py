@@ -16,10 +16,10 @@ from types import ModuleType
 from typing import Any
 
 from detector.config import ConfigError, require
-from search.ray_attendant import Attendant
-from search.ray_seat import RaySeat
-from search.ray_token import require_token
-from search.seat import Job, Seat
+from search.engines.ray_attendant import Attendant
+from search.engines.ray_seat import RaySeat
+from search.engines.ray_token import require_token
+from search.engines.seat import Job, Seat
 from storage.address import Address
 
 OLDEST = (2, 54)  # earlier ones let web pages delete jobs (CVE-2026-27482)
@@ -39,7 +39,7 @@ _EXISTING_VARIABLES = {"RAY_NUM_REDIS_GET_RETRIES": "5"}  # seconds, instead of 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RayEngine:
-    """An `Engine` (search/seat.py) whose workers are placed by Ray."""
+    """An `Engine` (search/engines/seat.py) whose workers are placed by Ray."""
 
     address: str | None = None  # None: that of RAY_ADDRESS, or else a cluster of our own on this machine
     gpus_per_worker: float | None = None  # None: an equal share of what the cluster has, at most a whole one

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from search.protocol import Start
+from search.trainer.protocol import Start
 
 BUSY_S = 5.0
 

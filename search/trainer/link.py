@@ -15,9 +15,9 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import IO
 
-from search.deaths import TAIL_CHARACTERS, TAIL_LINES, TrainerDied, TrainerHung, count_memory_kills
-from search.protocol import Command, Event, Message, ProtocolError, Start, decode, encode
-from search.watchdog import Cadence
+from search.trainer.deaths import TAIL_CHARACTERS, TAIL_LINES, TrainerDied, TrainerHung, count_memory_kills
+from search.trainer.protocol import Command, Event, Message, ProtocolError, Start, decode, encode
+from search.trainer.watchdog import Cadence
 
 _END = None  # what the reader puts after the last event
 
@@ -43,7 +43,7 @@ class TrainerLink:
         with log.open("ab") as stderr:
             self._process = subprocess.Popen(
                 # -P: a user's folder may hold a search.py of its own
-                [sys.executable, "-P", "-m", "search.trainer", kind],
+                [sys.executable, "-P", "-m", "search.trainer.process", kind],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,

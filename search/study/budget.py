@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import PlainSerializer, PlainValidator
 
 from detector.config import ConfigError, require
-from search.fields import All, Auto, Positive, write_auto
+from search.study.fields import All, Auto, Positive, write_auto
 
 FIRST_RUNG_SHARE = 0.08  # of the budget: ranks of trials are noise before (docs/decisions)
 _EPOCHS = 12  # Detectron2's 1x schedule on COCO
