@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from detector.reports import ProgressReport, RungReport
 from search.journal import TrialJournal
 from search.outage import Outage
 from search.outcomes import Outcome, Verdict
 from search.plan import Plan
-from search.trainer.protocol import Progress, Rung
 from search.trial_queue import TrialQueue
 from storage.database import Database
 
@@ -79,8 +79,8 @@ class BareWorker:
         for step in range(POINTS):
             figures = {f"figure_{number}": self._random.random() for number in range(12)}
             at = images // 16 - POINTS + step
-            journal.progress(Progress(step=at, images=16 * at, figures=figures, images_per_s=1.0))
-        rung = Rung(step=images // 16, images=images, ap=ap, metrics={"ap": ap}, training_s=1.0, evaluation_s=1.0)
+            journal.progress(ProgressReport(step=at, images=16 * at, figures=figures, images_per_s=1.0))
+        rung = RungReport(step=images // 16, images=images, ap=ap, metrics={"ap": ap}, training_s=1.0, evaluation_s=1.0)
         self._timed("report a rung", lambda: journal.rung(rung, images))
 
     def _end(self, journal: TrialJournal, outcome: Outcome, images: int) -> None:

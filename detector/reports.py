@@ -1,4 +1,4 @@
-"""What a trainer says of its trial; plain values that need no Keras."""
+"""What a trainer says of its trial; plain values that need no Keras, and messages of search/trainer/protocol.py."""
 
 from dataclasses import dataclass, field
 
@@ -25,19 +25,19 @@ class ProgressReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RungReport:
-    """COCO metrics on the validation images after so many training images."""
+    """COCO metrics on the validation images after so many training images; `ap` is what a study maximises."""
 
     step: int
     images: int
-    ap: float
+    ap: float  # at IoU .50:.95, in [0, 1]
     metrics: dict[str, float]
-    training_s: float
+    training_s: float  # since the last rung
     evaluation_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PausedReport:
-    """A valid checkpoint was written after so many images."""
+    """A valid checkpoint of the trial lies in its directory, written after so many images."""
 
     images: int
 

@@ -12,12 +12,12 @@ from typing import assert_never
 import optuna
 from optuna.trial import TrialState
 
+from detector.reports import ProgressReport, RungReport
 from search.crash_points import CrashPoint, crash_point
 from search.history import Deed, note
 from search.outage import Outage
 from search.outbox import Crashes, End, Entry, Evaluation, Figures, Outbox
 from search.outcomes import INFEASIBLE, Outcome, Verdict
-from search.trainer.protocol import Progress, Rung
 from storage.database import Database
 from storage.errors import LeaseLost, StorageUnavailable
 from storage.leases import Leases
@@ -49,7 +49,7 @@ class TrialJournal:
         outage: Outage,
     ) -> None:
         self.trial = trial
-        self.latest: Progress | None = None
+        self.latest: ProgressReport | None = None
         self._database = database
         self._study = study
         self._leases = leases
@@ -96,7 +96,7 @@ class TrialJournal:
     def reported(self) -> dict[int, float]:
         return dict(self._reported)
 
-    def progress(self, progress: Progress) -> None:
+    def progress(self, progress: ProgressReport) -> None:
         self.latest = progress
         self._points.append(TelemetryPoint(step=progress.step, images=progress.images, figures=marked(progress)))
         if time.monotonic() - self._flushed_at > FLUSH_S:
@@ -109,7 +109,7 @@ class TrialJournal:
         self._points = []
         self._flushed_at = time.monotonic()
 
-    def rung(self, rung: Rung, budget_images: int) -> None:
+    def rung(self, rung: RungReport, budget_images: int) -> None:
         self.flush()
         crash_point(CrashPoint.BEFORE_FIRST_REPORT)
         record = RungRecord(
@@ -243,7 +243,7 @@ class TrialJournal:
         return self._database.optuna.get_trial(self.trial._trial_id)
 
 
-def marked(progress: Progress) -> dict[str, float]:
+def marked(progress: ProgressReport) -> dict[str, float]:
     """The figures, and the step of every warning so far, so that none is lost with the process that heard of it."""
     return {**progress.figures, **{f"{WARNING}{warned.rule}": warned.step for warned in progress.warnings}}
 

@@ -14,7 +14,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from detector.config import ConfigError, require
-from search.trainer.protocol import Progress, Rung
+from detector.reports import ProgressReport, RungReport
 
 AGREEMENT_FILE = "training.json"
 EVALUATIONS_FILE = "evaluations.json"
@@ -46,7 +46,7 @@ class TrainingRecord:
         """AP by images, from before an interruption."""
         return {images: metrics["ap"] for images, metrics in self.metrics.items()}
 
-    def progress(self, progress: Progress) -> None:
+    def progress(self, progress: ProgressReport) -> None:
         """Show a line for every new warning, and for about every hundredth step."""
         for warned in progress.warnings:
             if warned.rule not in self._warned:
@@ -57,7 +57,7 @@ class TrainingRecord:
             loss = progress.figures.get("loss", float("nan"))
             self._show(f"{progress.images} images: loss {loss:.3f}, {progress.images_per_s:.1f} images/s")
 
-    def rung(self, rung: Rung, budget_images: int) -> None:
+    def rung(self, rung: RungReport, budget_images: int) -> None:
         """Keep an evaluation, and show its AP."""
         self.metrics[budget_images] = {"ap": rung.ap, **rung.metrics}
         _replace(self._file, {str(images): metrics for images, metrics in self.metrics.items()})

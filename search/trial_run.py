@@ -8,29 +8,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
-from detector.reports import Warned
+from detector.reports import PausedReport, ProgressReport, RungReport, Warned
 from search.outcomes import Outcome, Verdict
 from search.trainer.deaths import Position
 from search.trainer.link import TrainerLink
-from search.trainer.protocol import (
-    Advance,
-    Ended,
-    Event,
-    Pause,
-    Paused,
-    Preparing,
-    Progress,
-    ProtocolError,
-    Rung,
-    Start,
-    Started,
-)
+from search.trainer.protocol import Advance, Ended, Event, Pause, Preparing, ProtocolError, Start, Started
 from search.trainer.watchdog import Patience, Watchdog
 
 POLL_S = 0.2
 PAUSE_LIMIT_S = 8.0  # with what follows it is 10 s, a third of the shortest notice that schedulers give
 
-AnyEvent = TypeVar("AnyEvent", Started, Rung)
+AnyEvent = TypeVar("AnyEvent", Started, RungReport)
 
 logger = logging.getLogger(__name__)
 
@@ -42,9 +30,9 @@ class Journal(Protocol):
         """AP by rung, from an earlier life of this trial."""
         ...
 
-    def progress(self, progress: Progress) -> None: ...
+    def progress(self, progress: ProgressReport) -> None: ...
 
-    def rung(self, rung: Rung, budget_images: int) -> None:
+    def rung(self, rung: RungReport, budget_images: int) -> None:
         """Store an evaluation; `budget_images` is the rung's nominal count, equal for all trials."""
         ...
 
@@ -124,7 +112,7 @@ class TrialRun:
         self._begin(start)
         for rung in (rung for rung in rungs if rung > passed):
             self._advance(rung)
-            result = self._await(Rung)
+            result = self._await(RungReport)
             self.position = Position(step=result.step, images=result.images)
             if not math.isfinite(result.ap):
                 return self._non_finite(result)
@@ -160,7 +148,7 @@ class TrialRun:
         lines = [f"{warned.rule} at step {warned.step}: {warned.message}" for warned in self._warned.values()]
         return replace(verdict, evidence={**verdict.evidence, "warnings": "\n".join(lines)})
 
-    def _non_finite(self, rung: Rung) -> Verdict:
+    def _non_finite(self, rung: RungReport) -> Verdict:
         return self._verdict(Outcome.DIVERGED, "ap", f"the validation AP is {rung.ap}", rung.ap)
 
     def _verdict(self, outcome: Outcome, cause: str, message: str, ap: float) -> Verdict:
@@ -187,14 +175,14 @@ class TrialRun:
 
     def _take(self, event: Event | None) -> None:
         match event:
-            case Progress():
+            case ProgressReport():
                 self.position = Position(step=event.step, images=event.images)
                 for warned in event.warnings:
                     self._warned.setdefault(warned.rule, warned)
                 self._journal.progress(event)
             case Ended():
                 raise Ending(event.verdict)
-            case Paused() if self._pause_asked_at is not None:
+            case PausedReport() if self._pause_asked_at is not None:
                 self.position = Position(step=self.position.step, images=event.images)
                 raise Interrupted(paused=True)
             case None | Preparing():

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from detector.config import ConfigError, Hyperparameters, require
+from detector.reports import ProgressReport, RungReport
 from search.explanation.case import Case, Casebook
 from search.explanation.repair import Area, Repair, repaired
 from search.explanation.trial_explanation import TrialExplanation, plain_number
@@ -19,7 +20,7 @@ from search.outcomes import INFEASIBLE, Outcome, Verdict
 from search.plan import Plan
 from search.samplers import training_seed
 from search.trainer.deaths import TrainerDied, TrainerHung
-from search.trainer.protocol import Progress, ProtocolError, Rung, Setup, Start
+from search.trainer.protocol import ProtocolError, Setup, Start
 from search.trainer.warm_trainer import SetupFailed, WarmTrainer, verdict_of
 from search.trial_run import Interrupted, TrialRun
 
@@ -184,13 +185,13 @@ class _Journal:
         """Nothing: a replay has no earlier life."""
         return {}
 
-    def progress(self, progress: Progress) -> None:
+    def progress(self, progress: ProgressReport) -> None:
         """Keep the loss."""
         self.losses.append((progress.images, progress.figures.get("loss", float("nan"))))
         if progress.images >= self._to_images:
             self._halt.set()
 
-    def rung(self, rung: Rung, budget_images: int) -> None:
+    def rung(self, rung: RungReport, budget_images: int) -> None:
         """Only the end of the budget is one, and its AP says nothing here."""
 
     def should_prune(self) -> bool:

@@ -20,9 +20,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from detector.config import Hyperparameters, Optimizer
+from detector.reports import PausedReport, ProgressReport, RungReport
 from search.outcomes import Outcome, Verdict
 from search.trainer.analytic_faults import Faults, WrongWeights
-from search.trainer.protocol import Ended, Paused, Preparing, Progress, Ready, Rung, Setup, Start, Started, encode
+from search.trainer.protocol import Ended, Preparing, Ready, Setup, Start, Started, encode
 
 STABLE_RATE = 0.1  # above it the losses explode
 DEAD_RATE = 2e-5  # below it nothing moves
@@ -87,14 +88,14 @@ class AnalyticRunner:
         return Started(images=self._trial.images)
 
     def advance(
-        self, to_images: int, on_progress: Callable[[Progress], None], should_pause: Callable[[], bool]
-    ) -> Rung | Paused | Ended:
+        self, to_images: int, on_progress: Callable[[ProgressReport], None], should_pause: Callable[[], bool]
+    ) -> RungReport | PausedReport | Ended:
         trial = self._require_trial()
         began_s, from_images = time.monotonic(), trial.images
         while trial.images < to_images:
             if should_pause():
                 _write_checkpoint(trial)
-                return Paused(images=trial.images)
+                return PausedReport(images=trial.images)
             if trial.images >= (from_images + to_images) // 2:
                 told = _progress(trial, time.monotonic() - began_s)
                 try:
@@ -152,17 +153,17 @@ def _verdict(trial: _Trial, outcome: Outcome, cause: str, message: str, evidence
     )
 
 
-def _progress(trial: _Trial, elapsed_s: float) -> Progress:
+def _progress(trial: _Trial, elapsed_s: float) -> ProgressReport:
     rate = trial.images / elapsed_s if elapsed_s > 0 else 0.0
     figures = {"loss": _total_loss(trial), "learning_rate": trial.start.hyperparameters.learning_rate}
-    return Progress(step=trial.step, images=trial.images, figures=figures, images_per_s=rate)
+    return ProgressReport(step=trial.step, images=trial.images, figures=figures, images_per_s=rate)
 
 
-def _rung(trial: _Trial, training_s: float) -> Rung:
+def _rung(trial: _Trial, training_s: float) -> RungReport:
     noise = random.Random(f"{trial.start.seed}/{trial.images}").gauss(0.0, 0.003)
     value = curve(trial.start.hyperparameters, trial.images, trial.start.budget_images) + noise
     ap = min(1.0, max(0.0, value))
-    return Rung(
+    return RungReport(
         step=trial.step,
         images=trial.images,
         ap=ap,

@@ -3,12 +3,12 @@
 import time
 from collections.abc import Callable
 from dataclasses import fields
-from typing import Any, assert_never
+from typing import Any
 
 from detector.reports import PausedReport, ProgressReport, RungReport, Stopped
 from detector.training import Trainer
 from search.outcomes import Outcome, Verdict
-from search.trainer.protocol import Ended, Paused, Preparing, Progress, Ready, Rung, Setup, Start, Started
+from search.trainer.protocol import Ended, Preparing, Ready, Setup, Start, Started
 
 
 def settings_of(setup: Setup) -> dict[str, Any]:
@@ -45,23 +45,18 @@ class DetectorRunner:
         return Started(images=images)
 
     def advance(
-        self, to_images: int, on_progress: Callable[[Progress | Preparing], None], should_pause: Callable[[], bool]
-    ) -> Rung | Paused | Ended:
+        self,
+        to_images: int,
+        on_progress: Callable[[ProgressReport | Preparing], None],
+        should_pause: Callable[[], bool],
+    ) -> RungReport | PausedReport | Ended:
         report = self._require_trainer().advance(
             to_images,
-            on_progress=lambda report: on_progress(_progress(report)),
+            on_progress=on_progress,
             should_pause=should_pause,
             on_evaluation=_teller(on_progress),
         )
-        match report:
-            case RungReport():
-                return _rung(report)
-            case PausedReport():
-                return Paused(images=report.images)
-            case Stopped():
-                return Ended(verdict=_verdict(report))
-            case _:
-                assert_never(report)
+        return Ended(verdict=_verdict(report)) if isinstance(report, Stopped) else report
 
     def _require_trainer(self) -> Trainer:
         if self._trainer is None:
@@ -71,27 +66,6 @@ class DetectorRunner:
 
 def _teller(send: Callable[[Preparing], None]) -> Callable[[str, int, int], None]:
     return lambda stage, done, total: send(Preparing(stage=stage, done=done, total=total))
-
-
-def _progress(report: ProgressReport) -> Progress:
-    return Progress(
-        step=report.step,
-        images=report.images,
-        figures=dict(report.figures),
-        images_per_s=report.images_per_s,
-        warnings=report.warnings,
-    )
-
-
-def _rung(report: RungReport) -> Rung:
-    return Rung(
-        step=report.step,
-        images=report.images,
-        ap=report.ap,
-        metrics=dict(report.metrics),
-        training_s=report.training_s,
-        evaluation_s=report.evaluation_s,
-    )
 
 
 def _verdict(report: Stopped) -> Verdict:

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from typing import IO, Protocol, assert_never
 
 from detector.config import ConfigError
+from detector.reports import PausedReport, ProgressReport, RungReport
 from search.outcomes import Outcome, Verdict
 from search.trainer.deaths import DISK_FULL, TAIL_CHARACTERS, says_disk_full, says_out_of_memory
 from search.trainer.protocol import (
@@ -28,12 +29,9 @@ from search.trainer.protocol import (
     Ended,
     Event,
     Pause,
-    Paused,
     Preparing,
-    Progress,
     ProtocolError,
     Ready,
-    Rung,
     Setup,
     Start,
     Started,
@@ -62,8 +60,11 @@ class TrialRunner(Protocol):
         ...
 
     def advance(
-        self, to_images: int, on_progress: Callable[[Progress | Preparing], None], should_pause: Callable[[], bool]
-    ) -> Rung | Paused | Ended:
+        self,
+        to_images: int,
+        on_progress: Callable[[ProgressReport | Preparing], None],
+        should_pause: Callable[[], bool],
+    ) -> RungReport | PausedReport | Ended:
         """Train until so many images were seen, checkpoint, evaluate; checkpoint early when `should_pause()`.
 
         Says at least every `MOST_STEPS_UNSAID` steps, and while it evaluates, how far it has come.
@@ -155,16 +156,16 @@ class Service:
                 self._reply(self._runner.start(command))
             case Advance():
                 reply = self._runner.advance(command.to_images, self._outbox.send, self._inbox.should_pause)
-                if isinstance(reply, Paused):
+                if isinstance(reply, PausedReport):
                     self._inbox.answered()
                 self._reply(reply)
             case Pause():
                 if self._inbox.answered():  # it came between two advances: what there is, is checkpointed
-                    self._reply(Paused(images=self._images))
+                    self._reply(PausedReport(images=self._images))
             case _:
                 assert_never(command)
 
-    def _reply(self, event: Started | Rung | Paused | Ended) -> None:
+    def _reply(self, event: Started | RungReport | PausedReport | Ended) -> None:
         if not isinstance(event, Ended):
             self._images = event.images
         self._outbox.send(event)

@@ -7,12 +7,12 @@
       Start   ────────────────────────────▶   resets weights, or restores the trial's checkpoint
               ◀────────────────────────────   Started(images already trained)
       Advance(to_images) ─────────────────▶   trains
-              ◀────────────────────────────   Progress (at the latest every MOST_STEPS_UNSAID steps)
+              ◀────────────────────────────   ProgressReport (at the latest every MOST_STEPS_UNSAID steps)
               ◀────────────────────────────   Preparing (while it evaluates: a sign of life)
-              ◀────────────────────────────   Rung     (trained that far, checkpointed, evaluated)
-                                     or       Ended    (a verdict: diverged, not learning, out of memory, …)
+              ◀────────────────────────────   RungReport (trained that far, checkpointed, evaluated)
+                                     or       Ended (a verdict: diverged, not learning, out of memory, …)
       Pause   ────────────────────────────▶   (at any time while training) checkpoints between two steps
-              ◀────────────────────────────   Paused(images)
+              ◀────────────────────────────   PausedReport(images)
       Advance again, Start the next trial, or close the pipe: the trainer leaves.
 
 The trainer owns its standard output; whatever libraries print goes to standard error, which the worker keeps
@@ -27,7 +27,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from detector.config import DataSource, Detector, Hyperparameters
-from detector.reports import Warned
+from detector.reports import PausedReport, ProgressReport, RungReport
 from search.outcomes import Verdict
 
 MOST_STEPS_UNSAID = 10  # of optimizer steps; who says nothing for many times as long makes none
@@ -101,36 +101,6 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """Losses and health figures at one step (detector/health.py names them), and the watch's warnings so far."""
-
-    step: int
-    images: int
-    figures: dict[str, float]
-    images_per_s: float
-    warnings: tuple[Warned, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rung:
-    """Validation metrics after `images` images; `ap` is what the study maximises."""
-
-    step: int
-    images: int
-    ap: float  # COCO AP at IoU .50:.95, in [0, 1]
-    metrics: dict[str, float]
-    training_s: float  # since the last rung
-    evaluation_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Paused:
-    """A valid checkpoint of the trial lies in its directory."""
-
-    images: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
     """The trial is over before its budget; the trainer itself is ready for another unless it exits."""
 
@@ -138,11 +108,23 @@ class Ended:
 
 
 Command = Setup | Start | Advance | Pause
-Event = Preparing | Ready | Started | Progress | Rung | Paused | Ended
+Event = Preparing | Ready | Started | ProgressReport | RungReport | PausedReport | Ended
 Message = Command | Event
 
 
-_MESSAGES = (Setup, Start, Advance, Pause, Preparing, Ready, Started, Progress, Rung, Paused, Ended)
+_MESSAGES = (
+    Setup,
+    Start,
+    Advance,
+    Pause,
+    Preparing,
+    Ready,
+    Started,
+    ProgressReport,
+    RungReport,
+    PausedReport,
+    Ended,
+)
 _ADAPTERS: dict[str, TypeAdapter[Any]] = {kind.__name__: TypeAdapter(kind) for kind in _MESSAGES}
 
 

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
 
-from search.trainer.protocol import MOST_STEPS_UNSAID, Event, Preparing, Progress, Started
+from detector.reports import ProgressReport
+from search.trainer.protocol import MOST_STEPS_UNSAID, Event, Preparing, Started
 
 REMEMBERED = 101  # intervals whose median is the pace
 LONGEST_LOOK_S = 5.0  # a worker that was stopped or kept busy for longer could not have heard anything
@@ -103,7 +104,7 @@ class Watchdog:
             case Started():
                 self._images = event.images
                 self._progressed()
-            case Progress() if event.images > self._images:
+            case ProgressReport() if event.images > self._images:
                 if self._steps_began:  # else the silence was that of a compilation too
                     self._cadence.note(images=event.images - self._images, seconds=self.silent_s)
                 self._images, self._steps_began = event.images, True

@@ -3,9 +3,10 @@ from dataclasses import replace
 import pytest
 
 from detector.config import Anchors, Augmentation, Hyperparameters, Optimizer
+from detector.reports import PausedReport, RungReport
 from search.outcomes import Outcome
 from search.trainer.analytic_trainer import AnalyticRunner, Faults, curve, effective_rate, explosion_step
-from search.trainer.protocol import Ended, Paused, Rung, Start
+from search.trainer.protocol import Ended, Start
 
 GOOD = Hyperparameters()  # 0.02 × 0.1 / (1 − 0.9) = 0.02, the best rate
 
@@ -83,11 +84,11 @@ def test_an_interrupted_trial_ends_like_an_uninterrupted_one(start, tmp_path):
     whole.start(replace(start, directory=tmp_path / "whole"))
     parts.start(start)
     paused, _ = advance(parts, 1600, pause_after=5)
-    assert paused == Paused(images=80)
+    assert paused == PausedReport(images=80)
     again = AnalyticRunner({})
     assert again.start(start).images == 80
     rungs = [advance(runner, 1600)[0] for runner in (whole, again)]
-    assert all(isinstance(rung, Rung) for rung in rungs)
+    assert all(isinstance(rung, RungReport) for rung in rungs)
     assert rungs[0].ap == rungs[1].ap
     assert rungs[0].images == rungs[1].images == 1600
 

@@ -16,18 +16,15 @@ from detector.config import (
     Optimizer,
     Precision,
 )
-from detector.reports import Warned
+from detector.reports import PausedReport, ProgressReport, RungReport, Warned
 from search.outcomes import Outcome, Verdict
 from search.trainer.protocol import (
     Advance,
     Ended,
     Pause,
-    Paused,
     Preparing,
-    Progress,
     ProtocolError,
     Ready,
-    Rung,
     Setup,
     Start,
     Started,
@@ -97,9 +94,11 @@ messages = st.one_of(
         setup_s=numbers,
     ),
     st.builds(Started, images=counts),
-    st.builds(Progress, step=counts, images=counts, figures=figures, images_per_s=numbers, warnings=warned),
-    st.builds(Rung, step=counts, images=counts, ap=numbers, metrics=figures, training_s=numbers, evaluation_s=numbers),
-    st.builds(Paused, images=counts),
+    st.builds(ProgressReport, step=counts, images=counts, figures=figures, images_per_s=numbers, warnings=warned),
+    st.builds(
+        RungReport, step=counts, images=counts, ap=numbers, metrics=figures, training_s=numbers, evaluation_s=numbers
+    ),
+    st.builds(PausedReport, images=counts),
     st.builds(Ended, verdict=verdicts),
 )
 
@@ -112,7 +111,7 @@ def test_every_message_survives_its_line(message):
 
 
 def test_a_figure_that_is_not_a_number_stays_one():
-    progress = Progress(step=1, images=2, figures={"loss": math.nan, "norm": math.inf}, images_per_s=0.0)
+    progress = ProgressReport(step=1, images=2, figures={"loss": math.nan, "norm": math.inf}, images_per_s=0.0)
     figures = decode(encode(progress)).figures
     assert math.isnan(figures["loss"])
     assert figures["norm"] == math.inf

@@ -7,6 +7,7 @@ import pytest
 
 from detector.annotation import DataError
 from detector.config import ConfigError
+from detector.reports import PausedReport, ProgressReport, RungReport
 from search.outcomes import Outcome
 from search.trainer.process import Inbox, Outbox, Service, runner_of
 from search.trainer.protocol import (
@@ -14,11 +15,8 @@ from search.trainer.protocol import (
     Ended,
     Event,
     Pause,
-    Paused,
     Preparing,
-    Progress,
     Ready,
-    Rung,
     Setup,
     Start,
     Started,
@@ -44,8 +42,8 @@ class ScriptedRunner:
         return Started(images=0)
 
     def advance(
-        self, to_images: int, on_progress: Callable[[Progress], None], should_pause: Callable[[], bool]
-    ) -> Rung | Paused | Ended:
+        self, to_images: int, on_progress: Callable[[ProgressReport], None], should_pause: Callable[[], bool]
+    ) -> RungReport | PausedReport | Ended:
         answer = self._script.pop(0)
         if isinstance(answer, Exception):
             raise answer
@@ -69,24 +67,24 @@ def no_deadline(monkeypatch):
 pytestmark = pytest.mark.usefixtures("no_deadline")
 
 
-def rung(images: int) -> Rung:
-    return Rung(step=1, images=images, ap=0.5, metrics={}, training_s=1.0, evaluation_s=0.1)
+def rung(images: int) -> RungReport:
+    return RungReport(step=1, images=images, ap=0.5, metrics={}, training_s=1.0, evaluation_s=0.1)
 
 
 def test_commands_are_answered_in_order_and_the_end_of_the_input_is_the_end(plan):
     code, events = serve(ScriptedRunner(rung(16)), plan.setup, Advance(to_images=16))
     assert code == 0
-    assert [type(event) for event in events] == [Preparing, Ready, Rung]
+    assert [type(event) for event in events] == [Preparing, Ready, RungReport]
 
 
 def test_a_pause_that_came_too_late_is_answered_with_what_is_checkpointed():
     _, events = serve(ScriptedRunner(rung(16)), Advance(to_images=16), Pause())
-    assert events == [rung(16), Paused(images=16)]
+    assert events == [rung(16), PausedReport(images=16)]
 
 
 def test_a_pause_that_the_runner_obeyed_is_not_answered_twice():
-    _, events = serve(ScriptedRunner(Paused(images=4)), Advance(to_images=16), Pause())
-    assert events == [Paused(images=4)]
+    _, events = serve(ScriptedRunner(PausedReport(images=4)), Advance(to_images=16), Pause())
+    assert events == [PausedReport(images=4)]
 
 
 @pytest.mark.parametrize("error", [ConfigError("the canvas must be wider"), DataError("train.json: no images")])
@@ -120,7 +118,7 @@ class XlaRuntimeError(RuntimeError):
 def test_an_unforeseen_exception_is_told_and_ends_the_process(error, outcome, code, capsys):
     got, events = serve(ScriptedRunner(rung(16), error, rung(32)), *[Advance(to_images=n) for n in (16, 32, 48)])
     assert got == code
-    assert [type(event) for event in events] == [Rung, Ended]
+    assert [type(event) for event in events] == [RungReport, Ended]
     verdict = events[-1].verdict
     assert (verdict.outcome, verdict.images) == (outcome, 16)
     assert "Traceback" in str(verdict.evidence["traceback"])

@@ -6,23 +6,11 @@ from pathlib import Path
 import pytest
 
 from detector.config import Hyperparameters
+from detector.reports import PausedReport, ProgressReport, RungReport
 from search.outcomes import Outcome
 from search.trainer.deaths import TrainerDied, TrainerHung
 from search.trainer.link import TrainerLink, _event
-from search.trainer.protocol import (
-    Advance,
-    Ended,
-    Pause,
-    Paused,
-    Preparing,
-    Progress,
-    ProtocolError,
-    Ready,
-    Rung,
-    Start,
-    Started,
-    encode,
-)
+from search.trainer.protocol import Advance, Ended, Pause, Preparing, ProtocolError, Ready, Start, Started, encode
 
 TIMEOUT_S = 30.0
 
@@ -54,7 +42,7 @@ def start(tmp_path) -> Start:
 
 
 def until(link: TrainerLink, kind: type):
-    while isinstance(event := link.receive(TIMEOUT_S), Progress):
+    while isinstance(event := link.receive(TIMEOUT_S), ProgressReport):
         pass
     assert isinstance(event, kind)
     return event
@@ -65,10 +53,10 @@ def test_a_trainer_trains_from_rung_to_rung_and_leaves_with_its_pipe(connect, st
     link.send(start)
     assert until(link, Started).images == 0
     link.send(Advance(to_images=100))
-    rung = until(link, Rung)
+    rung = until(link, RungReport)
     assert (rung.images, rung.step) == (112, 7)  # rounded up to whole batches of 16
     link.send(Advance(to_images=1440))
-    assert until(link, Rung).ap > rung.ap
+    assert until(link, RungReport).ap > rung.ap
     assert link.close() == 0
 
 
@@ -77,9 +65,9 @@ def test_a_pause_is_seen_between_two_steps_and_the_trial_goes_on_from_there(conn
     link.send(start)
     link.send(Advance(to_images=1440))
     assert until(link, Started).images == 0
-    assert isinstance(link.receive(TIMEOUT_S), Progress)
+    assert isinstance(link.receive(TIMEOUT_S), ProgressReport)
     link.send(Pause())
-    images = until(link, Paused).images
+    images = until(link, PausedReport).images
     assert 0 < images < 1440
     link.send(start)
     assert until(link, Started).images == images
@@ -90,9 +78,9 @@ def test_a_pause_between_two_advances_is_answered_too(connect, start):
     link.send(start)
     until(link, Started)
     link.send(Pause())
-    assert until(link, Paused).images == 0
+    assert until(link, PausedReport).images == 0
     link.send(Advance(to_images=160))  # and it is answered once
-    assert until(link, Rung).images == 160
+    assert until(link, RungReport).images == 160
 
 
 def test_a_trainer_whose_worker_is_gone_checkpoints_and_leaves(connect, start):
@@ -114,7 +102,7 @@ def test_a_death_is_told_with_what_killed(connect, start, fault, ending):
     link.send(Advance(to_images=160))
     until(link, Started)
     with pytest.raises(TrainerDied) as death:
-        until(link, Rung)
+        until(link, RungReport)
     assert death.value.ending == ending
     with pytest.raises(TrainerDied):
         link.send(Pause())
@@ -185,7 +173,7 @@ def test_an_earlier_trials_last_words_do_not_count_for_the_next(connect, start, 
     link.send(Advance(to_images=160))
     until(link, Started)
     with pytest.raises(TrainerDied) as death:
-        until(link, Rung)
+        until(link, RungReport)
     assert not any("bad_alloc" in line for line in death.value.tail)
 
 

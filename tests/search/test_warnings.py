@@ -8,11 +8,11 @@ from typing import cast
 import pytest
 
 from detector.config import Hyperparameters
-from detector.reports import Warned
+from detector.reports import ProgressReport, RungReport, Warned
 from search.journal import marked
 from search.outcomes import Outcome, Verdict
 from search.trainer.link import TrainerLink
-from search.trainer.protocol import Advance, Command, Ended, Event, Progress, Rung, Start, Started
+from search.trainer.protocol import Advance, Command, Ended, Event, Start, Started
 from search.trainer.watchdog import Cadence
 from search.training_record import TrainingRecord
 from search.trial_run import TrialRun
@@ -24,8 +24,8 @@ START = Start(
 )
 
 
-def progress(step: int, *warnings: Warned) -> Progress:
-    return Progress(step=step, images=16 * step, figures={"loss": 1.0}, images_per_s=1.0, warnings=warnings)
+def progress(step: int, *warnings: Warned) -> ProgressReport:
+    return ProgressReport(step=step, images=16 * step, figures={"loss": 1.0}, images_per_s=1.0, warnings=warnings)
 
 
 class Link:
@@ -49,7 +49,7 @@ class Link:
 
 
 ENDED = Ended(verdict=Verdict(outcome=Outcome.DIVERGED, cause="gradient", evidence={"rule": "not finite"}))
-TRAINED = Rung(step=20, images=320, ap=0.5, metrics={}, training_s=1.0, evaluation_s=1.0)
+TRAINED = RungReport(step=20, images=320, ap=0.5, metrics={}, training_s=1.0, evaluation_s=1.0)
 
 
 @pytest.mark.parametrize("last", [TRAINED, ENDED], ids=["trained to its end", "ended by the watch"])

@@ -6,9 +6,10 @@ from dataclasses import replace
 import pytest
 
 from detector.config import Hyperparameters
+from detector.reports import ProgressReport, RungReport
 from search.outcomes import Outcome
 from search.trainer.deaths import HUNG, TrainerHung, classify_death
-from search.trainer.protocol import Preparing, Progress, Rung, Start, Started
+from search.trainer.protocol import Preparing, Start, Started
 from search.trainer.watchdog import LONGEST_LOOK_S, Cadence, Patience, Watchdog
 from search.trial_run import Limits, TrialRun
 from search.worker import DONE, Pace, Worker
@@ -52,7 +53,7 @@ class Watched:
             self.say()
 
     def say(self) -> None:
-        self.dog.heard(Progress(step=self.step, images=self.step * self.batch_size, figures={}, images_per_s=1.0))
+        self.dog.heard(ProgressReport(step=self.step, images=self.step * self.batch_size, figures={}, images_per_s=1.0))
 
     def bites_after(self) -> float:
         """Seconds of silence until it does, to the second."""
@@ -119,7 +120,7 @@ def test_an_evaluation_lasts_as_long_as_it_comes_further():
         watched.dog.heard(Preparing(stage="evaluation", done=done, total=10))
     watched.dog.heard(Preparing(stage="evaluation", done=9, total=10))  # nothing new
     assert watched.bites_after() == 501
-    watched.dog.heard(Rung(step=20, images=320, ap=0.5, metrics={}, training_s=1.0, evaluation_s=1.0))
+    watched.dog.heard(RungReport(step=20, images=320, ap=0.5, metrics={}, training_s=1.0, evaluation_s=1.0))
     watched.dog.advancing(to_images=640)
     assert watched.dog.limit_s == 20
 
@@ -141,8 +142,8 @@ class Talker:
         self.cadence = Cadence()
         self._said = [Started(images=0), *(self._progress(step) for step in range(1, 6))]
 
-    def _progress(self, step: int) -> Progress:
-        return Progress(step=step, images=16 * step, figures={}, images_per_s=1.0)
+    def _progress(self, step: int) -> ProgressReport:
+        return ProgressReport(step=step, images=16 * step, figures={}, images_per_s=1.0)
 
     def send(self, command) -> None: ...
 
@@ -163,10 +164,10 @@ class Figures:
     def reported(self) -> dict[int, float]:
         return {}
 
-    def progress(self, progress: Progress) -> None:
+    def progress(self, progress: ProgressReport) -> None:
         self.steps.append(progress.step)
 
-    def rung(self, rung: Rung, budget_images: int) -> None:
+    def rung(self, rung: RungReport, budget_images: int) -> None:
         raise AssertionError("it never comes so far")
 
     def should_prune(self) -> bool:
