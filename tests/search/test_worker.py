@@ -11,10 +11,10 @@ from optuna.trial import TrialState
 
 from search.outcomes import Outcome, Verdict
 from search.plan import Plan
+from search.trainer import warm_trainer
 from search.trainer.analytic_faults import BUSY_S
 from search.trainer.deaths import DISK_FULL, DiskFull
 from search.trainer.link import TrainerLink
-from search.trainer.process import warm_trainer
 from search.trainer.protocol import Ended
 from search.trainer.warm_trainer import SetupFailed, WarmTrainer
 from search.trainer.watchdog import Patience
