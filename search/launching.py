@@ -147,8 +147,12 @@ def settle(specification: Specification, console: Console) -> Settled:
 
 
 def _with_derived(specification: Specification, training_set: "Dataset", data: str, console: Console) -> Settled:
-    """With anchors derived from the boxes: for trial 1, unless the user decided on that, and to screen proposals by."""
+    """With anchors derived from the boxes and a rate that random weights bear: for trial 1, unless the user decided.
+
+    Proposals are screened by these anchors, too.
+    """
     from search.doctor.anchor_advice import canvas_boxes, derived_anchors
+    from search.doctor.rate_advice import derived_rate
 
     canvas, seed = specification.detector.canvas, specification.sampler.seed
     settled = Settled(specification=specification, data=data)
@@ -161,14 +165,16 @@ def _with_derived(specification: Specification, training_set: "Dataset", data: s
     settled = replace(settled, screen=AnchorScreen.of(boxes, derived.anchors, seed=seed))
     if specification.derived is not None:
         return settled
+    rate = derived_rate(specification.space, from_scratch=specification.detector.weights == "none")
     shares = [(best_ious(boxes.boxes, anchors, canvas) >= HALF_IOU).mean() for anchors in (derived.anchors, Anchors())]
     console.print(
         f"trial 1 tries anchors derived from the boxes: {derived.anchors.per_cell} a cell, of which one overlaps "
-        f"{shares[0]:.0%} of the boxes by half or more (Detectron2's {Anchors().per_cell}: {shares[1]:.0%})",
+        f"{shares[0]:.0%} of the boxes by half or more (Detectron2's {Anchors().per_cell}: {shares[1]:.0%})"
+        + "".join(f", and {name} {value:g}, because its weights begin at random" for name, value in rate.items()),
         highlight=False,
         soft_wrap=True,
     )
-    return replace(settled, specification=replace(specification, derived=derived.values))
+    return replace(settled, specification=replace(specification, derived=derived.values | rate))
 
 
 def _run(database: Database, specification: Specification, job: Job, engine: Engine, console: Console) -> Departure:

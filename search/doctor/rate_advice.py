@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from search.doctor.space_findings import RISKY
 from spaces.catalogue import DEFINITIONS
 from spaces.faster_rcnn import Space
-from spaces.parameters import Parameter, Real
+from spaces.parameters import Parameter, Real, Value
 
 SGD, ADAM = "lr_per_16", "adam_lr_per_16"
 BELOW = 100.0  # a short trial at a hundredth of Detectron2's rate hardly moves
@@ -26,6 +26,18 @@ def proposed_rates(space: Space, *, from_scratch: bool) -> dict[str, Parameter]:
         if isinstance(space.parameters.get(name), Real):
             proposed[name] = Real(low=_rounded(low), high=_rounded(high), log=True)
     return proposed
+
+
+def derived_rate(space: Space, *, from_scratch: bool) -> dict[str, Value]:
+    """SGD's rate for trial 1, by name: from scratch the middle of the proposed range, whose end the reference is there.
+
+    Nothing with weights, and nothing where the study does not search that rate.
+    """
+    proposed = proposed_rates(space, from_scratch=from_scratch).get(SGD)
+    if not from_scratch or not isinstance(proposed, Real):
+        return {}
+    middle = _rounded(math.sqrt(proposed.low * proposed.high))
+    return {SGD: middle} if space.parameters[SGD].contains(middle) else {}
 
 
 def _ranges(space: Space, *, from_scratch: bool) -> Iterator[tuple[str, float, float]]:

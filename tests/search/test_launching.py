@@ -282,11 +282,12 @@ NARROW = {"anchor_scales": 1, "anchor_ratios": 1}
 
 def test_trial_1_gets_anchors_derived_from_the_boxes_before_any_trial(tmp_path, console):
     settled = settle(specification_from(sample_document(tmp_path, space=NARROW), "this test"), console).specification
-    assert set(settled.derived) == {"anchor_base", "anchor_ratio_centre"}
+    assert set(settled.derived) == {"anchor_base", "anchor_ratio_centre", "lr_per_16"}
     first, second = Plan.of(settled, tmp_path).first_points
     assert first["anchor_base"] == 8.0
     assert second == first | settled.derived
     assert "trial 1 tries anchors derived from the boxes: 1 a cell" in text_of(console)
+    assert "and lr_per_16 0.002, because its weights begin at random" in text_of(console)
     assert settle(settled, console).specification == settled  # the workers' and every later launch's
 
 
