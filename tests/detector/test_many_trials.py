@@ -24,7 +24,7 @@ SETTLED_AFTER = 3  # trials, by when both optimizers and the evaluation have run
 WINDOW = 9  # trials, whose median a single one's garbage does not move
 LARGEST_GROWTH = 1.03
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 
 def resident_mib() -> float:
