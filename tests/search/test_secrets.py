@@ -120,8 +120,8 @@ class Guarded:
 def guarded(request, tmp_path: Path, postgresql_folder: Path) -> Iterator[Guarded]:
     name = create_postgresql_database(postgresql_folder)
     with administrator(postgresql_folder) as connection:
-        connection.execute("DROP ROLE IF EXISTS guard")
-        connection.execute(psycopg.sql.SQL("CREATE ROLE guard SUPERUSER LOGIN PASSWORD {}").format(PASSWORD))
+        if connection.execute("SELECT FROM pg_roles WHERE rolname = 'guard'").fetchone() is None:  # owns what is left
+            connection.execute(psycopg.sql.SQL("CREATE ROLE guard SUPERUSER LOGIN PASSWORD {}").format(PASSWORD))
         [rules] = (Path(row[0]) for row in connection.execute("SHOW hba_file"))
         before = rules.read_text()
         rules.write_text("local all guard scram-sha-256\n" + before)
