@@ -1,4 +1,4 @@
-"""What a trainer says of its trial; plain values that need no Keras, and messages of search/trainer/protocol.py."""
+"""What a trainer says of its trial; plain values that need no Keras, so that another process can be sent them."""
 
 from dataclasses import dataclass, field
 
