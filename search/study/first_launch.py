@@ -9,7 +9,7 @@ from detector.config import ConfigError, require
 from detector.layout import find_sources
 from search.study.specification import Specification, specification_from
 from search.study.storage_url import default_storage
-from search.study.study_file import default_study_text, with_overrides
+from search.study.study_file import default_study_text
 
 LONG_SIDE_PX = 512  # of an automatic canvas
 LONG_SIDE_CPU_PX = 256  # a quarter of the work, where there is no accelerator
@@ -27,8 +27,7 @@ def write_study_file(file: Path, data: Path, *, name: str | None = None, **optio
     """
     find_sources(data)  # before anything is written
     folder = Path(os.path.relpath(data.resolve(), file.resolve().parent))
-    options.setdefault("long_side_px", _long_side_px())
-    text = default_study_text(folder, name or study_name(data), **options)
+    text = default_study_text(folder, name or study_name(data), long_side_px=_long_side_px(), **options)
     try:
         with file.open("x", encoding="utf-8") as new:
             new.write(text)
@@ -47,9 +46,13 @@ def dataset_specification(data: Path) -> Specification:
         ConfigError: the folder can't be named in a study file.
     """
     name = study_name(data)
-    document = {"name": name, "storage": default_storage(name), "data": {"folder": str(data.resolve())}}
-    specification = specification_from(document, f"a study on {data}")
-    return with_overrides(specification, long_side_px=_long_side_px())
+    document = {
+        "name": name,
+        "storage": default_storage(name),
+        "data": {"folder": str(data.resolve())},
+        "detector": {"long_side_px": _long_side_px()},
+    }
+    return specification_from(document, f"a study on {data}").absolute(Path.cwd())
 
 
 def _long_side_px() -> int:

@@ -23,7 +23,6 @@ OVERRIDES: dict[str, tuple[str, ...]] = {
     "rungs": ("budget", "rungs"),
     "validation_images": ("budget", "validation_images"),
     "canvas": ("detector", "canvas"),
-    "long_side_px": ("detector", "long_side_px"),
     "weights": ("detector", "weights"),
     "precision": ("detector", "precision"),
     "micro_batch": ("detector", "micro_batch"),
@@ -63,15 +62,18 @@ def with_overrides(specification: Specification, **options: Any) -> Specificatio
     return _overridden(specification, options).absolute(Path.cwd())
 
 
-def default_study_text(data_folder: Path, name: str, **options: Any) -> str:
+def default_study_text(data_folder: Path, name: str, *, long_side_px: int | None = None, **options: Any) -> str:
     """A study file on a dataset folder: every default shown, each with a short comment.
 
-    Options are those of `with_overrides`, such as `weights="imagenet"`. Paths are written as they are given.
+    Options are those of `with_overrides`, such as `weights="imagenet"`. Paths are written as they are given; the
+    long side is that of an automatic canvas on this machine.
 
     Raises:
         StudyFileError: an option's value breaks a rule of the study file.
     """
-    document = {"name": name, "storage": default_storage(name), "data": {"folder": str(data_folder)}}
+    document: dict[str, Any] = {"name": name, "storage": default_storage(name), "data": {"folder": str(data_folder)}}
+    if long_side_px is not None:
+        document["detector"] = {"long_side_px": long_side_px}
     return study_text(_overridden(specification_from(document, f"a study on {data_folder}"), options))
 
 
