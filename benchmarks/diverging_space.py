@@ -20,7 +20,7 @@ from rich.console import Console
 from benchmarks.table import Table, drawing, wide_console
 from detector.sample_data import write_sample
 from search.launching import launch
-from search.outcomes import Outcome
+from search.outcomes import REFUSED, Outcome
 from search.samplers import make_sampler
 from search.study.specification import Specification, specification_from
 from search.trainer.analytic_trainer import explosion_step
@@ -37,14 +37,16 @@ class Cost:
     """What diverging trials cost a study."""
 
     seed: int
-    proposals: int
-    diverged: float  # share of the proposals
+    trained: int
+    refused: int
+    diverged: int  # of those that were trained
     images: float  # share of all images
 
     @property
-    def row(self) -> tuple[int, int, float, float]:
-        """In percent."""
-        return (self.seed, self.proposals, 100 * self.diverged, 100 * self.images)
+    def row(self) -> tuple[int, int, int, int, float, float]:
+        """Shares in percent."""
+        share = 100 * self.diverged / self.trained
+        return (self.seed, self.trained, self.refused, self.diverged, share, 100 * self.images)
 
 
 def blind_share(specification: Specification, *, proposals: int = 2000) -> float:
@@ -73,7 +75,13 @@ def real_study(folder: Path, *, seed: int, trials: int, images: int, sampler: st
         space=REAL_SPACE,
         derived="none",
         budget={"trials": trials, "images": images, "rungs": [images], "validation_images": 4},
-        sampler={"seed": seed, "name": sampler, "startup_trials": min(10, trials // 3), "least_anchor_fit": 0},
+        sampler={
+            "seed": seed,
+            "name": sampler,
+            "startup_trials": min(10, trials // 3),
+            "least_anchor_fit": 0,
+            "most_divergence_risk": 1 if sampler == "random" else 0.6,
+        },
     )
 
 
@@ -89,10 +97,12 @@ def cost(specification: Specification, folder: Path) -> Cost:
     with Database.open(specification.storage) as database:
         records = read_outcomes(database, specification.name)
     diverged = [record for record in records if record.outcome == Outcome.DIVERGED]
+    refused = sum(record.outcome in REFUSED for record in records)
     return Cost(
         seed=specification.sampler.seed,
-        proposals=len(records),
-        diverged=len(diverged) / len(records),
+        trained=len(records) - refused,
+        refused=refused,
+        diverged=len(diverged),
         images=sum(record.images for record in diverged) / sum(record.images for record in records),
     )
 
@@ -120,10 +130,10 @@ def main(
             found.append(cost(specification, folder))
         share = "" if real or blind else f"; {blind_share(specification):.0%} of blind proposals diverge"
     rows = tuple(each.row for each in found)
-    total = ("mean", mean(r[1] for r in rows), mean(r[2] for r in rows), mean(r[3] for r in rows))
+    total = ("mean", *(mean(column) for column in list(zip(*rows, strict=True))[1:]))
     table = Table(
         caption=f"{'Real' if real or blind else 'Closed-form'} trials{share}",
-        columns=("seed", "proposals", "diverged, %", "images in diverged trials, %"),
+        columns=("seed", "trained", "refused", "diverged", "diverged, %", "images in diverged trials, %"),
         rows=(*rows, total),
     )
     wide_console().print(drawing(table))

@@ -36,7 +36,8 @@ from detector.schedule import learning_rate, optimizer_steps
 from detector.step import State, initial_state
 from detector.watch import Watch, course_of
 
-LOOK_EVERY_STEPS = 10  # the watch sees every step, this late at most
+FIRST_STEPS = 10  # in which most that diverge do so: the watch sees each at once
+LOOK_EVERY_STEPS = 10  # and every later one, this late at most
 WEIGHTS_FILE = "weights.safetensors"
 
 SetupProgress = Callable[[str, int, int], None]  # what, done, of; of an evaluation too
@@ -203,7 +204,7 @@ class Trainer:
             if not pausing:
                 pending.append((trial.step, self._optimizer_step(trial)))
                 trial.step += 1
-            if pending and (pausing or len(pending) == LOOK_EVERY_STEPS or trial.step == last):
+            if pending and (pausing or _look_is_due(trial.step, len(pending)) or trial.step == last):
                 rate = (trial.images - begun_at) / (time.monotonic() - started)
                 if (stopped := self._look(trial, pending, on_progress, rate)) is not None:
                     return stopped
@@ -372,6 +373,10 @@ class Trainer:
     def _keep_weights(self, trial: _Trial) -> None:
         values = weights.named_values(self._network, trial.state["weights"], trial.frozen)
         weights.save_weights(trial.directory / WEIGHTS_FILE, values, classes=list(self._train_set.classes))
+
+
+def _look_is_due(steps: int, unseen: int) -> bool:
+    return steps <= FIRST_STEPS or unseen >= LOOK_EVERY_STEPS
 
 
 def _on_device(arrays: dict[str, np.ndarray]) -> dict[str, Tensor]:

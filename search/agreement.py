@@ -9,7 +9,7 @@ from storage.database import Database
 from storage.studies import read_specification, replace_specification, save_specification
 
 #: More trials, or other hands: what was found so far still counts.
-CHANGEABLE = ("budget.trials", "workers", "sampler.least_anchor_fit")
+CHANGEABLE = ("budget.trials", "workers", "sampler.least_anchor_fit", "sampler.most_divergence_risk")
 
 
 def agree(database: Database, specification: Specification, *, kept: Collection[str] = ()) -> None:

@@ -18,6 +18,7 @@ class Outcome(StrEnum):
     NOT_LEARNING = "not learning"  # finite, but nothing moves
     OUT_OF_MEMORY = "out of memory"
     HOPELESS = "hopeless"  # its anchors can't work, so it was never trained and costs none of the budget of trials
+    RISKY = "risky"  # trials at such a learning rate diverged; never trained, and costs none of the budget either
     BAD_DATA = "bad data"  # an image or annotation failed during training
     CRASHED = "crashed"  # the trainer process died or raised
     INTERRUPTED = "interrupted"  # stopped from outside; the trial goes on later
@@ -31,13 +32,27 @@ MEANINGS: Mapping[Outcome, str] = {
     Outcome.NOT_LEARNING: "finite, but nothing moved; the configuration is at fault",
     Outcome.OUT_OF_MEMORY: "did not fit; the configuration is at fault",
     Outcome.HOPELESS: "its anchors miss the boxes, so it was never trained; it costs none of the budget of trials",
+    Outcome.RISKY: "trials at such learning rates diverged, so it was never trained; it costs none of the budget",
     Outcome.BAD_DATA: "an image or annotation failed during training; no hyperparameter is at fault",
     Outcome.CRASHED: "the trainer process died; no hyperparameter is known to be at fault",
     Outcome.INTERRUPTED: "stopped from outside; it goes on with the next launch",
 }
 
 #: A configuration at fault: PRUNED with a constraint named after the outcome, so that samplers keep away.
-INFEASIBLE = frozenset({Outcome.DIVERGED, Outcome.NOT_LEARNING, Outcome.OUT_OF_MEMORY, Outcome.HOPELESS})
+INFEASIBLE = frozenset({Outcome.DIVERGED, Outcome.NOT_LEARNING, Outcome.OUT_OF_MEMORY, Outcome.HOPELESS, Outcome.RISKY})
+
+#: Told off before any training, and why; in none of the counts of trials.
+REFUSED: Mapping[str, str] = {
+    Outcome.HOPELESS: "their anchors miss the boxes",
+    Outcome.RISKY: "trials at such learning rates diverged",
+}
+
+
+def refusals(counts: Mapping[str, int]) -> str:
+    """How many proposals of those outcomes were refused, and why; empty where none was."""
+    told = {outcome: counts.get(outcome, 0) for outcome in REFUSED}
+    return ", ".join(f"{count} {outcome} ({REFUSED[outcome]})" for outcome, count in told.items() if count)
+
 
 #: Not the configuration's fault: FAIL.
 FAULTS = frozenset({Outcome.BAD_DATA, Outcome.CRASHED})

@@ -32,6 +32,7 @@ class Plan:
     sampler: str = "tpe"
     startup_trials: int = 10
     least_anchor_fit: float = 0.5
+    most_divergence_risk: float = 0.6
     pruner: str = "halving"
     reduction_factor: int = 3
     derived: Mapping[str, Value] | None = None  # what trial 1 has in place of the reference's values
@@ -70,6 +71,7 @@ class Plan:
             sampler=specification.sampler.name,
             startup_trials=specification.sampler.startup_trials,
             least_anchor_fit=specification.sampler.least_anchor_fit,
+            most_divergence_risk=specification.sampler.most_divergence_risk,
             pruner=specification.pruner.name,
             reduction_factor=specification.pruner.reduction_factor,
             derived=specification.derived,

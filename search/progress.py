@@ -13,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from search.outcomes import Outcome
+from search.outcomes import REFUSED, Outcome
 from search.spending import read_spending
 from storage.database import Database
 from storage.outcomes import read_outcomes
@@ -109,9 +109,9 @@ class Progress:
         outcomes = {record.trial: record.outcome for record in snapshot.outcomes}
         if self._told is not None:
             new = [record for record in snapshot.outcomes if self._told.get(record.trial) != record.outcome]
-            for refused, alike in groupby(new, key=lambda record: record.outcome == Outcome.HOPELESS):
+            for refused, alike in groupby(new, key=lambda record: record.outcome in REFUSED):
                 records = list(alike)
-                lines = [refusals(records, snapshot)] if refused else [ending(each, snapshot) for each in records]
+                lines = [refused_row(records, snapshot)] if refused else [ending(each, snapshot) for each in records]
                 for line in lines:
                     self._console.print(Text(line), soft_wrap=True)
         self._told = (self._told or {}) | outcomes
@@ -158,12 +158,12 @@ def ending(record: OutcomeRecord, snapshot: Snapshot) -> str:
     return f"{head}: {record.message or record.cause} (step {record.step}, {record.images} images)"
 
 
-def refusals(records: list[OutcomeRecord], snapshot: Snapshot) -> str:
-    """One line about consecutive proposals that were not trained."""
+def refused_row(records: list[OutcomeRecord], snapshot: Snapshot) -> str:
+    """One line about consecutive proposals that were not trained, with the last one's reason."""
     count = len(records)
     what = f"trial {records[0].trial}" if count == 1 else f"trials {records[0].trial} to {records[-1].trial}"
-    message = records[-1].message
-    return f"[{snapshot.finished}/{snapshot.trials}] {what} not trained, hopeless: {message}"
+    outcomes = " or ".join(dict.fromkeys(record.outcome for record in records))
+    return f"[{snapshot.finished}/{snapshot.trials}] {what} not trained, {outcomes}: {records[-1].message}"
 
 
 def losses(figures: dict[str, float]) -> str:

@@ -6,6 +6,7 @@ batch sizes pass the same rung at slightly different counts.
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,7 +15,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from search.outcomes import INFEASIBLE, Outcome
+from search.outcomes import INFEASIBLE, REFUSED, refusals
 from storage.database import Database
 from storage.outcomes import read_outcomes
 from storage.records import OutcomeRecord, RungRecord
@@ -101,14 +102,14 @@ def best(trials: Iterable[RankedTrial]) -> RankedTrial | None:
 
 def ranking_table(trials: Sequence[RankedTrial]) -> Table:
     """The ranking for a terminal of 80 columns or more; trial 0, the reference, is marked."""
-    refused = sum(trial.outcome == Outcome.HOPELESS for trial in trials)
-    trials = [trial for trial in trials if trial.outcome != Outcome.HOPELESS]
+    refused = refusals(Counter(trial.outcome for trial in trials))
+    trials = [trial for trial in trials if trial.outcome not in REFUSED]
     columns = _columns(trials)
     table = Table(
         box=SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
         caption="* trial 0: the reference, Detectron2's defaults"
-        + f"\n{refused} proposals more were not trained: their anchors miss the boxes" * bool(refused),
+        + f"\nproposals that were not trained: {refused}" * bool(refused),
         caption_justify="left",
     )
     for heading in ("rank", "trial", "AP", "images"):

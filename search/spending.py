@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from optuna.trial import FrozenTrial, TrialState
 
-from search.outcomes import Outcome
+from search.outcomes import REFUSED
 from storage.database import Database
 from storage.outcomes import count_outcomes
 from storage.studies import count_trials
@@ -21,7 +21,7 @@ class Spending:
 
 def was_refused(trial: FrozenTrial) -> bool:
     """Whether the trial was told off before any training."""
-    return bool(trial.user_attrs.get("outcome") == Outcome.HOPELESS)  # as `storage.outcomes` shows it
+    return trial.user_attrs.get("outcome") in REFUSED  # as `storage.outcomes` shows it
 
 
 def spends_budget(trial: FrozenTrial) -> bool:
@@ -37,7 +37,8 @@ def read_spending(database: Database, study_name: str) -> Spending:
     """
     states = count_trials(database, study_name)
     # Last: a refusal between the two counts as unspent, which whoever asks for the next trial sees to exactly.
-    refused = count_outcomes(database, study_name)[Outcome.HOPELESS]
+    outcomes = count_outcomes(database, study_name)
+    refused = sum(outcomes[outcome] for outcome in REFUSED)
     return Spending(
         begun=states.total() - states[TrialState.WAITING] - refused,
         running=states[TrialState.RUNNING],

@@ -26,7 +26,7 @@ from storage.telemetry import read_rungs
 from storage.workers import read_workers
 
 #: Ends that need no explanation; all others are causes of death.
-PEACEFUL = frozenset({Outcome.COMPLETE, Outcome.SLOW, Outcome.INTERRUPTED})
+PEACEFUL = frozenset({Outcome.COMPLETE, Outcome.SLOW, Outcome.INTERRUPTED, Outcome.RISKY})
 
 SAME_OUTAGE_S = 10.0  # a full disk lets a heartbeat through now and then
 
@@ -73,7 +73,7 @@ class Status:
     storage: str  # host and database, never credentials
     states: dict[str, int]  # trials by Optuna's states, only those that occur
     outcomes: dict[str, int]
-    refused: int  # proposals that were not trained, for their anchors; Optuna counts them as pruned
+    refused: int  # proposals that were not trained; Optuna counts them as pruned
     budget_trials: int | None  # None: the study holds no specification
     best: RankedTrial | None
     reference: RankedTrial | None

@@ -7,6 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from search.outcomes import refusals
 from search.ranking import RankedTrial
 from search.status import Death, LostTrainers, Status, WorkerState, read_status
 from storage.database import Database
@@ -43,8 +44,7 @@ def _summary(status: Status) -> Table:
         "best so far": _result(status.best) or "no trial has a value yet",
         "reference": _result(status.reference),
         "ended": ", ".join(f"{count} {outcome}" for outcome, count in status.outcomes.items()),
-        "not trained": f"{status.refused} proposals whose anchors miss the boxes; none of the budget"
-        * bool(status.refused),
+        "not trained": status.refused and f"{refusals(status.outcomes)}; none of the budget",
         "pace": f"{status.trials_per_hour:.1f} trials per hour" if status.trials_per_hour else "",
         "waiting": _numbers(status.waiting),
         "left behind": status.claimable and f"{_numbers(status.claimable)}; the next launch or worker goes on",

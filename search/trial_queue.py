@@ -5,15 +5,12 @@ Workers of any number of machines take turns at this; claiming and asking are tr
 
 import contextlib
 import enum
-import itertools
 import logging
 import shutil
-from dataclasses import replace
 
 import optuna
 from optuna.trial import TrialState
 
-from search.anchor_screen import AnchorScreen
 from search.crash_points import CrashPoint, crash_point
 from search.history import Deed, note
 from search.journal import TrialJournal
@@ -21,6 +18,7 @@ from search.outage import Outage
 from search.outbox import Outbox
 from search.plan import Plan
 from search.samplers import common_parameters
+from search.screening import Screening
 from search.spending import read_spending, spends_budget, was_refused
 from storage.box_samples import read_box_sample
 from storage.database import Database
@@ -30,12 +28,6 @@ from storage.records import Lease, Turn
 from storage.studies import create_or_load_study
 
 LONGEST_TURN_S = 30.0  # a worker that dies in its turn holds the others up for so long
-MOST_REFUSED = 50  # proposals in a row; the next is trained, so that a space without good anchors comes to an end too
-LAST_REFUSED = (
-    f"so it was with the last {MOST_REFUSED} proposals, so the next is trained whatever its anchors; `frcnn-search "
-    "doctor --write-space` proposes ranges that fit, and sampler.least_anchor_fit: 0 in the study file trains all"
-)
-ENQUEUED = "fixed_params"  # Optuna's mark on a trial whose values somebody chose
 
 logger = logging.getLogger(__name__)
 
@@ -60,8 +52,7 @@ class TrialQueue:
         self._study = self._load_study()
         self._common = common_parameters()
         self._leases = Leases(database, plan.study, duration_s=lease_s, turn_s=min(LONGEST_TURN_S, lease_s))
-        sample = read_box_sample(database, plan.study) if plan.least_anchor_fit else None
-        self._screen = None if sample is None else AnchorScreen.from_json(sample)
+        self._screening = Screening(plan, read_box_sample(database, plan.study))
 
     def _load_study(self) -> optuna.Study:
         return create_or_load_study(self._database, self._plan.study, pruner=self._plan.make_pruner())
@@ -82,7 +73,7 @@ class TrialQueue:
     def next_trial(self) -> TrialJournal | None:
         """A trial that is ours from now on: one left behind, else a new one, else None. May be repeated.
 
-        None also where the proposal was refused for its anchors: then it has been told, and the next call asks anew.
+        None also where the proposal was refused: then it has been told, and the next call asks anew.
         """
         with self._database.guarded():
             self._study.get_trials(deepcopy=False)  # before the turn: the first time it reads all of them
@@ -125,7 +116,7 @@ class TrialQueue:
             return self._leases.claim(trial.number, self._worker)
 
     def _sampler_of(self, number: int) -> optuna.samplers.BaseSampler:
-        refused = 0 if self._screen is None else sum(map(was_refused, self._before(number)))
+        refused = sum(map(was_refused, self._before(number)))
         return self._plan.make_sampler(number, self._common, refused=refused)
 
     def _before(self, number: int) -> list[optuna.trial.FrozenTrial]:
@@ -150,21 +141,13 @@ class TrialQueue:
         return TrialJournal(self._database, self._study, trial, self._leases, lease, outbox=outbox, outage=self._outage)
 
     def _screened(self, journal: TrialJournal) -> TrialJournal | None:
-        """The trial, unless the sampler proposed hopeless anchors: then it is told so, and None."""
-        if self._screen is None:
-            return journal
+        """The trial, unless the sampler proposed what is not worth one: then it is told so, and None."""
         with self._database.guarded():
             trial = self._database.optuna.get_trial(journal.trial._trial_id)
-            before = map(was_refused, reversed(self._before(trial.number)))
-        row = 1 + sum(1 for _ in itertools.takewhile(bool, before))
-        if ENQUEUED in trial.system_attrs or trial.intermediate_values or row > MOST_REFUSED:
-            return journal  # somebody wants to know, or it was begun
-        anchors = self._plan.space.configuration(trial.params).anchors
-        verdict = self._screen.verdict(anchors, least=self._plan.least_anchor_fit)
+            before = self._before(trial.number)
+        verdict = self._screening.verdict(trial, before)
         if verdict is None:
             return journal
-        if row == MOST_REFUSED:
-            verdict = replace(verdict, message=f"{verdict.message}; {LAST_REFUSED}")
         journal.finish(verdict)
         journal.deliver()
         logger.info("trial %d: %s (%s)", trial.number, verdict.outcome, verdict.message)

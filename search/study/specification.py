@@ -122,6 +122,7 @@ class Sampler:
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     startup_trials: Annotated[int, Field(ge=0)] = 10
     least_anchor_fit: Annotated[float, Field(ge=0, lt=1)] = 0.5  # of what the best anchors reach; 0 trains them all
+    most_divergence_risk: Annotated[float, Field(gt=0, le=1)] = 0.6  # by the study's own trials; 1 trains them all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,6 +35,7 @@ COMMENTS: dict[str, str] = {
     "sampler.seed": "of proposals, weights and data order",
     "sampler.startup_trials": "at random before tpe learns",
     "sampler.least_anchor_fit": "proposals that fit less of the boxes than this part of the best are not trained",
+    "sampler.most_divergence_risk": "proposals that are likelier to diverge, by earlier trials, are not trained",
     "pruner.name": "halving, hyperband, median or none",
     "pruner.reduction_factor": "one in so many goes on from a rung",
     "watch.enabled": "stop trials that diverge or do not learn",

@@ -196,7 +196,7 @@ def strike_one(kind: str, folder: Path, socket: Path, server: Any, seed: int, fa
     records.mkdir(parents=True)
     os.environ |= {history.VARIABLE: str(records), "FRCNN_ANALYTIC_STEP_S": "0.02"}
     with _place(kind, folder, socket, server) as place:
-        found(place.direct, folder, trials=TRIALS)
+        found(place.direct, folder, trials=TRIALS, risk=0.6)
         chaos = Chaos(place, folder, seed)
         chaos.run(faults)
         lines = read_history(records)

@@ -163,4 +163,5 @@ def analytic_plan(folder: Path) -> Plan:
         trials=12,
         rungs=(160, 480, 1440),
         seed=7,
+        most_divergence_risk=1.0,  # every proposal is a trial
     )

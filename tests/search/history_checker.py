@@ -9,6 +9,7 @@ from pathlib import Path
 from optuna.trial import FrozenTrial, TrialState
 
 from search.history import Deed
+from search.spending import spends_budget
 from storage.database import Database
 from storage.outcomes import read_outcomes
 from storage.studies import load_study
@@ -42,12 +43,14 @@ def check_history(
     What the database holds is exactly what the processes noted; of those that were killed, what they last tried.
     """
     stored = load_study(database, study_name).get_trials(deepcopy=False)
-    assert [trial.number for trial in stored] == list(range(trials))
+    asked = len(stored)
+    assert [trial.number for trial in stored] == list(range(asked))
+    assert sum(map(spends_budget, stored)) == trials
     assert all(trial.state.is_finished() for trial in stored), [trial.state for trial in stored]
     outcomes = {record.trial: record.outcome for record in read_outcomes(database, study_name)}
-    assert sorted(outcomes) == list(range(trials))
+    assert sorted(outcomes) == list(range(asked))
     assert "interrupted" not in outcomes.values()
-    check_owners(history, trials)
+    check_owners(history, asked)
     for trial in stored:
         reached = sorted(trial.intermediate_values)
         assert reached == list(rungs[: len(reached)])  # none is missing in between
@@ -57,13 +60,13 @@ def check_history(
     return accounted(history, reports_and_ends(stored, outcomes), killed)
 
 
-def check_owners(history: list[dict], trials: int) -> None:
+def check_owners(history: list[dict], asked: int) -> None:
     """Each token had one owner, and only with it was anything written."""
     owners: dict[tuple[int, int], set[int]] = {}
     for line in history:
         if line["deed"] == Deed.CLAIM:  # one process may note a claim twice: its answer was lost
             owners.setdefault((line["trial"], line["token"]), set()).add(line["pid"])
-    assert {trial for trial, _ in owners} == set(range(trials))
+    assert {trial for trial, _ in owners} == set(range(asked))
     assert all(len(pids) == 1 for pids in owners.values()), f"two owners with one token: {owners}"
     for line in history:
         if line["deed"] in (Deed.REPORT, Deed.END):

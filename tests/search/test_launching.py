@@ -61,7 +61,7 @@ def specification(tmp_path) -> Specification:
         "data": {"train": {"images": str(tmp_path), "annotations": str(tmp_path / "train.json")}},
         "detector": {"canvas": "128x128"},
         "budget": {"trials": 8, "images": 1440},
-        "sampler": {"seed": 7},
+        "sampler": {"seed": 7, "most_divergence_risk": 1},  # every proposal is a trial
     }
     return specification_from(document, "this test")
 

@@ -20,8 +20,13 @@ from storage.studies import create_or_load_study
 PACE = Pace(lease_s=1.5, wait_s=0.05)
 
 
-def found(url: str, folder: Path, *, trials: int = 2, seed: int = 0, pruner: str = "halving") -> Specification:
-    """A study of analytic trials with rungs at 160, 480 and 1440 images, in the database at the URL."""
+def found(
+    url: str, folder: Path, *, trials: int = 2, seed: int = 0, pruner: str = "halving", risk: float = 1.0
+) -> Specification:
+    """A study of analytic trials with rungs at 160, 480 and 1440 images, in the database at the URL.
+
+    At a risk of 1 every proposal is a trial.
+    """
     document = {
         "name": "analytic",
         "storage": url,
@@ -29,7 +34,7 @@ def found(url: str, folder: Path, *, trials: int = 2, seed: int = 0, pruner: str
         "data": {"train": {"images": str(folder), "annotations": str(folder / "train.json")}},
         "detector": {"canvas": "128x128"},
         "budget": {"trials": trials, "images": 1440},
-        "sampler": {"seed": seed},
+        "sampler": {"seed": seed, "most_divergence_risk": risk},
         "pruner": {"name": pruner},
     }
     specification = specification_from(document, "this test")

@@ -1,0 +1,53 @@
+"""Which proposals are not worth a trainer: with hopeless anchors, or a rate at which trials of the study diverge."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from optuna.trial import FrozenTrial
+
+from search.anchor_screen import AnchorScreen
+from search.outcomes import Verdict
+from search.plan import Plan
+from search.rate_screen import RateScreen
+from search.spending import was_refused
+
+MOST_REFUSED = 50  # proposals in a row; the next is trained, so that a space without good points comes to an end too
+LAST_REFUSED = (
+    f"so it was with the last {MOST_REFUSED} proposals, so the next is trained whatever it is; `frcnn-search doctor "
+    "--write-space` proposes ranges that work, and sampler.least_anchor_fit: 0 and sampler.most_divergence_risk: 1 in "
+    "the study file train all"
+)
+ENQUEUED = "fixed_params"  # Optuna's mark on a trial whose values somebody chose
+
+
+class Screening:
+    """Judges the proposals of one study, alike on every worker.
+
+    `box_sample` is the study's (`AnchorScreen.to_json`), None where there are no anchors to choose.
+    """
+
+    def __init__(self, plan: Plan, box_sample: dict[str, Any] | None) -> None:
+        self._plan = plan
+        self._anchors = AnchorScreen.from_json(box_sample) if box_sample and plan.least_anchor_fit else None
+        self._rates = RateScreen(plan.space) if plan.most_divergence_risk < 1 else None
+
+    def verdict(self, trial: FrozenTrial, before: Sequence[FrozenTrial]) -> Verdict | None:
+        """Why a proposal is not worth a trial, given all trials of lower numbers; None where it is to be trained."""
+        row = 1 + sum(1 for _ in itertools.takewhile(was_refused, reversed(before)))
+        if ENQUEUED in trial.system_attrs or trial.intermediate_values or row > MOST_REFUSED:
+            return None  # somebody wants to know, or it was begun
+        verdict = self._judged(trial, before)
+        if verdict is not None and row == MOST_REFUSED:
+            return replace(verdict, message=f"{verdict.message}; {LAST_REFUSED}")
+        return verdict
+
+    def _judged(self, trial: FrozenTrial, before: Sequence[FrozenTrial]) -> Verdict | None:
+        wanted = self._plan.space.configuration(trial.params)
+        verdict = None
+        if self._anchors is not None:
+            verdict = self._anchors.verdict(wanted.anchors, least=self._plan.least_anchor_fit)
+        if verdict is None and self._rates is not None:
+            verdict = self._rates.verdict(wanted, before, most=self._plan.most_divergence_risk)
+        return verdict
