@@ -2,6 +2,7 @@
 
     python -m benchmarks.diverging_space [--seeds 8]            closed-form trainer, 60 trials each
     python -m benchmarks.diverging_space --real [--trials 16]   real trainer, on the sample data
+    … --risk 1                                                  the same, and no rate is refused
 
 A whole service each time: launch, worker, trainer, SQLite. The learning rates of the space are widened until about 60 %
 of what a blind search proposes diverges (closed form: `search/trainer/analytic_trainer.py`; real: by `--blind`).
@@ -21,6 +22,7 @@ from benchmarks.table import Table, drawing, wide_console
 from detector.sample_data import write_sample
 from search.launching import launch
 from search.outcomes import REFUSED, Outcome
+from search.ranking import best, ranking
 from search.samplers import make_sampler
 from search.study.specification import Specification, specification_from
 from search.trainer.analytic_trainer import explosion_step
@@ -41,12 +43,13 @@ class Cost:
     refused: int
     diverged: int  # of those that were trained
     images: float  # share of all images
+    best_ap: float
 
     @property
-    def row(self) -> tuple[int, int, int, int, float, float]:
+    def row(self) -> tuple[int, int, int, int, float, float, float]:
         """Shares in percent."""
         share = 100 * self.diverged / self.trained
-        return (self.seed, self.trained, self.refused, self.diverged, share, 100 * self.images)
+        return (self.seed, self.trained, self.refused, self.diverged, share, 100 * self.images, self.best_ap)
 
 
 def blind_share(specification: Specification, *, proposals: int = 2000) -> float:
@@ -57,19 +60,27 @@ def blind_share(specification: Specification, *, proposals: int = 2000) -> float
     return sum(step is not None for step in found) / proposals
 
 
-def analytic_study(folder: Path, *, seed: int, trials: int = TRIALS) -> Specification:
+def analytic_study(folder: Path, *, seed: int, risk: float, trials: int = TRIALS) -> Specification:
     """A study of closed-form trials."""
     nowhere = {"train": {"images": str(folder), "annotations": str(folder / "none.json")}}
-    sections = {"trainer": "analytic", "data": nowhere, "detector": {"canvas": "128x128"}, "space": ANALYTIC_SPACE}
-    return _study(folder, seed=seed, budget={"trials": trials, "images": IMAGES}, **sections)
+    return _study(
+        folder,
+        trainer="analytic",
+        data=nowhere,
+        detector={"canvas": "128x128"},
+        space=ANALYTIC_SPACE,
+        budget={"trials": trials, "images": IMAGES},
+        sampler={"seed": seed, "most_divergence_risk": risk},
+    )
 
 
-def real_study(folder: Path, *, seed: int, trials: int, images: int, sampler: str = "tpe") -> Specification:
+def real_study(
+    folder: Path, *, seed: int, trials: int, images: int, risk: float, sampler: str = "tpe"
+) -> Specification:
     """A study of short trials on the sample data; `derived: none`, because only rates matter here."""
     write_sample(folder / "data", train=48, validation=8, size_px=(64, 64), sizes_px=(10.0, 40.0))
     return _study(
         folder,
-        seed=seed,
         data={"folder": str(folder / "data")},
         detector={"canvas": "64x64"},
         space=REAL_SPACE,
@@ -80,14 +91,14 @@ def real_study(folder: Path, *, seed: int, trials: int, images: int, sampler: st
             "name": sampler,
             "startup_trials": min(10, trials // 3),
             "least_anchor_fit": 0,
-            "most_divergence_risk": 1 if sampler == "random" else 0.6,
+            "most_divergence_risk": risk,
         },
     )
 
 
-def _study(folder: Path, *, seed: int, **sections: Any) -> Specification:
-    document = {"name": "diverging", "storage": f"sqlite:///{folder / 'study.db'}", "sampler": {"seed": seed}}
-    return specification_from({**document, **sections}, "this benchmark")
+def _study(folder: Path, **sections: Any) -> Specification:
+    document = {"name": "diverging", "storage": f"sqlite:///{folder / 'study.db'}", **sections}
+    return specification_from(document, "this benchmark")
 
 
 def cost(specification: Specification, folder: Path) -> Cost:
@@ -96,6 +107,7 @@ def cost(specification: Specification, folder: Path) -> Cost:
         launch(specification, folder=folder, console=Console(file=log, width=200))
     with Database.open(specification.storage) as database:
         records = read_outcomes(database, specification.name)
+        winner = best(ranking(database, specification.name))
     diverged = [record for record in records if record.outcome == Outcome.DIVERGED]
     refused = sum(record.outcome in REFUSED for record in records)
     return Cost(
@@ -104,6 +116,7 @@ def cost(specification: Specification, folder: Path) -> Cost:
         refused=refused,
         diverged=len(diverged),
         images=sum(record.images for record in diverged) / sum(record.images for record in records),
+        best_ap=winner.ap if winner is not None and winner.ap is not None else 0.0,
     )
 
 
@@ -115,6 +128,7 @@ def main(
     ] = False,
     trials: Annotated[int, typer.Option(min=2, help="Of each real study.")] = 16,
     images: Annotated[int, typer.Option(min=64, help="Of each real trial.")] = 240,
+    risk: Annotated[float, typer.Option(help="The study's sampler.most_divergence_risk.")] = 0.6,
 ) -> None:
     """Run the studies one after another, and show what diverging trials cost each."""
     found = []
@@ -123,17 +137,17 @@ def main(
             folder = Path(name) / str(seed)
             folder.mkdir()
             if real or blind:
-                sampler = "random" if blind else "tpe"
-                specification = real_study(folder, seed=seed, trials=trials, images=images, sampler=sampler)
+                options = {"sampler": "random", "risk": 1.0} if blind else {"risk": risk}
+                specification = real_study(folder, seed=seed, trials=trials, images=images, **options)
             else:
-                specification = analytic_study(folder, seed=seed)
+                specification = analytic_study(folder, seed=seed, risk=risk)
             found.append(cost(specification, folder))
         share = "" if real or blind else f"; {blind_share(specification):.0%} of blind proposals diverge"
     rows = tuple(each.row for each in found)
     total = ("mean", *(mean(column) for column in list(zip(*rows, strict=True))[1:]))
     table = Table(
         caption=f"{'Real' if real or blind else 'Closed-form'} trials{share}",
-        columns=("seed", "trained", "refused", "diverged", "diverged, %", "images in diverged trials, %"),
+        columns=("seed", "trained", "refused", "diverged", "diverged, %", "images in diverged trials, %", "best AP"),
         rows=(*rows, total),
     )
     wide_console().print(drawing(table))
