@@ -1,6 +1,6 @@
-"""What watching costs: the rules on the host, and the health figures inside the compiled step.
+"""What watching costs: the rules on the host, a look at each step, the health figures inside the compiled step.
 
-Both are paired: with and without, alternately, on one warm trainer, so that other load on the machine strikes both
+All are paired: with and without, alternately, on one warm trainer, so that other load on the machine strikes both
 alike. CPU time counts all threads of this process and suffers less from other load than wall time does.
 """
 
@@ -19,6 +19,7 @@ from keras import ops
 from benchmarks.machine import Machine
 from benchmarks.session import sample_plan
 from benchmarks.table import DOCUMENT, Section, Table, publish, wide_console
+from detector import training
 from detector.backend import Compiled, to_host
 from detector.boxes import Tensor
 from detector.config import Hyperparameters
@@ -89,8 +90,13 @@ class _Kept(Compiled):
         return self._step(*arguments)
 
 
-def measure_rules(trainer: WatchedTrainer, pairs: int, folder: Path) -> Pairs:
-    """Logging intervals of one trial with the rules and without, each until its figures are on the host."""
+def look_every(steps: int) -> None:
+    """From now on, past the first steps of a trial."""
+    training.LOOK_EVERY_STEPS = steps
+
+
+def measure_intervals(trainer: WatchedTrainer, pairs: int, folder: Path, switch: Callable[[bool], None]) -> Pairs:
+    """Ten steps of one trial with something on and off, each time until their figures are on the host."""
     images = HYPERPARAMETERS.batch_size * LOOK_EVERY_STEPS
     trainer.begin(HYPERPARAMETERS, seed=0, budget_images=images * (2 * pairs + 2), directory=folder)
     done = 0
@@ -98,12 +104,12 @@ def measure_rules(trainer: WatchedTrainer, pairs: int, folder: Path) -> Pairs:
     def interval(on: bool) -> None:
         nonlocal done
         done += images
-        trainer.watch(on)
+        switch(on)
         report = trainer.advance(done, lambda progress: None, lambda: False)
         if not isinstance(report, RungReport):
             raise RuntimeError(f"the trial that is measured must go on, but ended: {report}")
 
-    interval(on=True)  # compiles
+    interval(on=True)  # compiles, and looks at each step
     return _paired(lambda: interval(on=True), lambda: interval(on=False), pairs)
 
 
@@ -175,7 +181,12 @@ def main(
         with console.status("setup"):
             trainer = WatchedTrainer(**settings_of(setup))
         with console.status("rules"):
-            rules = measure_rules(trainer, intervals, folder / "trial")
+            rules = measure_intervals(trainer, intervals, folder / "rules", trainer.watch)
+        trainer.watch(True)
+        with console.status("looks"):
+            looks = measure_intervals(
+                trainer, intervals, folder / "looks", lambda on: look_every(1 if on else LOOK_EVERY_STEPS)
+            )
         with console.status("figures"):
             figures = measure_figures(trainer, steps)
             alone_us = rules_us(trainer)
@@ -184,6 +195,7 @@ def main(
         columns=("what", "with, s", "without, s", "wall time", "CPU time"),
         rows=(
             rules.row(f"all rules of the watch, over {LOOK_EVERY_STEPS} steps"),
+            looks.row(f"a look at each of {LOOK_EVERY_STEPS} steps, as in a trial's first, against one at the last"),
             figures.row(f"all {len(FORWARD_FIGURES)} figures of a micro-batch against its 4 losses, a step"),
         ),
     )

@@ -6,7 +6,6 @@ each trial that trains close to it moves it up again.
 """
 
 from collections.abc import Iterable, Mapping
-from itertools import chain
 
 from optuna.trial import FrozenTrial
 
@@ -40,10 +39,8 @@ class RateScreen:
         diverged = sorted(each.rate_per_16 for each in alike if each.diverged)
         if not diverged:
             return None
-        published = PUBLISHED[wanted.optimizer]
-        risk = divergence_risk(
-            list(chain(alike, [published])), rate_per_16=wanted.lr_per_16, batch_size=wanted.batch_size
-        )
+        evidence = [*alike, PUBLISHED[wanted.optimizer]]
+        risk = divergence_risk(evidence, rate_per_16=wanted.lr_per_16, batch_size=wanted.batch_size)
         if risk <= most:
             return None
         trained = max((each.rate_per_16 for each in alike if not each.diverged), default=None)

@@ -32,7 +32,7 @@ from storage.outcomes import read_outcomes
 from storage.studies import create_or_load_study, load_study
 from storage.telemetry import read_rungs, read_telemetry
 from tests.search.conftest import analytic_plan
-from tests.search.workforce import found, leave, start_worker
+from tests.search.workforce import found, leave, start_worker, two_at_once
 
 CANVAS = Canvas(height_px=128, width_px=128)
 
@@ -239,16 +239,7 @@ def test_somebodys_own_trial_is_trained_whatever_its_anchors(database, screened)
 
 def test_two_workers_refuse_alike_and_keep_the_budget(tmp_path, storage_url, database, screened, monkeypatch):
     monkeypatch.setenv("FRCNN_ANALYTIC_STEP_S", "0.001")
-
-    def one() -> None:
-        with Database.open(storage_url) as own:
-            work(own, screened)
-
-    threads = [threading.Thread(target=one) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    assert two_at_once(storage_url, lambda own: work(own, screened)) == [DONE, DONE]
     check_exact(database, screened)
 
 

@@ -25,6 +25,7 @@ from storage.database import Database
 from storage.outcomes import read_outcomes
 from storage.studies import create_or_load_study, load_study
 from storage.telemetry import read_rungs, read_telemetry
+from tests.search.workforce import two_at_once
 
 WIDE = Space.default().replaced(
     {"lr_per_16": Real(low=1e-4, high=10.0, log=True), "adam_lr_per_16": Real(low=1e-6, high=0.1, log=True)}
@@ -172,16 +173,7 @@ def test_somebodys_own_trial_is_trained_at_any_rate(database, wide):
 
 def test_two_workers_keep_the_budget(storage_url, database, wide, monkeypatch):
     monkeypatch.setenv("FRCNN_ANALYTIC_STEP_S", "0.001")
-
-    def one() -> None:
-        with Database.open(storage_url) as own:
-            work(own, wide)
-
-    threads = [threading.Thread(target=one) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    assert two_at_once(storage_url, lambda own: work(own, wide)) == [DONE, DONE]
     trials = trials_of(database, wide)
     assert all(trial.state.is_finished() for trial in trials)
     assert len(trials) - sum(map(was_refused, trials)) == 30

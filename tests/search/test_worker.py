@@ -29,6 +29,7 @@ from storage.records import OutcomeRecord
 from storage.studies import create_or_load_study, load_study
 from storage.telemetry import read_rungs, read_telemetry
 from storage.workers import read_workers
+from tests.search.workforce import two_at_once
 
 
 def work(database: Database, plan: Plan, *, stop: threading.Event | None = None, **options) -> int:
@@ -278,20 +279,9 @@ def test_an_interrupted_trial_goes_on_where_it_was_and_nothing_else_changes(
 
 def test_two_workers_share_one_budget(tmp_path, storage_url, plan, monkeypatch):
     monkeypatch.setenv("FRCNN_ANALYTIC_STEP_S", "0.001")
-    codes = []
-
-    def one() -> None:
-        with Database.open(storage_url) as own:
-            codes.append(work(own, plan, pace=Pace(wait_s=0.05)))
-
-    threads = [threading.Thread(target=one) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    assert two_at_once(storage_url, lambda own: work(own, plan, pace=Pace(wait_s=0.05))) == [DONE, DONE]
     with Database.open(storage_url) as database:
         trials = trials_of(database, plan)
-        assert codes == [DONE, DONE]
         assert [trial.number for trial in trials] == list(range(12))
         assert all(trial.state.is_finished() for trial in trials)
         assert len(read_outcomes(database, plan.study)) == 12

@@ -1,9 +1,10 @@
-"""Worker processes for tests of faults: started from a warm fork server, killed, stopped and counted."""
+"""Workers for tests: processes from a warm fork server, to be killed, stopped and counted; or two in one process."""
 
 import os
 import sys
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
@@ -63,6 +64,17 @@ def _work(url: str, folder: Path, lease_s: float, variables: Mapping[str, str]) 
     except StorageUnavailable:  # as search/worker_process.py
         code = TRY_LATER
     sys.exit(code)
+
+
+def two_at_once(url: str, work: Callable[[Database], int]) -> list[int]:
+    """Two threads, each at the same work on a database of its own; returns what they did."""
+
+    def one(_: int) -> int:
+        with Database.open(url) as own:
+            return work(own)
+
+    with ThreadPoolExecutor(max_workers=2) as both:
+        return [*both.map(one, range(2))]
 
 
 def leave(process: BaseProcess, within_s: float = 60.0) -> int | None:
