@@ -24,7 +24,7 @@ from search.launching import launch
 from search.outcomes import REFUSED, Outcome
 from search.ranking import best, ranking
 from search.samplers import make_sampler
-from search.study.specification import Specification, specification_from
+from search.study.specification import Sampler, Specification, specification_from
 from search.trainer.analytic_trainer import explosion_step
 from storage.database import Database
 from storage.outcomes import read_outcomes
@@ -32,6 +32,7 @@ from storage.outcomes import read_outcomes
 ANALYTIC_SPACE = {"lr_per_16": {"low": 1e-3, "high": 10.0}, "adam_lr_per_16": {"low": 1e-5, "high": 0.5}}
 REAL_SPACE = {**ANALYTIC_SPACE, "clip_norm": 1e6, "batch_size": 4, "anchor_scales": 1, "anchor_ratios": 3}
 TRIALS, IMAGES = 60, 4000
+RISK = Sampler().most_divergence_risk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +61,7 @@ def blind_share(specification: Specification, *, proposals: int = 2000) -> float
     return sum(step is not None for step in found) / proposals
 
 
-def analytic_study(folder: Path, *, seed: int, risk: float, trials: int = TRIALS) -> Specification:
+def analytic_study(folder: Path, *, seed: int, risk: float = RISK, trials: int = TRIALS) -> Specification:
     """A study of closed-form trials."""
     nowhere = {"train": {"images": str(folder), "annotations": str(folder / "none.json")}}
     return _study(
@@ -128,7 +129,7 @@ def main(
     ] = False,
     trials: Annotated[int, typer.Option(min=2, help="Of each real study.")] = 16,
     images: Annotated[int, typer.Option(min=64, help="Of each real trial.")] = 240,
-    risk: Annotated[float, typer.Option(help="The study's sampler.most_divergence_risk.")] = 0.6,
+    risk: Annotated[float, typer.Option(help="The study's sampler.most_divergence_risk.")] = RISK,
 ) -> None:
     """Run the studies one after another, and show what diverging trials cost each."""
     found = []

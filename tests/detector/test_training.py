@@ -180,7 +180,7 @@ def test_the_watch_waits_for_the_device_once_a_logging_interval(
     monkeypatch.setattr(training, "to_host", counted)
     monkeypatch.setattr(training, "FIRST_STEPS", 2)
     monkeypatch.setattr(training, "LOOK_EVERY_STEPS", 3)
-    assert isinstance(trainer.advance(36, note, Diary(pause_after_asks=9).should_pause), PausedReport)
+    assert isinstance(trainer.advance(48, note, Diary(pause_after_asks=9).should_pause), PausedReport)
     assert steps_seen == [0, 1, 4, 7, 8]  # each of the first two, every third, and the last one before the pause
     assert counts == [1, 2, 3, 4, 5]
 
