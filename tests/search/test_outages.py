@@ -280,9 +280,11 @@ def test_a_database_whose_disk_is_full_takes_no_more_work_and_stays_sound(tmp_pa
     with Database.open(f"sqlite:///{path}") as database:
         create_or_load_study(database, plan.study)
 
+        with database.engine.connect() as connection:
+            pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+
         @event.listens_for(database.engine, "connect")
-        def make_it_small(connection, record) -> None:
-            [pages] = connection.execute("PRAGMA page_count").fetchone()
+        def make_it_small(connection, record) -> None:  # one limit for all: a later connection brings no room
             connection.execute(f"PRAGMA max_page_count = {pages + 2}")
 
         database.engine.dispose()
