@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial
 from search.anchor_screen import AnchorScreen
 from search.outcomes import Verdict
 from search.plan import Plan
-from search.rate_screen import RateScreen
+from search.rate_screen import rate_verdict
 from search.spending import was_refused
 
 MOST_REFUSED = 50  # proposals in a row; the next is trained, so that a space without good points comes to an end too
@@ -31,7 +31,6 @@ class Screening:
     def __init__(self, plan: Plan, box_sample: dict[str, Any] | None) -> None:
         self._plan = plan
         self._anchors = AnchorScreen.from_json(box_sample) if box_sample and plan.least_anchor_fit else None
-        self._rates = RateScreen(plan.space) if plan.most_divergence_risk < 1 else None
 
     def verdict(self, trial: FrozenTrial, before: Sequence[FrozenTrial]) -> Verdict | None:
         """Why a proposal is not worth a trial, given all trials of lower numbers; None where it is to be trained."""
@@ -44,10 +43,10 @@ class Screening:
         return verdict
 
     def _judged(self, trial: FrozenTrial, before: Sequence[FrozenTrial]) -> Verdict | None:
-        wanted = self._plan.space.configuration(trial.params)
-        verdict = None
-        if self._anchors is not None:
-            verdict = self._anchors.verdict(wanted.anchors, least=self._plan.least_anchor_fit)
-        if verdict is None and self._rates is not None:
-            verdict = self._rates.verdict(wanted, before, most=self._plan.most_divergence_risk)
-        return verdict
+        plan = self._plan
+        wanted = plan.space.configuration(trial.params)
+        if self._anchors and (verdict := self._anchors.verdict(wanted.anchors, least=plan.least_anchor_fit)):
+            return verdict
+        if plan.most_divergence_risk < 1:
+            return rate_verdict(plan.space, wanted, before, most=plan.most_divergence_risk)
+        return None

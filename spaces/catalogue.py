@@ -146,6 +146,9 @@ DEFINITIONS: dict[str, Definition] = {
     ),
 }
 
+#: The parameter that holds an optimizer's learning rate per 16 images.
+RATES: dict[Optimizer, str] = {Optimizer.SGD: "lr_per_16", Optimizer.ADAM: "adam_lr_per_16"}
+
 
 def _optional(low: float, high: float, reference: float, about: str, *, limits: tuple[float, float]) -> Definition:
     return Definition(default=_range(low, high), reference=reference, limits=limits, about=about, optional=True)

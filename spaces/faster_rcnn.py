@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from detector.config import STRIDES_PX, Anchors, Augmentation, ConfigError, Hyperparameters, Optimizer, require
-from spaces.catalogue import AUGMENTATION_PREFIX, DEFINITIONS
+from spaces.catalogue import AUGMENTATION_PREFIX, DEFINITIONS, RATES
 from spaces.parameters import Fixed, Parameter, Real, Suggest, Value, nearest, suggest, values_of
 
 ANCHOR_PARAMETERS = tuple(name for name in DEFINITIONS if name.startswith("anchor_"))
@@ -60,6 +60,10 @@ class Space:
             merged = {name: p for name, p in merged.items() if name not in ANCHOR_PARAMETERS or name in parameters}
         ordered = {name: merged[name] for name in DEFINITIONS if name in merged}
         return replace(self, parameters=ordered, anchors=anchors or self.anchors)
+
+    def fixed(self) -> dict[str, Value]:
+        """The values of the parameters that no trial proposes."""
+        return {name: one.value for name, one in self.parameters.items() if isinstance(one, Fixed)}
 
     def suggest(self, trial: Suggest) -> dict[str, Value]:
         """What the trial proposes for each parameter that is active and not fixed, as Optuna's `trial.params`."""
@@ -186,13 +190,12 @@ def decay_boundaries(warmup_fraction: float, decays: int, first: float, gap: flo
 
 def _hyperparameters(point: Mapping[str, Value], anchors: Anchors | None) -> Hyperparameters:
     optimizer = Optimizer(str(point["optimizer"]))
-    lr_name = "adam_lr_per_16" if optimizer is Optimizer.ADAM else "lr_per_16"
     same = ("rpn_lr_factor", "momentum", "weight_decay", "warmup_fraction", "clip_norm")
     numbers = {name: float(point[name]) for name in (*same, *_THRESHOLDS) if name in point}
     return Hyperparameters(
         anchors=anchors or anchors_of(point),
         optimizer=optimizer,
-        lr_per_16=float(point[lr_name]),
+        lr_per_16=float(point[RATES[optimizer]]),
         decay_boundaries=decay_boundaries(
             float(point["warmup_fraction"]),
             int(point["decays"]),

@@ -6,14 +6,14 @@ Values only: nothing here knows Optuna. `suggest` asks whatever looks like an Op
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, assert_never
+from typing import Any, Protocol, TypeGuard, assert_never
 
 from detector.config import require
 
 Value = int | float | str
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
     """Whether it is a finite number; `True` is none."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
@@ -33,7 +33,7 @@ class Real:
         """Whether the value lies in the range; rounding at its ends (1e-9 of the value) is forgiven."""
         if not is_number(value):
             return False
-        number = float(value)  # type: ignore[arg-type]  # just checked
+        number = float(value)
         nearest = min(max(number, self.low), self.high)
         return math.isclose(number, nearest, rel_tol=1e-9, abs_tol=1e-12)
 

@@ -3,12 +3,13 @@
 import math
 from collections.abc import Iterator
 
+from detector.config import Optimizer
 from search.doctor.space_findings import RISKY
-from spaces.catalogue import DEFINITIONS
+from spaces.catalogue import DEFINITIONS, RATES
 from spaces.faster_rcnn import Space
 from spaces.parameters import Parameter, Real, Value
 
-SGD, ADAM = "lr_per_16", "adam_lr_per_16"
+SGD, ADAM = RATES[Optimizer.SGD], RATES[Optimizer.ADAM]
 BELOW = 100.0  # a short trial at a hundredth of Detectron2's rate hardly moves
 ADAM_AROUND = 10.0
 SAFE_FROM_SCRATCH = 1.0  # × Detectron2's: without weights, 0.03 diverged within steps and 0.01 did unclipped

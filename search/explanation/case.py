@@ -12,8 +12,9 @@ from search.export import as_launched
 from search.outcomes import Outcome
 from search.status import PEACEFUL
 from search.study.specification import Specification
+from spaces.catalogue import RATES
 from spaces.faster_rcnn import Space
-from spaces.parameters import Fixed, Value
+from spaces.parameters import Value
 from storage.database import Database
 from storage.outcomes import read_outcomes
 from storage.records import OutcomeRecord, RungRecord
@@ -88,7 +89,7 @@ class Case:
     @property
     def rate_parameter(self) -> str:
         """The name of the parameter that holds this trial's learning rate."""
-        return "adam_lr_per_16" if self.point.get("optimizer") == Optimizer.ADAM else "lr_per_16"
+        return RATES[Optimizer(str(self.point.get("optimizer", Optimizer.SGD)))]
 
     @property
     def score(self) -> float:
@@ -174,7 +175,7 @@ def cases_of(
     rungs_of: dict[int, list[RungRecord]] = {}
     for rung in rungs:
         rungs_of.setdefault(rung.trial, []).append(rung)
-    fixed = {name: p.value for name, p in space.parameters.items() if isinstance(p, Fixed)}
+    fixed = space.fixed()
     return tuple(
         Case(
             trial=trial,

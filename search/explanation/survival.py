@@ -17,12 +17,12 @@ from search.explanation.case import Casebook
 from search.explanation.repair import shown
 from search.outcomes import FAULTS
 from spaces.anchor_fit import Floats
+from spaces.catalogue import RATES
 from spaces.faster_rcnn import Space
 from spaces.parameters import Choice, Parameter, Real, Value, Whole
 
 LARGEST_CHANCE = 0.02  # of some twenty parameters less than one is told wrongly in two studies
 LARGEST_CHANCE_OF_RATE = 0.1  # that a high rate diverges is no surprise
-RATES = ("lr_per_16", "adam_lr_per_16")
 MOST_SHUFFLES, FEWEST_SHUFFLES = 2000, 200  # of few and of many trials, for time and memory
 SHUFFLED_CELLS = 1_000_000
 MOST_LIMITS = 50  # that are tried, evenly among the values'
@@ -63,7 +63,7 @@ def cuts(casebook: Casebook) -> tuple[Cut, ...]:
     for name, parameter in casebook.space.parameters.items():
         tried = [(case.point[name], case.failed) for case in cases if name in case.trial.params]
         best = _best_cut(name, parameter, tried)
-        limit = LARGEST_CHANCE_OF_RATE if name in RATES else LARGEST_CHANCE
+        limit = LARGEST_CHANCE_OF_RATE if name in RATES.values() else LARGEST_CHANCE
         if best is not None and best.chance <= limit:
             found.append(best)
     return tuple(sorted(found, key=lambda cut: (cut.chance, cut.parameter)))

@@ -14,13 +14,13 @@ from search.outcomes import Outcome
 from search.plan import Plan
 from search.progress import Progress, read_snapshot
 from search.ranking import ranking, ranking_table
-from search.rate_screen import RateScreen
+from search.rate_screen import rate_verdict
 from search.spending import was_refused
 from search.status import read_status
 from search.status_report import report
 from search.worker import DONE, Worker
 from spaces.faster_rcnn import Space
-from spaces.parameters import Real
+from spaces.parameters import Fixed, Real
 from storage.database import Database
 from storage.outcomes import read_outcomes
 from storage.studies import create_or_load_study, load_study
@@ -57,7 +57,7 @@ def made(number: int, values: dict, outcome: str) -> FrozenTrial:
 
 
 def refused(trials: list[FrozenTrial], rate: float, optimizer: Optimizer = SGD, most: float = 0.6) -> bool:
-    return RateScreen(WIDE).verdict(WIDE.configuration(point(rate, optimizer)), trials, most=most) is not None
+    return rate_verdict(WIDE, WIDE.configuration(point(rate, optimizer)), trials, most=most) is not None
 
 
 def test_a_rate_is_refused_where_trials_diverged_and_not_where_they_trained():
@@ -88,17 +88,6 @@ def test_a_trial_that_trained_beyond_others_that_diverged_moves_the_boundary_up(
     assert not refused([*trials, *ended(0.5, 0.6, 0.7, outcome=Outcome.COMPLETE, first=2)], 0.9)
 
 
-def test_a_running_trial_counts_from_its_end_on():
-    screen, wanted = RateScreen(WIDE), WIDE.configuration(point(5.0))
-    (trial,) = ended(1.0)
-    running = create_trial(
-        state=TrialState.RUNNING, params=trial.params, distributions=trial.distributions, user_attrs={}
-    )
-    running.number = 0
-    assert screen.verdict(wanted, [running], most=0.6) is None
-    assert screen.verdict(wanted, [trial], most=0.6) is not None
-
-
 def test_trials_outside_of_the_space_are_left_out():
     foreign = made(0, {"somebody": "elses"}, Outcome.DIVERGED)
     assert not refused([foreign], 10.0)
@@ -107,7 +96,7 @@ def test_trials_outside_of_the_space_are_left_out():
 
 def test_the_reason_names_the_trials_behind_it():
     trials = [*ended(0.5, 0.8), *ended(0.05, outcome=Outcome.COMPLETE, first=2)]
-    verdict = RateScreen(WIDE).verdict(WIDE.configuration(point(2.0)), trials, most=0.6)
+    verdict = rate_verdict(WIDE, WIDE.configuration(point(2.0)), trials, most=0.6)
     assert verdict is not None
     assert (verdict.outcome, verdict.cause, verdict.images) == (Outcome.RISKY, "learning rate", 0)
     assert "a learning rate of 2 per 16 images" in verdict.message
@@ -116,12 +105,21 @@ def test_the_reason_names_the_trials_behind_it():
 
 
 def test_ten_thousand_trials_are_judged_within_milliseconds():
-    screen, wanted = RateScreen(WIDE), WIDE.configuration(point(2.0))
+    """Also the first time: a worker that joins a large study holds up the others meanwhile."""
     trials = [*ended(*[0.5] * 100), *ended(*[0.02] * 9900, outcome=Outcome.COMPLETE, first=100)]
-    screen.verdict(wanted, trials, most=0.6)  # the first time it reads all of them
+    wanted = WIDE.configuration(point(2.0))
     began = time.thread_time()
-    assert screen.verdict(wanted, trials, most=0.6) is not None
-    assert time.thread_time() - began < 0.25  # 20 ms on a quiet machine
+    assert rate_verdict(WIDE, wanted, trials, most=0.6) is not None
+    assert time.thread_time() - began < 0.25  # 30 ms on a quiet machine
+
+
+def test_what_the_study_fixes_counts_as_if_each_trial_had_proposed_it():
+    """Fixed values are in no trial's parameters."""
+    fixed = WIDE.replaced({"optimizer": Fixed(value="sgd"), "batch_size": Fixed(value=4)})
+    trials = [made(n, fixed.nearest({"lr_per_16": 1.0}), Outcome.DIVERGED) for n in range(2)]
+    assert not trials[0].params.keys() & {"optimizer", "batch_size"}
+    wanted = fixed.configuration(fixed.nearest({"lr_per_16": 5.0}))
+    assert rate_verdict(fixed, wanted, trials, most=0.6) is not None
 
 
 @pytest.fixture
