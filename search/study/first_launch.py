@@ -7,9 +7,8 @@ from typing import Any
 
 from detector.config import ConfigError, require
 from detector.layout import find_sources
-from search.study.specification import Specification, specification_from
-from search.study.storage_url import default_storage
-from search.study.study_file import default_study_text
+from search.study.specification import Specification
+from search.study.study_file import default_study_text, folder_specification
 
 LONG_SIDE_PX = 512  # of an automatic canvas
 LONG_SIDE_CPU_PX = 256  # a quarter of the work, where there is no accelerator
@@ -45,14 +44,7 @@ def dataset_specification(data: Path) -> Specification:
     Raises:
         ConfigError: the folder can't be named in a study file.
     """
-    name = study_name(data)
-    document = {
-        "name": name,
-        "storage": default_storage(name),
-        "data": {"folder": str(data.resolve())},
-        "detector": {"long_side_px": _long_side_px()},
-    }
-    return specification_from(document, f"a study on {data}").absolute(Path.cwd())
+    return folder_specification(data.resolve(), study_name(data), long_side_px=_long_side_px()).absolute(Path.cwd())
 
 
 def _long_side_px() -> int:

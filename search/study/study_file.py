@@ -71,10 +71,19 @@ def default_study_text(data_folder: Path, name: str, *, long_side_px: int | None
     Raises:
         StudyFileError: an option's value breaks a rule of the study file.
     """
+    return study_text(_overridden(folder_specification(data_folder, name, long_side_px=long_side_px), options))
+
+
+def folder_specification(data_folder: Path, name: str, *, long_side_px: int | None = None) -> Specification:
+    """A study of that name on a dataset folder, with every other value at its default.
+
+    Raises:
+        StudyFileError: the folder or the name can't stand in a study file.
+    """
     document: dict[str, Any] = {"name": name, "storage": default_storage(name), "data": {"folder": str(data_folder)}}
     if long_side_px is not None:
         document["detector"] = {"long_side_px": long_side_px}
-    return study_text(_overridden(specification_from(document, f"a study on {data_folder}"), options))
+    return specification_from(document, f"a study on {data_folder}")
 
 
 def _overridden(specification: Specification, options: Mapping[str, Any]) -> Specification:

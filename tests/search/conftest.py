@@ -1,16 +1,23 @@
 """A small study made by hand, as workers leave it behind, for everything that only reads studies."""
 
+import io
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
 import pytest
 from optuna.trial import TrialState
+from rich.console import Console
 
 from detector.config import Canvas, DataFormat, DataSource, Detector
 from detector.sample_data import write_sample
 from search.outcomes import INFEASIBLE, Outcome
 from search.plan import Plan
+from search.progress import Progress, read_snapshot
+from search.ranking import ranking, ranking_table
+from search.status import read_status
+from search.status_report import report
 from search.study.specification import specification_to_json
 from search.study.study_file import load_study_file
 from search.trainer.protocol import Setup
@@ -165,3 +172,15 @@ def analytic_plan(folder: Path) -> Plan:
         seed=7,
         most_divergence_risk=1.0,  # every proposal is a trial
     )
+
+
+def all_shown(database: Database, plan: Plan) -> str:
+    """What `status`, `ranking` and the progress of a launch show of a study, one after the other."""
+    console = Console(file=io.StringIO(), width=200)
+    console.print(report(read_status(database, plan.study)))
+    console.print(ranking_table(ranking(database, plan.study)))
+    snapshot = read_snapshot(database, plan.study, trials=plan.trials)
+    shown = Progress(console, rungs=plan.rungs)
+    shown.update(replace(snapshot, outcomes=()))  # or everything would be old news
+    shown.update(snapshot)
+    return console.file.getvalue()

@@ -1,4 +1,3 @@
-import io
 import json
 import threading
 import time
@@ -10,18 +9,15 @@ import numpy as np
 import optuna
 import pytest
 from optuna.trial import TrialState
-from rich.console import Console
 
 from detector.config import Anchors, Canvas
 from search import screening
 from search.anchor_screen import AnchorScreen, varies_anchors
 from search.outcomes import Outcome
 from search.plan import Plan
-from search.progress import Progress, read_snapshot
-from search.ranking import ranking, ranking_table
+from search.progress import read_snapshot
 from search.spending import was_refused
 from search.status import read_status
-from search.status_report import report
 from search.worker import DONE, Worker
 from spaces.anchor_fit import CanvasBoxes
 from spaces.faster_rcnn import Space
@@ -31,7 +27,7 @@ from storage.database import Database
 from storage.outcomes import read_outcomes
 from storage.studies import create_or_load_study, load_study
 from storage.telemetry import read_rungs, read_telemetry
-from tests.search.conftest import analytic_plan
+from tests.search.conftest import all_shown, analytic_plan
 from tests.search.workforce import found, leave, start_worker, two_at_once
 
 CANVAS = Canvas(height_px=128, width_px=128)
@@ -263,19 +259,11 @@ def test_a_worker_killed_over_a_hopeless_proposal_loses_and_doubles_nothing(tmp_
 def test_status_progress_and_ranking_count_only_what_was_trained(worked):
     database, screened = worked
     refused = len(check_exact(database, screened))
-    status = read_status(database, screened.study)
-    assert (status.finished, status.refused) == (30, refused)
+    status, snapshot = read_status(database, screened.study), read_snapshot(database, screened.study, trials=30)
+    assert (status.finished, status.refused) == (snapshot.finished, refused) == (30, refused)
     assert sum(status.states.values()) == 30 + refused
     assert sum(status.outcomes.values()) == 30 + refused
-    console = Console(file=io.StringIO(), width=200)
-    console.print(report(status))
-    console.print(ranking_table(ranking(database, screened.study)))
-    snapshot = read_snapshot(database, screened.study, trials=30)
-    assert (snapshot.finished, snapshot.trials) == (30, 30)
-    shown = Progress(console, rungs=screened.rungs)
-    shown.update(replace(snapshot, outcomes=()))
-    shown.update(snapshot)
-    text = console.file.getvalue()
+    text = all_shown(database, screened)
     assert text.count(f"{refused} hopeless (their anchors miss the boxes)") == 2
     assert "[30/30] trial" in text
     assert "not trained, hopeless: the fit of the anchors is below" in text

@@ -130,7 +130,9 @@ MISTAKES = {
     "not YAML": Mistake(arguments=("launch",), message="study.yaml", study="data: [unclosed"),
     "empty study file": Mistake(arguments=("launch",), message="is empty", study=""),
     "no data": Mistake(arguments=("launch",), message="data", study="name: nothing"),
-    "canvas of the wrong size": Mistake(arguments=("launch", "--canvas", "100x128"), message="multiple of 32"),
+    "canvas of the wrong size": Mistake(
+        arguments=("launch", "--canvas", "100x128"), message="with --canvas: detector.canvas"
+    ),
     "canvas that is none": Mistake(arguments=("launch", "--canvas", "big"), message="HEIGHTxWIDTH"),
     "no trials": Mistake(arguments=("launch", "--trials", "0"), message="--trials"),
     "no workers": Mistake(arguments=("launch", "--workers", "-1"), message="--workers"),

@@ -1,4 +1,3 @@
-import io
 import threading
 import time
 from dataclasses import replace
@@ -6,18 +5,14 @@ from dataclasses import replace
 import optuna
 import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
-from rich.console import Console
 
 from detector.config import Optimizer
 from search.explanation.case import cases_of
 from search.outcomes import Outcome
 from search.plan import Plan
-from search.progress import Progress, read_snapshot
-from search.ranking import ranking, ranking_table
 from search.rate_screen import rate_verdict
 from search.spending import was_refused
 from search.status import read_status
-from search.status_report import report
 from search.worker import DONE, Worker
 from spaces.faster_rcnn import Space
 from spaces.parameters import Fixed, Real
@@ -25,6 +20,7 @@ from storage.database import Database
 from storage.outcomes import read_outcomes
 from storage.studies import create_or_load_study, load_study
 from storage.telemetry import read_rungs, read_telemetry
+from tests.search.conftest import all_shown
 from tests.search.workforce import two_at_once
 
 WIDE = Space.default().replaced(
@@ -182,14 +178,7 @@ def test_refused_proposals_are_shown_as_such_and_explain_nothing(database, wide)
     count = sum(map(was_refused, trials_of(database, wide)))
     status = read_status(database, wide.study)
     assert (status.finished, status.refused) == (30, count)
-    console = Console(file=io.StringIO(), width=200)
-    console.print(report(status))
-    console.print(ranking_table(ranking(database, wide.study)))
-    snapshot = read_snapshot(database, wide.study, trials=30)
-    shown = Progress(console, rungs=wide.rungs)
-    shown.update(replace(snapshot, outcomes=()))
-    shown.update(snapshot)
-    text = console.file.getvalue()
+    text = all_shown(database, wide)
     assert text.count(f"{count} risky (trials at such learning rates diverged)") == 2
     assert "not trained, risky: a learning rate of" in text
     outcomes = read_outcomes(database, wide.study)
