@@ -3,6 +3,8 @@
 import os
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
@@ -10,7 +12,6 @@ import psutil
 import pytest
 
 from benchmarks.session import random_configurations
-from detector.backend import give_memory_back
 from detector.config import Canvas, Detector, Optimizer
 from detector.reports import RungReport, Stopped
 from detector.sample_data import write_sample
@@ -33,15 +34,22 @@ def resident_mib() -> float:
 
 
 class Opened:
-    """The files that this process opens while it is switched on, by Python's own audit events."""
+    """The files that this process opens while they are heard, by Python's own audit events."""
 
     def __init__(self) -> None:
-        self.on = False
+        self._on = False
         self.paths: list[Path] = []
         sys.addaudithook(self._hear)  # for good: a hook can't be taken back
 
+    @contextmanager
+    def heard(self, *, on: bool) -> Iterator[None]:
+        """Hear in this block, if `on`."""
+        self._on = on
+        yield
+        self._on = False
+
     def _hear(self, event: str, arguments: tuple) -> None:
-        if self.on and event == "open" and isinstance(arguments[0], str | os.PathLike):
+        if self._on and event == "open" and isinstance(arguments[0], str | os.PathLike):
             self.paths.append(Path(arguments[0]))
 
 
@@ -65,17 +73,16 @@ def test_fifty_different_trials_share_one_executable_and_no_memory_is_lost(tmp_p
     assert len({configuration.anchors for configuration in configurations}) > TRIALS / 2
     resident, opened = [], Opened()
     for number, configuration in enumerate(configurations):
-        opened.on = number >= SETTLED_AFTER
         images = STEPS * configuration.batch_size
         directory = tmp_path / "trials" / f"{number}"
         budget = images if number % CHECKPOINT_EVERY else 2 * images  # half-way there is a checkpoint
-        trainer.begin(configuration, seed=number, budget_images=budget, directory=directory)
-        report = trainer.advance(images, lambda progress: None, lambda: False)
-        opened.on = False
+        with opened.heard(on=number >= SETTLED_AFTER):
+            trainer.begin(configuration, seed=number, budget_images=budget, directory=directory)
+        resident.append(resident_mib())  # here what the last trial left free has been given back
+        with opened.heard(on=number >= SETTLED_AFTER):
+            report = trainer.advance(images, lambda progress: None, lambda: False)
         assert isinstance(report, RungReport | Stopped)
         shutil.rmtree(directory, ignore_errors=True)  # where it has a checkpoint: hundreds of MB
-        give_memory_back()  # as where the next trial begins: what is free by then is no loss
-        resident.append(resident_mib())
     assert any(path.is_relative_to(tmp_path / "trials") for path in opened.paths)
     assert [path for path in opened.paths if not path.is_relative_to(tmp_path / "trials")] == []
     assert (trainer.train_step.traces, trainer.predict_step.traces) == (1, 1)
