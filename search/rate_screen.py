@@ -30,21 +30,22 @@ def rate_verdict(
     space: Space, wanted: Hyperparameters, trials: Iterable[FrozenTrial], *, most: float
 ) -> Verdict | None:
     """Why this rate is not worth a trial after those trials, or None; `most` is the largest risk that is taken."""
+    published = PUBLISHED[wanted.optimizer]
     alike = [*_tried(wanted.optimizer, trials, space.fixed())]
     diverged = [each.rate_per_16 for each in alike if each.diverged]
     if not diverged:
         return None
-    evidence = [*alike, PUBLISHED[wanted.optimizer]]
-    risk = divergence_risk(evidence, rate_per_16=wanted.lr_per_16, batch_size=wanted.batch_size)
+    risk = divergence_risk([*alike, published], rate_per_16=wanted.lr_per_16, batch_size=wanted.batch_size)
     if risk <= most:
         return None
     trained = max((each.rate_per_16 for each in alike if not each.diverged), default=None)
-    upto = "none trained" if trained is None else f"others trained up to {trained:.2g}"
+    others = "none trained" if trained is None else f"others trained up to {trained:.2g}"
     return Verdict(
         outcome=Outcome.RISKY,
         cause="learning rate",
         message=f"a learning rate of {wanted.lr_per_16:.2g} per 16 images is too likely to diverge ({risk:.0%}): "
-        f"of the trials with {wanted.optimizer.value} {len(diverged)} did, from {min(diverged):.2g} on; {upto}",
+        f"of the trials with {wanted.optimizer.value} {len(diverged)} did, from {min(diverged):.2g} on; {others}, "
+        f"published configurations at {published.rate_per_16:.2g}",
         evidence={"risk": risk, "most risk": most, "lowest diverged": min(diverged)},
     )
 
@@ -57,5 +58,5 @@ def _tried(optimizer: Optimizer, trials: Iterable[FrozenTrial], fixed: Mapping[s
         if outcome not in TELLING or values.get("optimizer", fixed.get("optimizer")) != optimizer:
             continue
         rate, batch_size = (values.get(name, fixed.get(name)) for name in (RATES[optimizer], "batch_size"))
-        if is_number(rate) and is_number(batch_size):  # a person may have added a trial of another kind
-            yield Tried(rate_per_16=float(rate), batch_size=int(batch_size), diverged=outcome == Outcome.DIVERGED)
+        if is_number(rate) and is_number(batch_size) and min(rate, batch_size) > 0:  # somebody may have added others
+            yield Tried(rate_per_16=rate, batch_size=int(batch_size), diverged=outcome == Outcome.DIVERGED)

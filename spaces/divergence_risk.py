@@ -38,18 +38,22 @@ def divergence_risk(tried: Iterable[Tried], *, rate_per_16: float, batch_size: i
 
     Before any trial each boundary of the grid is as likely as another, which says nothing: ask where one has diverged.
     """
-    kinds = Counter((round(math.log10(each.rate_per_16), 1), each.batch_size, each.diverged) for each in tried)
-    logs, batches, diverged = np.array([*kinds], dtype=np.float64).reshape(-1, 3).T
-    against = np.logaddexp(0.0, np.where(diverged, -1.0, 1.0) * _log_odds(logs, batches))  # [G, K]
+    kinds = Counter((_tenth(each.rate_per_16), _tenth(each.batch_size / 16), each.diverged) for each in tried)
+    log_rates, log_batches, diverged = np.array([*kinds], dtype=np.float64).reshape(-1, 3).T
+    against = np.logaddexp(0.0, np.where(diverged, -1.0, 1.0) * _log_odds(log_rates, log_batches))  # [G, K]
     log_likelihood = -against @ np.array([*kinds.values()])  # [G]
     weight = np.exp(log_likelihood - log_likelihood.max())
-    risk = 1.0 / (1.0 + np.exp(-_log_odds(np.log10([rate_per_16]), np.array([batch_size]))[:, 0]))  # [G]
+    risk = 1.0 / (1.0 + np.exp(-_log_odds(np.log10([rate_per_16]), np.log10([batch_size / 16]))[:, 0]))  # [G]
     return float(risk @ weight / weight.sum())
 
 
-def _log_odds(log_rates: Floats, batches: Floats) -> Floats:
-    """[G, K] for log10 of rates per 16 images [K] at batch sizes [K]."""
+def _tenth(number: float) -> float:
+    return round(math.log10(number), 1)
+
+
+def _log_odds(log_rates: Floats, log_batches: Floats) -> Floats:
+    """[G, K] for log10 of rates per 16 images [K] and of batch sizes / 16 [K]."""
     boundary, steepness, scaling = (
         each.ravel()[:, None] for each in np.meshgrid(BOUNDARIES, STEEPNESSES, SCALINGS, indexing="ij")
     )
-    return np.asarray(steepness * (log_rates + scaling * np.log10(batches / 16) - boundary))
+    return np.asarray(steepness * (log_rates + scaling * log_batches - boundary))
