@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from detector.config import ConfigError
 from search.journal import CRASHES, HANGS
-from search.outcomes import Outcome
+from search.outcomes import REFUSED, Outcome
 from search.ranking import RankedTrial, best, ranked
 from search.spending import spends_budget, was_refused
 from search.study.specification import specification_from_json
@@ -25,8 +25,8 @@ from storage.studies import load_study, read_specification
 from storage.telemetry import read_rungs
 from storage.workers import read_workers
 
-#: Ends that need no explanation; all others are causes of death.
-PEACEFUL = frozenset({Outcome.COMPLETE, Outcome.SLOW, Outcome.INTERRUPTED, Outcome.RISKY})
+#: Ends that need no explanation, and those of trials that were never trained; all others are causes of death.
+PEACEFUL = frozenset({Outcome.COMPLETE, Outcome.SLOW, Outcome.INTERRUPTED, *REFUSED})
 
 SAME_OUTAGE_S = 10.0  # a full disk lets a heartbeat through now and then
 

@@ -1,7 +1,7 @@
 """A study's trials as it left them: what each one tried, how it ended, what it cost."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from detector.config import ConfigError, Hyperparameters, Optimizer
 from search.export import as_launched
-from search.outcomes import Outcome
+from search.outcomes import REFUSED, Outcome
 from search.status import PEACEFUL
 from search.study.specification import Specification
 from spaces.catalogue import RATES
@@ -59,6 +59,11 @@ class Case:
         return self.ending == Outcome.INTERRUPTED and bool(self.rule)
 
     @property
+    def refused(self) -> bool:
+        """Whether it was never trained."""
+        return self.ending in REFUSED
+
+    @property
     def healthy(self) -> bool:
         """Whether it trained until it was done, or until its peers were better."""
         return self.ending in (Outcome.COMPLETE, Outcome.SLOW)
@@ -100,11 +105,22 @@ class Case:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Casebook:
-    """Every trial of a study that has begun, by number, and the study's specification as it was launched."""
+    """Every trial of a study that has begun, by number, and the study's specification as it was launched.
+
+    Proposals that were refused stand aside: nothing was seen of them, so they explain nothing.
+    """
 
     specification: Specification
     storage: str  # host and database, never credentials
     cases: tuple[Case, ...]
+    refused: tuple[Case, ...]
+
+    @classmethod
+    def of(cls, specification: Specification, storage: str, cases: Sequence[Case]) -> "Casebook":
+        """The casebook of these trials, refused ones among them."""
+        refused = tuple(case for case in cases if case.refused)
+        begun = tuple(case for case in cases if not case.refused)
+        return cls(specification=specification, storage=storage, cases=begun, refused=refused)
 
     @property
     def study(self) -> str:
@@ -138,7 +154,7 @@ class Casebook:
         Raises:
             ConfigError: no trial of that number has begun; the message names those that have.
         """
-        found = next((case for case in self.cases if case.number == number), None)
+        found = next((case for case in (*self.cases, *self.refused) if case.number == number), None)
         if found is None:
             raise ConfigError(f"study {self.study!r} has no trial {number} that has begun; {self._numbers()}")
         return found
@@ -162,9 +178,7 @@ def read_casebook(database: Database, specification: Specification) -> Casebook:
         trials = study.get_trials(deepcopy=False)
     outcomes = read_outcomes(database, specification.name)
     rungs = read_rungs(database, specification.name)
-    return Casebook(
-        specification=launched, storage=database.label, cases=cases_of(launched.space, trials, outcomes, rungs)
-    )
+    return Casebook.of(launched, database.label, cases_of(launched.space, trials, outcomes, rungs))
 
 
 def cases_of(

@@ -156,7 +156,6 @@ RULES: Mapping[str, Entry] = {
 OUTCOMES: Mapping[str, Entry] = {
     Outcome.DIVERGED: _EXPLODED,
     Outcome.NOT_LEARNING: _DEAD,
-    "hopeless": _ANCHORS,  # refused before any training
     Outcome.OUT_OF_MEMORY: Entry(
         cause=Cause.MEMORY,
         because="what one forward and backward pass needs did not fit; that depends on the micro-batch and the canvas, "

@@ -57,6 +57,8 @@ def trial_report(explanation: TrialExplanation) -> RenderableType:
 def study_report(explanation: StudyExplanation) -> RenderableType:
     """The causes, the boundaries, what mattered, and what to do."""
     parts: list[RenderableType] = [Text(headline(explanation), style="bold")]
+    if explanation.not_trained:
+        parts.append(Text(f"beside them, proposals that were not trained: {explanation.not_trained}"))
     if explanation.causes:
         parts.append(causes_table(explanation.causes))
         parts += [line for cause in explanation.causes for line in _cause_lines(cause)]

@@ -16,6 +16,7 @@ from search.explanation.neighbour import nearest_healthy
 from search.explanation.rate_boundary import RateBoundary, RatePoint, rate_boundaries, rate_points
 from search.explanation.repair import Repair, repairs
 from search.explanation.survival import Cut, cuts, narrowed
+from search.outcomes import refusals
 from search.plan import sources_of
 from search.study.study_text import parameter_line
 from spaces.parameters import Parameter
@@ -54,6 +55,7 @@ class StudyExplanation:
     storage: str  # host and database, never credentials
     ended: int  # trials
     failed: int
+    refused: dict[str, int]  # proposals by outcome that were never trained; in no other figure here
     images: int  # seen by all trials
     best: Case | None
     causes: tuple[CauseShare, ...]  # by trials, then by images
@@ -70,6 +72,11 @@ class StudyExplanation:
     next_steps: tuple[str, ...]
 
     @property
+    def not_trained(self) -> str:
+        """How many proposals were refused, and why; empty where none was."""
+        return refusals(self.refused)
+
+    @property
     def space_yaml(self) -> str:
         """The narrowed ranges as lines of a study file; empty where there are none."""
         lines = [parameter_line(name, write_parameter(parameter)) for name, parameter in self.space.items()]
@@ -82,6 +89,7 @@ class StudyExplanation:
             "study": self.study,
             "ended": self.ended,
             "failed": self.failed,
+            "refused": self.refused,
             "images": self.images,
             "best": {"trial": self.best.number, "ap": self.best.rungs[-1].ap} if self.best else None,
             "causes": [cause.to_json() for cause in self.causes],
@@ -112,6 +120,7 @@ def explain_study(casebook: Casebook, *, with_data: bool = True) -> StudyExplana
         storage=casebook.storage,
         ended=len(ended),
         failed=len(casebook.failures),
+        refused=dict(Counter(case.ending for case in casebook.refused)),
         images=sum(case.images for case in casebook.cases),
         best=casebook.best,
         causes=causes,
@@ -240,6 +249,8 @@ def _next_steps(casebook: Casebook, causes: Sequence[CauseShare], space: dict[st
     if not ended:
         yield "no trial has ended yet: go on with frcnn-search launch"
         return
+    if len(casebook.refused) > ended:
+        yield "most proposals were not trained: frcnn-search doctor --write-space proposes ranges that work"
     for share in causes:
         if share.repair is not None and share.repair.area != "parameter":
             trials = f"{len(share.trials)} trial{'s' if len(share.trials) > 1 else ''}"

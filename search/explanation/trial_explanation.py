@@ -131,6 +131,8 @@ def _verdict(case: Case, budget_images: int) -> str:
     outcome = case.outcome
     if outcome is None:
         return f"trial {case.number} has not ended: it is {case.trial.state.name.lower()}"
+    if case.refused:
+        return f"trial {case.number} was never trained ({outcome.outcome}): {outcome.message}"
     where = f"at step {outcome.step}; {case.images} of {budget_images} images were spent"
     if not case.failed:
         return f"trial {case.number} did not fail: {MEANINGS[Outcome(outcome.outcome)]} ({outcome.message}; {where})"
@@ -139,7 +141,12 @@ def _verdict(case: Case, budget_images: int) -> str:
 
 
 def _figures(case: Case, curve: Sequence[TelemetryPoint]) -> tuple[Figure, ...]:
-    """The figures at the last look and at the one before, completed by what the verdict recorded."""
+    """The figures at the last look and at the one before, completed by what the verdict recorded.
+
+    Those of a refused trial are no health figures of a step.
+    """
+    if case.refused:
+        return ()
     recorded = case.outcome.evidence if case.outcome else {}
     last = dict(curve[-1].figures) if curve else {}
     last |= {name: value for name, value in recorded.items() if name in last and isinstance(value, float)}

@@ -73,7 +73,7 @@ def imagine(specification: Specification, trials: Sequence[Sown]) -> Casebook:
             outcomes.append(outcome_of(number, sown))
             _tell(study, trial, sown)
     cases = cases_of(specification.space, study.get_trials(deepcopy=False), outcomes, rungs)
-    return Casebook(specification=specification, storage="nowhere", cases=cases)
+    return Casebook.of(specification, "nowhere", cases)
 
 
 def plant(database: Database, specification: Specification, trials: Sequence[Sown]) -> Casebook:

@@ -39,14 +39,18 @@ FAILED = Sown(
     curve=CURVE,
 )
 
+RISKY = Sown(outcome=Outcome.RISKY, values={"lr_per_16": 0.1}, evidence={"risk": 0.75})
+
 
 @pytest.fixture(scope="module")
 def study_file(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file of a study with two healthy trials, two that diverged, and one that runs. Not to be changed."""
+    """The file of a study with two healthy trials, two diverged, one that runs, one refused. Not to be changed."""
     folder = tmp_path_factory.mktemp("explained")
     specification = planted_specification(f"sqlite:///{folder / 'study.db'}", sample)
     with Database.open(specification.storage) as database:
-        plant(database, specification, [healthy(0.02), healthy(0.01), FAILED, diverged(0.08), Sown(outcome=None)])
+        plant(
+            database, specification, [healthy(0.02), healthy(0.01), FAILED, diverged(0.08), Sown(outcome=None), RISKY]
+        )
     file = folder / "study.yaml"
     file.write_text(study_text(specification), encoding="utf-8")
     return file
@@ -100,6 +104,21 @@ def test_a_trial_is_told_with_its_evidence_and_its_repair(
         assert expected in text.replace("\n", " ").replace("  ", " ") or expected in text
 
 
+def test_a_proposal_that_was_refused_is_told_as_such(
+    study_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    page = tmp_path / "page.html"
+    assert explain(monkeypatch, study_file, 5, "--html", page) == 0
+    text = capsys.readouterr().out
+    assert "trial 5 was never trained (risky): risky was seen" in text
+    assert "risk: 0.75" in text
+    assert "health figures" not in text
+    assert "did not fail" not in text
+    shown = Outside(page.read_text()).text
+    assert "was never trained" in shown
+    assert "Nothing needs mending" not in shown
+
+
 def test_a_study_is_told_when_no_trial_is_named(
     study_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -133,7 +152,8 @@ def test_json_is_one_object_with_the_documented_keys(
     assert explain(monkeypatch, study_file, "--json", "--without-data") == 0
     study = json.loads(capsys.readouterr().out)
     assert set(study) == {
-        "schema", "study", "ended", "failed", "images", "best", "causes", "failures", "rate_boundaries", "rate_points",
+        "schema", "study", "ended", "failed", "refused", "images", "best", "causes", "failures", "rate_boundaries",
+        "rate_points",
         "anchors", "importances", "cuts", "mattered", "did_not_matter", "next_steps", "space",
     }  # fmt: skip
     assert study["anchors"] is None

@@ -61,6 +61,25 @@ def test_the_cause_behind_most_trials_comes_first(sow: Any, trials: list[Sown], 
     assert str(first) in text_of(explanation)
 
 
+def test_proposals_that_were_never_trained_explain_nothing(sow: Any) -> None:
+    trained = [diverged(0.1), healthy(0.01), healthy(0.02), DEAD, *[healthy(0.015, ap=0.01 * n) for n in range(8)]]
+    hopeless = Sown(outcome=Outcome.HOPELESS, values={"lr_per_16": 0.09, "anchor_base": 15.0}, images=0)
+    risky = Sown(outcome=Outcome.RISKY, values={"lr_per_16": 0.08})
+    without = explain_study(sow(*trained)).to_json()
+    explanation = explain_study(sow(*trained, *[hopeless] * 9, *[risky] * 3))
+    told = explanation.to_json()
+    assert (without.pop("refused"), told.pop("refused")) == ({}, {"hopeless": 9, "risky": 3})
+    assert told == without
+    counts = "9 hopeless (their anchors miss the boxes), 3 risky (trials at such learning rates diverged)"
+    assert f"beside them, proposals that were not trained: {counts}" in " ".join(text_of(explanation).split())
+
+
+def test_a_space_that_mostly_is_not_worth_training_should_be_narrowed(sow: Any) -> None:
+    hopeless = Sown(outcome=Outcome.HOPELESS, values={"anchor_base": 15.0})
+    assert not any("doctor" in step for step in explain_study(sow(healthy(), hopeless)).next_steps)
+    assert "doctor --write-space" in explain_study(sow(healthy(), hopeless, hopeless)).next_steps[0]
+
+
 def test_shares_are_of_failures_of_ended_trials_and_of_images(sow: Any) -> None:
     # 128 + 128 images diverged, 240 dead, 960 healthy: 1456 in all
     causes = explain_study(sow(diverged(0.1), diverged(0.09), DEAD, healthy()), with_data=False).causes
