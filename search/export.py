@@ -9,6 +9,7 @@ from pathlib import Path
 from detector.config import ConfigError, require
 from detector.dataset import load_pair
 from search.configuration_file import Configuration, Provenance, read_configuration, write_configuration
+from search.outcomes import REFUSED
 from search.plan import sources_of
 from search.ranking import RankedTrial, best, ranking
 from search.samplers import training_seed
@@ -50,6 +51,7 @@ def choose(trials: list[RankedTrial], number: int | None) -> RankedTrial:
     found = next((trial for trial in trials if trial.number == number), None)
     if found is None:
         raise ConfigError(f"there is no trial {number}; those that have begun are {_listed(trials)}")
+    require(found.outcome not in REFUSED, f"trial {number} was never trained ({found.outcome}), so it is not exported")
     require(
         found.feasible, f"trial {number} ended as {found.ending}: it cannot work, so it is not exported; see `status`"
     )

@@ -234,7 +234,7 @@ class TrialJournal:
                 self._study.tell(trial, state=TrialState.PRUNED)
             case Outcome.HOPELESS | Outcome.RISKY:
                 self._study.tell(trial, state=TrialState.PRUNED)
-            case Outcome.BAD_DATA | Outcome.CRASHED:
+            case Outcome.BAD_DATA | Outcome.CRASHED | Outcome.INVALID:
                 self._study.tell(trial, state=TrialState.FAIL)
             case Outcome.INTERRUPTED:
                 pass

@@ -19,6 +19,7 @@ class Outcome(StrEnum):
     OUT_OF_MEMORY = "out of memory"
     HOPELESS = "hopeless"  # its anchors can't work, so it was never trained and costs none of the budget of trials
     RISKY = "risky"  # trials at such a learning rate diverged; never trained, and costs none of the budget either
+    INVALID = "invalid"  # somebody enqueued values that the space doesn't hold; never trained, none of the budget
     BAD_DATA = "bad data"  # an image or annotation failed during training
     CRASHED = "crashed"  # the trainer process died or raised
     INTERRUPTED = "interrupted"  # stopped from outside; the trial goes on later
@@ -33,6 +34,7 @@ MEANINGS: Mapping[Outcome, str] = {
     Outcome.OUT_OF_MEMORY: "did not fit; the configuration is at fault",
     Outcome.HOPELESS: "its anchors miss the boxes, so it was never trained; it costs none of the budget of trials",
     Outcome.RISKY: "trials at such learning rates diverged, so it was never trained; it costs none of the budget",
+    Outcome.INVALID: "somebody enqueued values outside of the space, so it was never trained; it costs no budget",
     Outcome.BAD_DATA: "an image or annotation failed during training; no hyperparameter is at fault",
     Outcome.CRASHED: "the trainer process died; no hyperparameter is known to be at fault",
     Outcome.INTERRUPTED: "stopped from outside; it goes on with the next launch",
@@ -41,10 +43,11 @@ MEANINGS: Mapping[Outcome, str] = {
 #: A configuration at fault: PRUNED with a constraint named after the outcome, so that samplers keep away.
 INFEASIBLE = frozenset({Outcome.DIVERGED, Outcome.NOT_LEARNING, Outcome.OUT_OF_MEMORY, Outcome.HOPELESS, Outcome.RISKY})
 
-#: Told off before any training, and why; in none of the counts of trials.
+#: Never trained, and why; in none of the counts of trials.
 REFUSED: Mapping[str, str] = {
     Outcome.HOPELESS: "their anchors miss the boxes",
     Outcome.RISKY: "trials at such learning rates diverged",
+    Outcome.INVALID: "enqueued with values outside of the space",
 }
 
 

@@ -1,5 +1,6 @@
 """What a launch shows while it runs: one line for each trial that ended, and what is going on at the moment."""
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from search.outcomes import REFUSED, Outcome
+from search.outcomes import REFUSED, Outcome, refusals
 from search.spending import read_spending
 from storage.database import Database
 from storage.outcomes import read_outcomes
@@ -159,11 +160,13 @@ def ending(record: OutcomeRecord, snapshot: Snapshot) -> str:
 
 
 def refused_row(records: list[OutcomeRecord], snapshot: Snapshot) -> str:
-    """One line about consecutive proposals that were not trained, with the last one's reason."""
-    count = len(records)
-    what = f"trial {records[0].trial}" if count == 1 else f"trials {records[0].trial} to {records[-1].trial}"
-    outcomes = " or ".join(dict.fromkeys(record.outcome for record in records))
-    return f"[{snapshot.finished}/{snapshot.trials}] {what} not trained, {outcomes}: {records[-1].message}"
+    """One line about proposals that were not trained, one after another, with the last one's reason."""
+    last = records[-1]
+    what = f"trial {last.trial} not trained, {last.outcome}"
+    if len(records) > 1:
+        alike = refusals(Counter(record.outcome for record in records))
+        what = f"{len(records)} proposals not trained, {alike}; the last, trial {last.trial}"
+    return f"[{snapshot.finished}/{snapshot.trials}] {what}: {last.message}"
 
 
 def losses(figures: dict[str, float]) -> str:

@@ -7,8 +7,9 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 
+from detector.config import ConfigError
 from search.anchor_screen import AnchorScreen
-from search.outcomes import Verdict
+from search.outcomes import Outcome, Verdict
 from search.plan import Plan
 from search.rate_screen import rate_verdict
 from search.spending import was_refused
@@ -19,12 +20,13 @@ LAST_REFUSED = (
     "--write-space` proposes ranges that work, and sampler.least_anchor_fit: 0 and sampler.most_divergence_risk: 1 in "
     "the study file train all"
 )
-ENQUEUED = "fixed_params"  # Optuna's mark on a trial whose values somebody chose
+ENQUEUED = "fixed_params"  # where Optuna keeps the values that somebody chose
 
 
 class Screening:
-    """Judges the proposals of one study, alike on every worker.
+    """Judges the proposals of one study, each once: by whoever asked for it, before anything of it is trained.
 
+    Anchors are judged alike at any time, rates by the trials that have ended so far.
     `box_sample` is the study's (`AnchorScreen.to_json`), None where there are no anchors to choose.
     """
 
@@ -32,11 +34,19 @@ class Screening:
         self._plan = plan
         self._anchors = AnchorScreen.from_json(box_sample) if box_sample and plan.least_anchor_fit else None
 
+    def mistake(self, trial: FrozenTrial) -> Verdict | None:
+        """What is wrong with values that somebody enqueued for a trial; None where nothing is."""
+        try:
+            self._plan.space.require_inside(trial.system_attrs.get(ENQUEUED, {}))
+        except ConfigError as error:
+            return Verdict(outcome=Outcome.INVALID, cause="enqueued values", message=str(error))
+        return None
+
     def verdict(self, trial: FrozenTrial, before: Sequence[FrozenTrial]) -> Verdict | None:
         """Why a proposal is not worth a trial, given all trials of lower numbers; None where it is to be trained."""
         row = 1 + sum(1 for _ in itertools.takewhile(was_refused, reversed(before)))
-        if ENQUEUED in trial.system_attrs or trial.intermediate_values or row > MOST_REFUSED:
-            return None  # somebody wants to know, or it was begun
+        if ENQUEUED in trial.system_attrs or row > MOST_REFUSED:
+            return None  # who enqueued it wants to know what comes of it
         verdict = self._judged(trial, before)
         if verdict is not None and row == MOST_REFUSED:
             return replace(verdict, message=f"{verdict.message}; {LAST_REFUSED}")

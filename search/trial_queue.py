@@ -16,6 +16,7 @@ from search.history import Deed, note
 from search.journal import TrialJournal
 from search.outage import Outage
 from search.outbox import Outbox
+from search.outcomes import Verdict
 from search.plan import Plan
 from search.samplers import common_parameters
 from search.screening import Screening
@@ -80,7 +81,7 @@ class TrialQueue:
         try:
             with self._leases.turn(self._worker) as turn:
                 lease = self._claim_one(turn)
-                return None if lease is None else self._screened(self._take(lease))
+                return None if lease is None else self._taken(lease)
         except LeaseLost as lost:  # of the turn: others had theirs meanwhile
             logger.warning("%s", lost)
             return None
@@ -120,38 +121,49 @@ class TrialQueue:
         return self._plan.make_sampler(number, self._common, refused=refused)
 
     def _before(self, number: int) -> list[optuna.trial.FrozenTrial]:
-        return self._study.get_trials(deepcopy=False)[:number]
+        with self._database.guarded():
+            return self._study.get_trials(deepcopy=False)[:number]
 
     def _existing(self, number: int) -> optuna.Trial:
         with self._database.guarded():
             self._study.sampler = self._sampler_of(number)
-            trial_id = self._database.optuna.get_trial_id_from_study_id_trial_number(self._study._study_id, number)
-            return optuna.Trial(self._study, trial_id)
+            return optuna.Trial(self._study, self._id_of(number))
 
-    def _take(self, lease: Lease) -> TrialJournal:
+    def _stored(self, number: int) -> optuna.trial.FrozenTrial:
+        with self._database.guarded():
+            return self._database.optuna.get_trial(self._id_of(number))
+
+    def _id_of(self, number: int) -> int:
+        return self._database.optuna.get_trial_id_from_study_id_trial_number(self._study._study_id, number)
+
+    def _taken(self, lease: Lease) -> TrialJournal | None:
+        """The trial with all of its parameters, unless these are not worth training: then it is told so, and None."""
         note(Deed.CLAIM, trial=lease.trial, token=lease.token)
         crash_point(CrashPoint.AFTER_CLAIM)
-        with self._database.guarded():
-            self._study.get_trials(deepcopy=False)  # Optuna writes parameters only of trials that it has listed
-            self._plan.space.suggest(
-                self._existing(lease.trial)
-            )  # within the turn: the next sampler sees what is tried
+        verdict = self._suggested(lease)
         trial = self._existing(lease.trial)  # as it is stored, should a former owner have set some of it
         outbox = Outbox(self._plan.trial_directory(lease.trial), lease.token)
-        return TrialJournal(self._database, self._study, trial, self._leases, lease, outbox=outbox, outage=self._outage)
-
-    def _screened(self, journal: TrialJournal) -> TrialJournal | None:
-        """The trial, unless the sampler proposed what is not worth one: then it is told so, and None."""
-        with self._database.guarded():
-            trial = self._database.optuna.get_trial(journal.trial._trial_id)
-            before = self._before(trial.number)
-        verdict = self._screening.verdict(trial, before)
+        journal = TrialJournal(
+            self._database, self._study, trial, self._leases, lease, outbox=outbox, outage=self._outage
+        )
         if verdict is None:
             return journal
         journal.finish(verdict)
         journal.deliver()
-        logger.info("trial %d: %s (%s)", trial.number, verdict.outcome, verdict.message)
+        logger.info("trial %d: %s (%s)", lease.trial, verdict.outcome, verdict.message)
         return None
+
+    def _suggested(self, lease: Lease) -> Verdict | None:
+        """Set the trial's parameters, within the turn: the next sampler sees what is tried. Then judge them."""
+        with self._database.guarded():
+            self._study.get_trials(deepcopy=False)  # Optuna writes parameters only of trials that it has listed
+        if mistake := self._screening.mistake(self._stored(lease.trial)):
+            return mistake
+        with self._database.guarded():
+            self._plan.space.suggest(self._existing(lease.trial))
+        if not lease.is_first:
+            return None  # its first owner may have trained it for long, by what was known then
+        return self._screening.verdict(self._stored(lease.trial), self._before(lease.trial))
 
     def tidy(self) -> None:
         """Remove the checkpoints of trials that are over, except the best one's."""

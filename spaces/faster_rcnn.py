@@ -90,8 +90,15 @@ class Space:
             else:
                 require(name in values, f"the value of {name} is missing")
                 point[name] = values[name]
-            require(parameter.contains(point[name]), f"{name} must be in {parameter}, but is {point[name]!r}")
+            self.require_inside({name: point[name]})
         return _hyperparameters(point, self.anchors)
+
+    def require_inside(self, values: Mapping[str, Value]) -> None:
+        """Raise a `ConfigError` where the value of one of this space's parameters isn't in its range."""
+        for name, value in values.items():
+            if name in self.parameters:
+                parameter = self.parameters[name]
+                require(parameter.contains(value), f"{name} must be in {parameter}, but is {value!r}")
 
     def nearest(self, wanted: Mapping[str, Value]) -> dict[str, Value]:
         """The point nearest to the values wanted, in the form that `suggest` returns; Detectron2's where none is."""

@@ -49,6 +49,11 @@ class Lease:
     token: int
     expires_at: datetime  # the database's clock, UTC
 
+    @property
+    def is_first(self) -> bool:
+        """Whether nobody owned the trial before."""
+        return self.token == 1
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:

@@ -12,7 +12,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage
 from optuna_dashboard import get_note, save_note
 
-from search.outcomes import INFEASIBLE, MEANINGS, Outcome
+from search.outcomes import INFEASIBLE, MEANINGS, REFUSED, Outcome
 from storage.database import Database
 from storage.outcomes import read_outcomes
 from storage.records import OutcomeRecord
@@ -27,6 +27,7 @@ LEARNING_RATE = "learning_rate"  # the name of the figure in telemetry
 _STATES: Mapping[Outcome, str] = {
     Outcome.COMPLETE: "Complete",
     Outcome.SLOW: "Pruned",
+    Outcome.INVALID: "Fail",
     Outcome.BAD_DATA: "Fail",
     Outcome.CRASHED: "Fail",
     Outcome.INTERRUPTED: "Running",
@@ -78,7 +79,8 @@ def legend() -> str:
 def epitaph(outcome: OutcomeRecord, learning_rate: float | None) -> str:
     """The note of one trial, in Markdown: outcome, cause, where, the learning rate at that time, the evidence."""
     cause = f": {outcome.cause}" if outcome.cause else ""
-    lines = [f"**{outcome.outcome}{cause}** at step {outcome.step}, after {outcome.images} images."]
+    where = "never trained" if outcome.outcome in REFUSED else f"at step {outcome.step}, after {outcome.images} images"
+    lines = [f"**{outcome.outcome}{cause}** {where}."]
     if outcome.message:
         lines.append(outcome.message)
     evidence: dict[str, float | str] = dict(outcome.evidence)

@@ -9,11 +9,12 @@ from pathlib import Path
 from optuna.trial import FrozenTrial, TrialState
 
 from search.history import Deed
+from search.outcomes import REFUSED
 from search.spending import spends_budget
 from storage.database import Database
 from storage.outcomes import read_outcomes
 from storage.studies import load_study
-from storage.telemetry import read_rungs
+from storage.telemetry import read_rungs, read_telemetry
 
 Key = tuple[int, str]  # a trial, and a rung or an outcome
 
@@ -57,6 +58,9 @@ def check_history(
         assert len(read_rungs(database, study_name, trial.number)) == len(reached)
         if trial.state is TrialState.COMPLETE:
             assert reached == list(rungs)
+        if outcomes[trial.number] in REFUSED:  # whatever happened to its owner, it was never trained
+            assert reached == []
+            assert read_telemetry(database, study_name, trial.number) == []
     return accounted(history, reports_and_ends(stored, outcomes), killed)
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from detector.config import ConfigError, Optimizer
 from search.configuration_file import read_configuration
-from search.export import export
-from search.ranking import ranking
+from search.export import choose, export
+from search.ranking import RankedTrial, ranking
 from search.study.specification import Specification
 from search.study.study_file import load_study_file
 from storage.database import Database
@@ -74,6 +74,13 @@ def test_a_trial_that_cannot_work_or_is_not_there_is_refused_with_the_reason(
     with pytest.raises(ConfigError, match=message):
         export(database, specification, output=tmp_path / "best.yaml", trial=trial)
     assert not (tmp_path / "best.yaml").exists()
+
+
+def test_a_proposal_that_was_refused_is_not_exported() -> None:
+    trial = {"ap": None, "rung": 0, "images": 0, "state": "pruned", "cause": "learning rate", "parameters": {}}
+    refused = RankedTrial(rank=None, number=3, outcome="risky", feasible=False, **trial)
+    with pytest.raises(ConfigError, match=r"trial 3 was never trained \(risky\)"):
+        choose([refused], 3)
 
 
 def test_a_study_without_any_value_has_nothing_to_export(

@@ -11,6 +11,7 @@ from optuna.trial import TrialState
 
 from search.outcomes import Outcome, Verdict
 from search.plan import Plan
+from search.status import read_status
 from search.trainer import warm_trainer
 from search.trainer.analytic_faults import BUSY_S
 from search.trainer.deaths import DISK_FULL, DiskFull
@@ -29,6 +30,7 @@ from storage.records import OutcomeRecord
 from storage.studies import create_or_load_study, load_study
 from storage.telemetry import read_rungs, read_telemetry
 from storage.workers import read_workers
+from tests.search.conftest import all_shown
 from tests.search.workforce import two_at_once
 
 
@@ -328,6 +330,30 @@ def test_a_worker_that_lost_its_trial_drops_it_loudly_and_goes_on(database, plan
     assert "trial 1 isn't" in caplog.text
     stop.set()
     runner.join()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        pytest.param({"optimizer": "adamw"}, "optimizer must be in", id="no such choice"),
+        pytest.param({"batch_size": 7}, "batch_size must be in", id="between two choices"),
+        pytest.param({"optimizer": "sgd", "lr_per_16": 50.0}, "lr_per_16 must be in", id="above the range"),
+        pytest.param({"optimizer": "sgd", "lr_per_16": -1.0}, "but is -1.0", id="negative"),
+        pytest.param({"optimizer": "sgd", "lr_per_16": float("nan")}, "but is nan", id="not a number"),
+    ],
+)
+def test_somebodys_trial_outside_of_the_space_ends_and_holds_nobody_up(database, plan, values, message):
+    create_or_load_study(database, plan.study).enqueue_trial(values)
+    assert work(database, replace(plan, trials=2)) == DONE
+    odd, *others = trials_of(database, plan)
+    assert (odd.state, len(others)) == (TrialState.FAIL, 2)
+    assert all(trial.state in (TrialState.COMPLETE, TrialState.PRUNED) for trial in others)
+    record = read_outcome(database, plan.study, 0)
+    assert (record.outcome, record.images) == (Outcome.INVALID, 0)
+    assert message in record.message
+    status = read_status(database, plan.study)
+    assert (status.finished, status.refused, status.deaths) == (2, 1, ())
+    assert "1 invalid (enqueued with values outside of the space)" in all_shown(database, plan)
 
 
 def test_a_recorded_verdict_that_was_not_told_is_told_without_training_again(database, plan):
