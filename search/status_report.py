@@ -38,6 +38,7 @@ def _summary(status: Status) -> Table:
     table = Table.grid(padding=(0, 2))
     budget = f" of {status.budget_trials}" if status.budget_trials is not None else ""
     states = ", ".join(f"{count} {state}" for state, count in status.states.items())
+    states += "; those not trained among them" if status.refused else ""
     rows = {
         "study": f"{status.study} in {status.storage}",
         "trials": f"{status.finished}{budget} finished" + (f" ({states})" if states else ""),

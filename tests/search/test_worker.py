@@ -353,7 +353,9 @@ def test_somebodys_trial_outside_of_the_space_ends_and_holds_nobody_up(database,
     assert message in record.message
     status = read_status(database, plan.study)
     assert (status.finished, status.refused, status.deaths) == (2, 1, ())
-    assert "1 invalid (enqueued with values outside of the space)" in all_shown(database, plan)
+    shown = all_shown(database, plan)
+    assert "1 invalid (enqueued with values outside of the space)" in shown
+    assert "; those not trained among them)" in shown
 
 
 def test_a_recorded_verdict_that_was_not_told_is_told_without_training_again(database, plan):
