@@ -230,9 +230,14 @@ class TrialJournal:
             case Outcome.COMPLETE:
                 values = self._stored().intermediate_values
                 self._study.tell(trial, values[max(values)])
-            case Outcome.SLOW | Outcome.DIVERGED | Outcome.NOT_LEARNING | Outcome.OUT_OF_MEMORY:
-                self._study.tell(trial, state=TrialState.PRUNED)
-            case Outcome.HOPELESS | Outcome.RISKY:
+            case (
+                Outcome.SLOW
+                | Outcome.DIVERGED
+                | Outcome.NOT_LEARNING
+                | Outcome.OUT_OF_MEMORY
+                | Outcome.HOPELESS
+                | Outcome.RISKY
+            ):
                 self._study.tell(trial, state=TrialState.PRUNED)
             case Outcome.BAD_DATA | Outcome.CRASHED | Outcome.INVALID:
                 self._study.tell(trial, state=TrialState.FAIL)

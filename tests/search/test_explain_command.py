@@ -153,8 +153,7 @@ def test_json_is_one_object_with_the_documented_keys(
     study = json.loads(capsys.readouterr().out)
     assert set(study) == {
         "schema", "study", "ended", "failed", "refused", "images", "best", "causes", "failures", "rate_boundaries",
-        "rate_points",
-        "anchors", "importances", "cuts", "mattered", "did_not_matter", "next_steps", "space",
+        "rate_points", "anchors", "importances", "cuts", "mattered", "did_not_matter", "next_steps", "space",
     }  # fmt: skip
     assert study["anchors"] is None
     assert study["causes"][0]["repair"]["parameter"] == "lr_per_16"

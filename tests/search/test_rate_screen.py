@@ -1,6 +1,5 @@
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -23,6 +22,7 @@ from search.worker import DONE, Worker
 from spaces.faster_rcnn import Space
 from spaces.parameters import Fixed, Real
 from storage.database import Database
+from storage.leases import Leases
 from storage.outcomes import read_outcomes
 from storage.records import RungRecord
 from storage.studies import create_or_load_study, load_study
@@ -186,12 +186,17 @@ def test_somebodys_own_trial_is_trained_at_any_rate(database, wide):
     assert diverged(database, wide) == 4
 
 
-def claimants(database: Database, plan: Plan) -> Iterator[TrialQueue]:
-    """Workers as the queue sees them. The second one's leases are over at once, as if it had died."""
+def claimants(database: Database, plan: Plan) -> list[TrialQueue]:
+    """Three workers as the queue sees them."""
     create_or_load_study(database, plan.study)
-    for name, lease_s in (("first", 60.0), ("dead", 0.05), ("heir", 60.0)):
-        outage = Outage(threading.Event(), give_up_s=1.0)
-        yield TrialQueue(database, plan, worker=name, lease_s=lease_s, outage=outage)
+    outage = Outage(threading.Event(), give_up_s=1.0)
+    return [TrialQueue(database, plan, worker=name, lease_s=60.0, outage=outage) for name in "abc"]
+
+
+def abandon(database: Database, plan: Plan, trial: int) -> None:
+    """As if the trial's lease had run out."""
+    leases = Leases(database, plan.study)
+    leases.release(next(lease for lease in leases.held() if lease.trial == trial))
 
 
 def end(journal: TrialJournal, outcome: Outcome) -> None:
@@ -207,29 +212,29 @@ def beyond(wide: Plan) -> Plan:
 
 
 def test_a_trial_that_was_begun_goes_on_whatever_others_show_meanwhile(database, beyond):
-    first, dead, heir = claimants(database, beyond)
-    known, begun = first.next_trial(), dead.next_trial()
+    first, lost, heir = claimants(database, beyond)
+    known, begun = first.next_trial(), lost.next_trial()
     assert (known.number, begun.number) == (0, 1)
     end(known, Outcome.DIVERGED)
-    time.sleep(0.1)
+    abandon(database, beyond, trial=1)
     claimed = heir.next_trial()  # trained for long perhaps, though no rung has come
     assert (claimed.number, claimed.open()) == (1, None)
-    end(claimed, Outcome.COMPLETE if claimed.reported() else Outcome.NOT_LEARNING)
+    end(claimed, Outcome.NOT_LEARNING)
     assert heir.next_trial() is None  # a new proposal is refused
     assert [was_refused(trial) for trial in trials_of(database, beyond)] == [False, False, True]
 
 
 def test_a_trial_that_ended_unheard_keeps_its_end(database, beyond):
     """Its owner was cut off from the database, and has left the result on disk."""
-    first, dead, heir = claimants(database, beyond)
-    known, ended_unheard = first.next_trial(), dead.next_trial()
+    first, lost, heir = claimants(database, beyond)
+    known, ended_unheard = first.next_trial(), lost.next_trial()
     outbox = Outbox(beyond.trial_directory(1), token=1)
     for images in beyond.rungs:
         record = RungRecord(trial=1, images=images, step=images, ap=0.5, metrics={}, training_s=1.0, evaluation_s=1.0)
         outbox.append(Evaluation(rung=images, record=record))
     outbox.append(End(verdict=Verdict(outcome=Outcome.COMPLETE, images=1440, step=1440)))
     end(known, Outcome.DIVERGED)
-    time.sleep(0.1)
+    abandon(database, beyond, trial=1)
     claimed = heir.next_trial()
     standing = claimed.open()
     assert (claimed.number, standing.outcome) == (ended_unheard.number, Outcome.COMPLETE)
