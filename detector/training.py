@@ -154,6 +154,7 @@ class Trainer:
 
         With `keep_weights` the end of the budget leaves WEIGHTS_FILE in the directory.
         """
+        self._trial = None  # its state makes room for the next: two at once are half a gigabyte more
         give_memory_back()
         inputs = trial_inputs(hyperparameters, self.shape, seed)
         self._trial = _Trial(

@@ -104,6 +104,15 @@ def test_a_trial_is_the_same_whatever_ran_before_it(trainer: Trainer, tmp_path: 
     assert losses_of(trainer, tmp_path / "c") == pytest.approx(alone, rel=1e-4)
 
 
+def test_a_trial_that_could_not_begin_leaves_none_to_be_trained(trainer: Trainer, tmp_path: Path) -> None:
+    losses_of(trainer, tmp_path / "before")
+    too_many = dataclasses.replace(GENTLE, anchors=dataclasses.replace(FITTING, ratios=(0.5, 1.0, 1.5, 2.0)))
+    with pytest.raises(ValueError, match="anchors"):
+        trainer.begin(too_many, seed=0, budget_images=32, directory=tmp_path / "too many")
+    with pytest.raises(RuntimeError, match="no trial was begun"):
+        advance(trainer, 8, Diary())
+
+
 def test_other_seeds_give_other_trials(trainer: Trainer, tmp_path: Path) -> None:
     assert losses_of(trainer, tmp_path / "a") != pytest.approx(losses_of(trainer, tmp_path / "b", seed=4), rel=1e-3)
 
