@@ -34,8 +34,9 @@ study: setup ## make a sample dataset in ./study, search on it, print the rankin
 	@$(BIN)/frcnn-search status study/study.yaml
 	@$(BIN)/frcnn-search export study/study.yaml --output study/best.yaml
 
+# Three processes for two cores: a third of the time a test waits for a lease, a process or a browser.
 test: setup ## the tests that take minutes, not more
-	$(BIN)/python -m pytest -q -m "not slow" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -q -m "not slow" -n 3 --dist loadfile
 
 test-slow: setup ## the tests that train for minutes
 	$(BIN)/python -m pytest -q -m slow -n 2 --dist loadfile
