@@ -4,8 +4,8 @@
     python -m benchmarks.diverging_space --real [--trials 16]   real trainer, on the sample data
     … --risk 1                                                  the same, and no rate is refused
 
-A whole service each time: launch, worker, trainer, SQLite. The learning rates of the space are widened until about 60 %
-of what a blind search proposes diverges (closed form: `search/trainer/analytic_trainer.py`; real: by `--blind`).
+A whole service each time: launch, worker, trainer, SQLite. The ranges of the learning rates are such that about 60 % of
+what a blind search proposes diverges (closed form: `search/trainer/analytic_trainer.py`; real: by `--blind`).
 """
 
 import tempfile
@@ -30,8 +30,16 @@ from storage.database import Database
 from storage.outcomes import read_outcomes
 
 ANALYTIC_SPACE = {"lr_per_16": {"low": 1e-3, "high": 10.0}, "adam_lr_per_16": {"low": 1e-5, "high": 0.5}}
-REAL_SPACE = {**ANALYTIC_SPACE, "clip_norm": 1e6, "batch_size": 4, "anchor_scales": 1, "anchor_ratios": 3}
+REAL_SPACE = {
+    "lr_per_16": {"low": 3e-3, "high": 10.0},
+    "adam_lr_per_16": {"low": 3e-5, "high": 0.5},
+    "clip_norm": 1e6,
+    "batch_size": 4,
+    "anchor_scales": 1,
+    "anchor_ratios": 3,
+}
 TRIALS, IMAGES = 60, 4000
+LOG = "launch.log"
 RISK = Sampler().most_divergence_risk
 
 
@@ -104,7 +112,7 @@ def _study(folder: Path, **sections: Any) -> Specification:
 
 def cost(specification: Specification, folder: Path) -> Cost:
     """Run the study to its end, and count."""
-    with (folder / "launch.log").open("w") as log:
+    with (folder / LOG).open("w") as log:
         launch(specification, folder=folder, console=Console(file=log, width=200))
     with Database.open(specification.storage) as database:
         records = read_outcomes(database, specification.name)
@@ -133,6 +141,7 @@ def main(
 ) -> None:
     """Run the studies one after another, and show what diverging trials cost each."""
     found = []
+    console = wide_console()
     with tempfile.TemporaryDirectory() as name:
         for seed in range(seeds):
             folder = Path(name) / str(seed)
@@ -142,7 +151,8 @@ def main(
                 specification = real_study(folder, seed=seed, trials=trials, images=images, **options)
             else:
                 specification = analytic_study(folder, seed=seed, risk=risk)
-            found.append(cost(specification, folder))
+            with console.status(f"study {seed + 1} of {seeds}, which tells its trials in {folder / LOG}"):
+                found.append(cost(specification, folder))
         share = "" if real or blind else f"; {blind_share(specification):.0%} of blind proposals diverge"
     rows = tuple(each.row for each in found)
     total = ("mean", *(mean(column) for column in list(zip(*rows, strict=True))[1:]))
@@ -151,7 +161,7 @@ def main(
         columns=("seed", "trained", "refused", "diverged", "diverged, %", "images in diverged trials, %", "best AP"),
         rows=(*rows, total),
     )
-    wide_console().print(drawing(table))
+    console.print(drawing(table))
 
 
 if __name__ == "__main__":
