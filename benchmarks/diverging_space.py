@@ -111,9 +111,11 @@ def _study(folder: Path, **sections: Any) -> Specification:
 
 
 def cost(specification: Specification, folder: Path) -> Cost:
-    """Run the study to its end, and count."""
+    """Run the study to its end, and count; a study that was stopped is not counted."""
     with (folder / LOG).open("w") as log:
-        launch(specification, folder=folder, console=Console(file=log, width=200))
+        code = launch(specification, folder=folder, console=Console(file=log, width=200))
+    if code != 0:
+        raise typer.Exit(code)
     with Database.open(specification.storage) as database:
         records = read_outcomes(database, specification.name)
         winner = best(ranking(database, specification.name))

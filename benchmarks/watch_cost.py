@@ -91,7 +91,7 @@ class _Kept(Compiled):
 
 def look_every(steps: int) -> None:
     """From now on, past the first steps of a trial."""
-    training.LOOK_EVERY_STEPS = steps
+    training.LOOK_EVERY_STEPS, training.STEPS_PER_LATE_STEP = steps, 1
 
 
 def measure_intervals(trainer: WatchedTrainer, pairs: int, folder: Path, switch: Callable[[bool], None]) -> Pairs:

@@ -36,8 +36,8 @@ from detector.schedule import learning_rate, optimizer_steps
 from detector.step import State, initial_state
 from detector.watch import Watch, course_of
 
-FIRST_STEPS = 10  # in which most that diverge do so: the watch sees each at once
-LOOK_EVERY_STEPS = 10  # and every later one, this late at most
+STEPS_PER_LATE_STEP = 10  # most that diverge do so early: the watch is late by a tenth of the steps so far at most,
+LOOK_EVERY_STEPS = 10  # and looks this often at least
 WEIGHTS_FILE = "weights.safetensors"
 
 SetupProgress = Callable[[str, int, int], None]  # what, done, of; of an evaluation too
@@ -377,7 +377,7 @@ class Trainer:
 
 
 def _look_is_due(steps: int, unseen: int) -> bool:
-    return steps <= FIRST_STEPS or unseen >= LOOK_EVERY_STEPS
+    return unseen >= min(LOOK_EVERY_STEPS, steps / STEPS_PER_LATE_STEP)
 
 
 def _on_device(arrays: dict[str, np.ndarray]) -> dict[str, Tensor]:

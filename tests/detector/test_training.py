@@ -187,10 +187,11 @@ def test_the_watch_waits_for_the_device_once_a_logging_interval(
     counts: list[int] = []
     trainer.begin(GENTLE, seed=0, budget_images=400, directory=tmp_path)
     monkeypatch.setattr(training, "to_host", counted)
-    monkeypatch.setattr(training, "FIRST_STEPS", 2)
+    monkeypatch.setattr(training, "STEPS_PER_LATE_STEP", 2)
     monkeypatch.setattr(training, "LOOK_EVERY_STEPS", 3)
     assert isinstance(trainer.advance(48, note, Diary(pause_after_asks=9).should_pause), PausedReport)
-    assert steps_seen == [0, 1, 4, 7, 8]  # each of the first two, every third, and the last one before the pause
+    # After 1 and 2 steps; 2 unseen of 4 (half of them), 3 of 7 (as many as may be), and the last one before the pause.
+    assert steps_seen == [0, 1, 3, 6, 8]
     assert counts == [1, 2, 3, 4, 5]
 
 
