@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-ROOMS := benchmarks detector search spaces storage
+ROOMS := benchmarks detector search spaces storage trial
 
 # The sample study of `make study`; on a faster machine: make study STUDY_TRIALS=30 STUDY_IMAGES=2000
 STUDY_TRIALS ?= 8
@@ -42,7 +42,7 @@ test-slow: setup ## the tests that train for minutes
 	$(BIN)/python -m pytest -q -m slow -n 2 --dist loadfile
 
 chaos: setup ## 200 random faults on studies with the analytic trainer: none may lose, double or stick a trial
-	$(BIN)/python -W error -m tests.search.chaos --faults 200
+	$(BIN)/python -W error -m tests.support.chaos --faults 200
 
 check: lint types imports duplicates ## format, lint, types, import rules, duplicated code
 

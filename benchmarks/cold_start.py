@@ -13,10 +13,10 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.fresh_cell import Answer, Question, ask
-from benchmarks.machine import Machine
-from benchmarks.session import sample_plan
-from benchmarks.table import DOCUMENT, Section, Table, publish, wide_console
+from benchmarks.parts.fresh_cell import Answer, Question, ask
+from benchmarks.parts.machine import Machine
+from benchmarks.parts.session import sample_plan
+from benchmarks.parts.table import DOCUMENT, Section, Table, publish, wide_console
 from detector.backend import BACKEND
 
 SCRIPT = "benchmarks.cold_start"

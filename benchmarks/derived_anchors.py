@@ -15,14 +15,13 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.machine import Machine
-from benchmarks.planted_data import BCCD
-from benchmarks.table import DOCUMENT, Section, Table, publish, wide_console
-from benchmarks.timing import TimedTrainer
+from benchmarks.parts.machine import Machine
+from benchmarks.parts.planted_data import BCCD
+from benchmarks.parts.table import DOCUMENT, Section, Table, publish, wide_console
+from benchmarks.parts.timing import TimedTrainer
 from detector.config import Anchors, Hyperparameters, Optimizer
-from detector.dataset import load_pair
-from detector.reports import RungReport
-from detector.sample_data import write_sample
+from detector.data.dataset import load_pair
+from detector.data.sample_data import write_sample
 from search.doctor.anchor_advice import canvas_boxes, derived_anchors
 from search.plan import Plan, sources_of
 from search.study.budget import Budget
@@ -32,6 +31,7 @@ from search.study.specification import DetectorSection, Specification
 from spaces.anchor_fit import CanvasBoxes, fit_anchors
 from spaces.faster_rcnn import Space
 from spaces.parameters import Fixed
+from trial.reports import RungReport
 
 SCRIPT = "benchmarks.derived_anchors"
 SIDES_PX = (6.0, 16.0)

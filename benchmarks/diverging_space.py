@@ -5,7 +5,7 @@
     … --risk 1                                                  the same, and no rate is refused
 
 A whole service each time: launch, worker, trainer, SQLite. The ranges of the learning rates are such that about 60 % of
-what a blind search proposes diverges (closed form: `search/trainer/analytic_trainer.py`; real: by `--blind`).
+what a blind search proposes diverges (closed form: `search/trainer/analytic.py`; real: by `--blind`).
 """
 
 import tempfile
@@ -18,16 +18,16 @@ import optuna
 import typer
 from rich.console import Console
 
-from benchmarks.table import Table, drawing, wide_console
-from detector.sample_data import write_sample
-from search.launching import launch
-from search.outcomes import REFUSED, Outcome
-from search.ranking import best, ranking
-from search.samplers import make_sampler
+from benchmarks.parts.table import Table, drawing, wide_console
+from detector.data.sample_data import write_sample
+from search.launch.launching import launch
+from search.policy.samplers import make_sampler
+from search.report.ranking import best, ranking
 from search.study.specification import Sampler, Specification, specification_from
-from search.trainer.analytic_trainer import explosion_step
-from storage.database import Database
+from search.trainer.analytic import explosion_step
+from storage.connection.database import Database
 from storage.outcomes import read_outcomes
+from trial.outcome import REFUSED, Outcome
 
 ANALYTIC_SPACE = {"lr_per_16": {"low": 1e-3, "high": 10.0}, "adam_lr_per_16": {"low": 1e-5, "high": 0.5}}
 REAL_SPACE = {

@@ -22,7 +22,7 @@ import numpy as np
 import typer
 from PIL import Image as Pillow
 
-from benchmarks.table import Table, drawing, wide_console
+from benchmarks.parts.table import Table, drawing, wide_console
 
 WIDTH_PX, HEIGHT_PX, BOXES = 64, 48, 8
 CLASSES = ("disc", "square", "triangle")

@@ -13,15 +13,15 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from benchmarks.table import Table, drawing, wide_console
+from benchmarks.parts.table import Table, drawing, wide_console
 from detector.config import Anchors, Augmentation, Detector, Hyperparameters, Optimizer
-from detector.finding import Course, Figures, Finding
-from detector.layout import find_sources
-from detector.reports import RungReport
-from detector.sample_data import write_sample
-from detector.training import Trainer
-from detector.watch import Watch, course_of
+from detector.data.layout import find_sources
+from detector.data.sample_data import write_sample
+from detector.training.trainer import Trainer
+from detector.watch.finding import Course, Figures, Finding
+from detector.watch.watch import Watch, course_of
 from search.study.canvas import parse_canvas
+from trial.reports import RungReport
 
 MICRO_BATCH = 4
 SMALL, LARGE = (8.0, 16.0, 32.0, 64.0, 128.0), (12.0, 24.0, 48.0, 96.0, 192.0)  # anchors of P2 to P6, px

@@ -13,10 +13,10 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.fresh_cell import Question, ask
-from benchmarks.machine import Machine
-from benchmarks.session import Session, random_configurations, sample_plan
-from benchmarks.table import DOCUMENT, Section, Table, publish, wide_console
+from benchmarks.parts.fresh_cell import Question, ask
+from benchmarks.parts.machine import Machine
+from benchmarks.parts.session import Session, random_configurations, sample_plan
+from benchmarks.parts.table import DOCUMENT, Section, Table, publish, wide_console
 
 SCRIPT = "benchmarks.fresh_process"
 CANVAS = "128x128"

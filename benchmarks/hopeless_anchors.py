@@ -3,7 +3,7 @@
     python -m benchmarks.hopeless_anchors [--trials 40] [--seeds 3]
 
 The boxes are those of the sample data at 96 × 128 px, so a blind proposal is refused as often as in a real study. The
-trials are closed-form ones (search/trainer/analytic_trainer.py): anchors of 24 px on P2 do best, whatever the boxes.
+trials are closed-form ones (search/trainer/analytic.py): anchors of 24 px on P2 do best, whatever the boxes.
 """
 
 import tempfile
@@ -16,20 +16,20 @@ from typing import Annotated
 import optuna
 import typer
 
-from benchmarks.table import Table, drawing, wide_console
-from detector.dataset import load_pair
-from detector.sample_data import write_sample
-from search.anchor_screen import AnchorScreen
+from benchmarks.parts.table import Table, drawing, wide_console
+from detector.data.dataset import load_pair
+from detector.data.sample_data import write_sample
 from search.doctor.anchor_advice import canvas_boxes, derived_anchors
 from search.plan import Plan, sources_of
-from search.spending import was_refused
+from search.policy.anchor_screen import AnchorScreen
+from search.policy.budget import was_refused
 from search.study.canvas import parse_canvas
 from search.study.data_section import Data
 from search.study.specification import Specification, specification_from
-from search.worker import Worker
+from search.worker.loop import Worker
 from storage.box_samples import keep_box_sample
-from storage.database import Database
-from storage.studies import create_or_load_study, load_study
+from storage.connection.database import Database
+from storage.study import create_or_load_study, load_study
 
 CANVAS = parse_canvas("96x128")
 STARTUP = 10

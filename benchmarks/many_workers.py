@@ -20,14 +20,14 @@ from typing import Annotated, Any
 import psutil  # type: ignore[import-untyped]
 import typer
 
-from benchmarks.analytic_study import STUDY, found
-from benchmarks.databases import Kind, count_connections, new_database
-from benchmarks.machine import GIB, Machine
-from benchmarks.table import DOCUMENT, Cell, Section, Table, publish, wide_console
-from search import history
-from search.history import Deed
-from search.worker import TRY_LATER
-from search.worker_process import STORAGE_VARIABLE
+from benchmarks.parts.analytic_study import STUDY, found
+from benchmarks.parts.databases import Kind, count_connections, new_database
+from benchmarks.parts.machine import GIB, Machine
+from benchmarks.parts.table import DOCUMENT, Cell, Section, Table, publish, wide_console
+from search.faults import history
+from search.faults.history import Deed
+from search.worker.loop import TRY_LATER
+from search.worker.process import STORAGE_VARIABLE
 
 SCRIPT = "benchmarks.many_workers"
 BATCH_SIZE = 16
@@ -110,7 +110,7 @@ def _start(url: str, folder: Path, notes: Path, number: int, step_s: float) -> s
         history.VARIABLE: str(notes),
         "FRCNN_ANALYTIC_STEP_S": str(step_s),
     }
-    command = [sys.executable, "-m", "search.worker_process", "--study", STUDY, "--folder", str(folder), "--checked"]
+    command = [sys.executable, "-m", "search.worker.process", "--study", STUDY, "--folder", str(folder), "--checked"]
     with (folder / f"worker-{number}.log").open("wb") as log:
         return subprocess.Popen(command, env=environment, stdout=log, stderr=log)
 

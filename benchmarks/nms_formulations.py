@@ -1,6 +1,6 @@
 """Two formulations of non-maximum suppression: our fixed point, and the greedy loop over boxes.
 
-Both give exactly the greedy answer, which is checked on what is timed. `detector.nms` is the first.
+Both give exactly the greedy answer, which is checked on what is timed. `detector.network.nms` is the first.
 """
 
 from collections.abc import Callable
@@ -12,12 +12,12 @@ import numpy as np
 import typer
 from keras import ops
 
-from benchmarks.duel import Formulation, duel
-from benchmarks.machine import Machine
-from benchmarks.table import DOCUMENT, Section, Table, publish, wide_console
+from benchmarks.parts.duel import Formulation, duel
+from benchmarks.parts.machine import Machine
+from benchmarks.parts.table import DOCUMENT, Section, Table, publish, wide_console
 from detector.backend import BACKEND, device_name
 from detector.boxes import Tensor, pairwise_iou
-from detector.nms import non_maximum_suppression
+from detector.network.nms import non_maximum_suppression
 
 SCRIPT = "benchmarks.nms_formulations"
 IOU = 0.7

@@ -12,8 +12,8 @@ from typing import Annotated, Protocol
 
 import typer
 
-from benchmarks.planted_data import BCCD, CASES, HEALTHY
-from benchmarks.table import Table, drawing, markdown_table, replaced, wide_console
+from benchmarks.parts.planted_data import BCCD, CASES, HEALTHY
+from benchmarks.parts.table import Table, drawing, markdown_table, replaced, wide_console
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "planted_faults.md"
 OPENING = """# Planted faults

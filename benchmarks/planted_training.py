@@ -16,12 +16,12 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from benchmarks.table import Table, drawing, wide_console
-from benchmarks.tampered_trainer import NOTHING, SIDE_PX, Batch, First, TamperedTrainer
+from benchmarks.parts.table import Table, drawing, wide_console
+from benchmarks.parts.tampered_trainer import NOTHING, SIDE_PX, Batch, First, TamperedTrainer
 from detector.backend import to_host
 from detector.config import Anchors
-from detector.network import MEAN_BGR
-from detector.weights import UntrainedNorms, save_weights
+from detector.network.network import MEAN_BGR
+from detector.network.weights import UntrainedNorms, save_weights
 
 UNCLIPPED = 1e9
 WHITE = 255

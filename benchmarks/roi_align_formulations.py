@@ -1,6 +1,6 @@
 """Two formulations of RoIAlign, forward and backward: by gather, and by two matrix products a level.
 
-Both give the same features and gradients, which is checked on what is timed. `detector.roi_align.align` chooses.
+Both give the same features and gradients, which is checked on what is timed; `roi_align.align` chooses.
 """
 
 from collections.abc import Callable
@@ -12,12 +12,12 @@ import numpy as np
 import typer
 from keras import ops
 
-from benchmarks.duel import Formulation, duel
-from benchmarks.machine import Machine
-from benchmarks.table import DOCUMENT, Section, Table, publish, wide_console
+from benchmarks.parts.duel import Formulation, duel
+from benchmarks.parts.machine import Machine
+from benchmarks.parts.table import DOCUMENT, Section, Table, publish, wide_console
 from detector.backend import BACKEND, device_name, value_and_gradients
 from detector.boxes import Tensor
-from detector.roi_align import ROI_STRIDES_PX, gather_align, is_separable_faster, separable_align
+from detector.network.roi_align import ROI_STRIDES_PX, gather_align, is_separable_faster, separable_align
 
 SCRIPT = "benchmarks.roi_align_formulations"
 CHANNELS = 256

@@ -15,8 +15,8 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.machine import Machine
-from benchmarks.table import DOCUMENT, Cell, Section, Table, publish, wide_console
+from benchmarks.parts.machine import Machine
+from benchmarks.parts.table import DOCUMENT, Cell, Section, Table, publish, wide_console
 from detector.config import Detector, Precision, StepShape
 from search.study.canvas import parse_canvas
 from spaces.faster_rcnn import Space
@@ -74,7 +74,7 @@ class Answer:
 
 def ask(question: Question) -> Answer:
     """Measure in a fresh process, which shares this one's standard error."""
-    command = [sys.executable, "-m", "benchmarks.step_cell", json.dumps(asdict(question))]
+    command = [sys.executable, "-m", "benchmarks.parts.step_cell", json.dumps(asdict(question))]
     answered = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return Answer(**json.loads(answered.stdout.splitlines()[-1]))
 

@@ -19,20 +19,20 @@ import optuna
 import psutil  # type: ignore[import-untyped]
 import typer
 
-from benchmarks.analytic_study import STUDY, found
-from benchmarks.bare_worker import BareWorker, Took, timed
-from benchmarks.databases import Kind, new_database
-from benchmarks.growth import grow
-from benchmarks.machine import Machine
-from benchmarks.table import DOCUMENT, Cell, Section, Table, publish, wide_console
-from search import history
+from benchmarks.parts.analytic_study import STUDY, found
+from benchmarks.parts.bare_worker import BareWorker, Took, timed
+from benchmarks.parts.databases import Kind, new_database
+from benchmarks.parts.growth import grow
+from benchmarks.parts.machine import Machine
+from benchmarks.parts.table import DOCUMENT, Cell, Section, Table, publish, wide_console
+from search.faults import history
+from search.launch.progress import read_snapshot
 from search.plan import Plan
-from search.progress import read_snapshot
-from search.status import read_status
+from search.report.status import read_status
 from search.trainer.link import TrainerLink
 from search.trainer.protocol import Ready
-from search.worker_process import STORAGE_VARIABLE
-from storage.database import Database
+from search.worker.process import STORAGE_VARIABLE
+from storage.connection.database import Database
 
 SCRIPT = "benchmarks.study_growth"
 SIZES = (100, 1_000, 10_000)
@@ -92,10 +92,10 @@ class Growth:
         return took
 
     def _process(self) -> Took:
-        """From the start of `search.worker_process`, with its modules to load, until it has noted its claim."""
+        """From the start of `search.worker.process`, with its modules to load, until it has noted its claim."""
         with tempfile.TemporaryDirectory() as notes:
             environment = {**os.environ, STORAGE_VARIABLE: self._url, history.VARIABLE: notes}
-            command = [sys.executable, "-m", "search.worker_process", "--study", STUDY, "--checked"]
+            command = [sys.executable, "-m", "search.worker.process", "--study", STUDY, "--checked"]
             began_s = time.perf_counter()
             process = subprocess.Popen(
                 [*command, "--folder", str(self._plan.folder)], env=environment, stderr=subprocess.DEVNULL

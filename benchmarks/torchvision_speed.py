@@ -17,13 +17,13 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from benchmarks.machine import Machine
+from benchmarks.parts.machine import Machine
+from benchmarks.parts.table import DOCUMENT, Section, Table, publish, wide_console
 from benchmarks.step_speed import Question
-from benchmarks.table import DOCUMENT, Section, Table, publish, wide_console
 from detector.config import Precision
 
 SCRIPT = "benchmarks.torchvision_speed"
-THEIRS = Path(__file__).with_name("torchvision_cell.py")
+THEIRS = Path(__file__).parent / "parts" / "torchvision_cell.py"
 CANVASES = ("128x128", "256x256")
 ROIS = (64, 512)
 ALL_PROPOSALS_FROM_ROIS = 512  # with so many RoIs as many proposals as both frameworks have by default …
@@ -80,7 +80,7 @@ class Match:
 
 
 def our_command(question: Question) -> list[str]:
-    return [sys.executable, "-m", "benchmarks.step_cell", json.dumps(asdict(question)), "--serve"]
+    return [sys.executable, "-m", "benchmarks.parts.step_cell", json.dumps(asdict(question)), "--serve"]
 
 
 def their_command(question: Question, python: str, *, channels_last: bool) -> list[str]:

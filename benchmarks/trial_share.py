@@ -13,10 +13,10 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.machine import Machine
-from benchmarks.memory import peak_resident_mib
-from benchmarks.session import Session, Trial, random_configurations, sample_plan
-from benchmarks.table import DOCUMENT, Section, Table, publish, wide_console
+from benchmarks.parts.machine import Machine
+from benchmarks.parts.memory import peak_resident_mib
+from benchmarks.parts.session import Session, Trial, random_configurations, sample_plan
+from benchmarks.parts.table import DOCUMENT, Section, Table, publish, wide_console
 
 SCRIPT = "benchmarks.trial_share"
 CANVAS = "96x128"  # as `make study`
@@ -120,7 +120,7 @@ def main(
         if not whole.complete:
             raise RuntimeError(f"the trial that is measured must run to its end, but ended as {whole.ending}")
         if not whole.checkpoints_s:
-            raise RuntimeError("no checkpoint was timed; follow the trainer's change in benchmarks/timing.py")
+            raise RuntimeError("no checkpoint was timed; follow the trainer's change in benchmarks/parts/timing.py")
         for number, configuration in enumerate(random_configurations(plan.space, others), start=1):
             with console.status(f"random configuration {number} of {others}"):
                 session.run(configuration, (short,))

@@ -16,19 +16,19 @@ from typing import Annotated, Any
 import typer
 from keras import ops
 
-from benchmarks.machine import Machine
-from benchmarks.session import sample_plan
-from benchmarks.table import DOCUMENT, Section, Table, publish, wide_console
-from detector import training
+from benchmarks.parts.machine import Machine
+from benchmarks.parts.session import sample_plan
+from benchmarks.parts.table import DOCUMENT, Section, Table, publish, wide_console
 from detector.backend import Compiled, to_host
 from detector.boxes import Tensor
 from detector.config import Hyperparameters
-from detector.health import FORWARD_FIGURES, LOSSES, unpack
-from detector.reports import RungReport
-from detector.step import TrainStep
-from detector.training import LOOK_EVERY_STEPS, Trainer
-from detector.watch import Watch, course_of
+from detector.training import trainer as training
+from detector.training.step import TrainStep
+from detector.training.trainer import LOOK_EVERY_STEPS, Trainer
+from detector.watch.health import FORWARD_FIGURES, LOSSES, unpack
+from detector.watch.watch import Watch, course_of
 from search.trainer.detector_runner import settings_of
+from trial.reports import RungReport
 
 SCRIPT = "benchmarks.watch_cost"
 CANVAS = "96x128"  # as `make study`

@@ -13,9 +13,9 @@ from search.exit_codes import EXIT_USER_ERROR, exit_codes
 
 if TYPE_CHECKING:
     from search.doctor.diagnosis import Diagnosis
-    from search.engines.seat import Engine
+    from search.engines.handle import Engine
     from search.study.specification import Specification
-    from storage.database import Database
+    from storage.connection.database import Database
 
 app = typer.Typer(
     name="frcnn-search",
@@ -87,9 +87,9 @@ def launch(
     with exit_codes():
         import optuna
 
-        from search.launching import launch as run
-        from search.launching import only_create as create
-        from search.standalone import refuse_secret
+        from search.launch.launching import launch as run
+        from search.launch.launching import only_create as create
+        from search.worker.standalone import refuse_secret
 
         if storage is not None:
             refuse_secret(storage)
@@ -175,8 +175,8 @@ def worker(
 ) -> None:
     """Work on a study from any machine: it needs only the database and the study's name. Any number may do so."""
     with exit_codes():
-        from search.standalone import work
-        from search.worker import Pace
+        from search.worker.loop import Pace
+        from search.worker.standalone import work
 
         pace = Pace(lease_s=lease_s, give_up_s=give_up_s)
         raise typer.Exit(work(storage, study, folder=folder, data_root=data_root, cache=cache, pace=pace))
@@ -192,10 +192,10 @@ def status(
     with exit_codes(), _opened(study_file) as (specification, database):
         from rich.console import Console
 
-        from search.ranking import ranking as rank
-        from search.ranking import ranking_table
-        from search.status import read_status, status_json
-        from search.status_report import report
+        from search.report.ranking import ranking as rank
+        from search.report.ranking import ranking_table
+        from search.report.status import read_status, status_json
+        from search.report.status_table import report
 
         now = read_status(database, specification.name)
         if as_json:
@@ -253,7 +253,7 @@ def export(
 ) -> None:
     """Write the best configuration, complete, with where it comes from. `train` runs it in full."""
     with exit_codes(), _opened(study_file) as (specification, database):
-        from search.export import export as write
+        from search.export.export import export as write
 
         typer.echo(write(database, specification, output=output, trial=trial))
 
@@ -270,7 +270,7 @@ def train(
 ) -> None:
     """Train one configuration in full, print its COCO AP and keep the weights. Run it again to go on after ctrl-c."""
     with exit_codes():
-        from search.training import train as run
+        from search.export.training import train as run
 
         raise typer.Exit(run(configuration, images=images, data=data, output=output, seed=seed))
 
@@ -314,7 +314,7 @@ def sample_data(
 ) -> None:
     """Write a small synthetic dataset: COCO JSON and images of discs, squares and triangles."""
     with exit_codes():
-        from detector.sample_data import write_sample
+        from detector.data.sample_data import write_sample
 
         write_sample(folder, seed=seed)
         typer.echo(f"wrote {folder}; next: frcnn-search launch --data {folder}")
@@ -322,8 +322,8 @@ def sample_data(
 
 def _engine(name: EngineName, options: dict[str, Any]) -> "Engine":
     """Where to run workers; options that are None keep the engine's defaults."""
-    from search.engines.local_engine import LocalEngine
-    from search.engines.ray_engine import RayEngine, require_installed
+    from search.engines.local_executor import LocalEngine
+    from search.engines.ray_executor import RayEngine, require_installed
 
     given = {key: value for key, value in options.items() if value is not None}
     if name is EngineName.RAY:
@@ -364,7 +364,7 @@ def _draw(diagnosis: "Diagnosis", folder: Path) -> None:
 
 
 def _write_space(study_file: Path, diagnosis: "Diagnosis") -> None:
-    from search.doctor.space_writing import write_space
+    from search.study.space_writing import write_space
 
     if not diagnosis.space:
         raise ConfigError(f"{study_file}: there is no space to propose; see the findings")
@@ -376,8 +376,8 @@ def _write_space(study_file: Path, diagnosis: "Diagnosis") -> None:
 def _opened(study_file: Path) -> Iterator[tuple["Specification", "Database"]]:
     """The study that the file describes, and its database, which must exist."""
     from search.study.study_file import load_study_file
-    from storage.address import Address
-    from storage.database import Database
+    from storage.connection.address import Address
+    from storage.connection.database import Database
 
     specification = load_study_file(study_file)
     path = Address.parse(specification.storage).path

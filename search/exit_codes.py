@@ -34,13 +34,13 @@ def _leave(message: str, code: int) -> None:
 
 
 def _user_errors() -> tuple[type[Exception], ...]:
-    from storage.errors import StorageError
+    from storage.connection.errors import StorageError
 
     return ConfigError, StorageError
 
 
 def _passing_errors() -> tuple[type[Exception], ...]:
-    from search.trainer.deaths import DiskFull
-    from storage.errors import StorageUnavailable
+    from search.trainer.exits import DiskFull
+    from storage.connection.errors import StorageUnavailable
 
     return StorageUnavailable, DiskFull

@@ -7,9 +7,9 @@ from pathlib import Path
 import optuna
 
 from detector.config import ConfigError, DataSource
-from detector.layout import find_sources
-from search.pruning import make_pruner
-from search.samplers import make_sampler
+from detector.data.layout import find_sources
+from search.policy.pruning import make_pruner
+from search.policy.samplers import make_sampler
 from search.study.data_section import Data
 from search.study.specification import Specification
 from search.trainer.protocol import Setup

@@ -1,7 +1,7 @@
 """How well anchors fit boxes, on the grid and at the thresholds that the RPN itself uses.
 
 Shapes: n boxes, L levels, A anchors per cell, S = L·A anchor shapes. Boxes are `yxyx` in canvas pixels, each with an
-area. Anchors stand at cell centres, (i + 0.5) · stride, and are not clipped, as in `detector.anchors`; so a fit shows
+area. Anchors stand at cell centres, (i + 0.5) · stride, and are not clipped, as in the network; so a fit shows
 what zero-centred measures hide: an 8 px box between two cells of stride 4 reaches an IoU of 0.39 at most.
 
 The best cell of a shape is the one nearest to the box's centre on each axis, because the overlap is a product of one
@@ -23,7 +23,7 @@ Integers = NDArray[np.int64]
 POSITIVE_IOU, HALF_IOU, NEGATIVE_IOU = 0.7, 0.5, 0.3  # Detectron2's, and the bound of a fair match between them
 SMALL_PX, LARGE_PX = 32.0, 96.0  # COCO's bounds, square roots of areas; here in canvas pixels
 BUCKETS = ("small", "medium", "large")
-TIE_TOLERANCE = 1e-5  # as in `detector.matching`, whose low-quality rule is meant
+TIE_TOLERANCE = 1e-5  # as in `detector.network.matching`, whose low-quality rule is meant
 LEAST_BEST_IOU = 1e-3
 BOXES_AT_ONCE = 8192  # bounds the memory
 CELLS_AT_ONCE = 2_000_000

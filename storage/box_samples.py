@@ -5,9 +5,9 @@ from typing import Any
 
 from sqlalchemy import select
 
-from storage import tables
-from storage.database import Database
-from storage.studies import find_study
+from storage.connection import tables
+from storage.connection.database import Database
+from storage.study import find_study
 
 
 def keep_box_sample(database: Database, study_name: str, sample: dict[str, Any]) -> None:

@@ -28,11 +28,11 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Table, and_, or_, select, update
 
-from storage import tables
-from storage.database import Database
-from storage.errors import LeaseHeld, LeaseLost, StorageUnavailable
+from storage.connection import tables
+from storage.connection.database import Database
+from storage.connection.errors import LeaseHeld, LeaseLost, StorageUnavailable
 from storage.records import Lease, Turn
-from storage.studies import find_study
+from storage.study import find_study
 
 _SHORTEST_WAIT_S = 0.01
 _LONGEST_WAIT_S = 0.5

@@ -2,10 +2,10 @@
 
 from sqlalchemy import select
 
-from storage import tables
-from storage.database import Database
+from storage.connection import tables
+from storage.connection.database import Database
 from storage.records import OutageRecord
-from storage.studies import find_study
+from storage.study import find_study
 
 
 def record_outage(

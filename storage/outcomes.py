@@ -8,11 +8,11 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from sqlalchemy import Row, func, select
 
-from storage import tables
-from storage.database import Database
-from storage.figures import decode_figures, encode_figures
+from storage.connection import tables
+from storage.connection.database import Database
+from storage.floats import decode_figures, encode_figures
 from storage.records import OutcomeRecord
-from storage.studies import find_study
+from storage.study import find_study
 
 #: The one outcome that isn't final: the trial goes on later and then ends otherwise.
 INTERRUPTED = "interrupted"

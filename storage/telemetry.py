@@ -7,11 +7,11 @@ from typing import Any
 
 from sqlalchemy import Row, func, select
 
-from storage import tables
-from storage.database import Database
-from storage.figures import decode_figures, encode_figures
+from storage.connection import tables
+from storage.connection.database import Database
+from storage.floats import decode_figures, encode_figures
 from storage.records import RungRecord, TelemetryPoint
-from storage.studies import find_study
+from storage.study import find_study
 
 
 def append_telemetry(database: Database, study_name: str, trial: int, points: Sequence[TelemetryPoint]) -> None:

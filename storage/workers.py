@@ -4,10 +4,10 @@ from typing import Any
 
 from sqlalchemy import Row, delete, select
 
-from storage import tables
-from storage.database import Database
+from storage.connection import tables
+from storage.connection.database import Database
 from storage.records import WorkerRecord
-from storage.studies import find_study
+from storage.study import find_study
 
 
 def seen(

@@ -12,8 +12,8 @@ import typer
 import yaml
 
 from search.command_line import app
-from search.places import CACHE, DATA_ROOT
 from search.study.study_file import load_study_file
+from search.worker.local_paths import CACHE, DATA_ROOT
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "clusters.md"

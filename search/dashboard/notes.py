@@ -12,12 +12,12 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage
 from optuna_dashboard import get_note, save_note
 
-from search.outcomes import INFEASIBLE, MEANINGS, REFUSED, Outcome
-from storage.database import Database
+from storage.connection.database import Database
 from storage.outcomes import read_outcomes
 from storage.records import OutcomeRecord
-from storage.studies import load_study
+from storage.study import load_study
 from storage.telemetry import read_telemetry
+from trial.outcome import INFEASIBLE, MEANINGS, REFUSED, Outcome
 
 SIGNATURE = "*Written by frcnn-search.*"  # at the end of every note of ours
 OBJECTIVE = "COCO AP"  # on every axis, in place of `Objective 0`

@@ -22,8 +22,8 @@ import waitress
 from detector.config import ConfigError, require
 from search.dashboard.guard import Rules, guarded
 from search.dashboard.notes import publish_notes
-from storage.database import Database
-from storage.errors import StorageUnavailable
+from storage.connection.database import Database
+from storage.connection.errors import StorageUnavailable
 
 PASSWORD_VARIABLE = "FRCNN_DASHBOARD_PASSWORD"
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})

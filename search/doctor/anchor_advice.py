@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from detector.config import CANVAS_MULTIPLE_PX, Anchors, Canvas
-from detector.dataset import Dataset
-from detector.image_cache import letterbox
+from detector.data.dataset import Dataset
+from detector.data.image_cache import letterbox
 from search.doctor.finding import Finding, Severity
 from spaces.anchor_fit import AnchorFit, CanvasBoxes, best_ious, fit_anchors
 from spaces.anchor_search import DerivedAnchors, derive_anchors

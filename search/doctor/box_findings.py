@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from detector.cleaning import OUTSIDE
 from detector.config import Canvas, StepShape
-from detector.dataset import Dataset, Image, most_boxes
-from detector.image_cache import letterbox
+from detector.data.cleaning import OUTSIDE
+from detector.data.dataset import Dataset, Image, most_boxes
+from detector.data.image_cache import letterbox
 from search.doctor.finding import Finding, Severity, about, examples
 
 DROPPED_SHARE = 0.1  # of the boxes: more is no slip but a fault of the export

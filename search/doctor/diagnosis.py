@@ -6,10 +6,10 @@ Seconds, and no Keras. What `launch` would refuse is a finding of severity error
 from dataclasses import dataclass, replace
 from typing import Any
 
-from detector.annotation import DataError
 from detector.config import Canvas, ConfigError, StepShape
-from detector.dataset import Dataset, most_boxes
-from detector.survey import Survey, survey_pair
+from detector.data.dataset import Dataset, most_boxes
+from detector.data.formats.annotation import DataError
+from detector.data.survey import Survey, survey_pair
 from search.doctor.anchor_advice import AnchorAdvice, advise, anchor_findings, canvas_boxes, proposed_space
 from search.doctor.box_findings import box_findings, canvas_findings, needed_counts
 from search.doctor.file_findings import defect_findings, file_findings

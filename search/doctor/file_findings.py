@@ -7,12 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from detector.annotation import DataError, Defect, Fault
 from detector.config import Canvas
-from detector.dataset import CheckedImage, Dataset, Image
-from detector.image_cache import letterbox
-from detector.image_file import read_rgb
-from detector.survey import Survey
+from detector.data.dataset import CheckedImage, Dataset, Image
+from detector.data.formats.annotation import DataError, Defect, Fault
+from detector.data.image_cache import letterbox
+from detector.data.image_file import read_rgb
+from detector.data.survey import Survey
 from search.doctor.finding import Finding, Severity, about, examples
 
 MOST_DECODED = 300  # pictures whose pixels are looked at, spread evenly; a few seconds

@@ -11,8 +11,8 @@ from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
 from detector.config import ConfigError
-from detector.dataset import Dataset
-from detector.image_cache import place_on_canvas
+from detector.data.dataset import Dataset
+from detector.data.image_cache import place_on_canvas
 from search.doctor.anchor_advice import REFERENCE, AnchorAdvice, FittedAnchors
 from search.doctor.chart import BLUE, GREY, ORANGE, Bars, Chart, Colour
 from search.doctor.diagnosis import Diagnosis

@@ -1,6 +1,6 @@
 """From the rule that ended a trial to what lies behind it, and to the changes that can mend it: one table.
 
-A rule says what was seen (`detector/watch.py`; docs/explain.md has the table), a cause why it happens. The remedies of
+A rule says what was seen (`detector/watch`; docs/explain.md has the table), a cause why it happens. The remedies of
 an entry stand in the order in which they are likely to be the whole repair; `search/explanation/repair.py` makes values
 of them.
 """
@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from search.explanation.case import Case
-from search.outcomes import Outcome
+from search.explanation.trial_history import Case
+from trial.outcome import Outcome
 
 
 class Cause(StrEnum):

@@ -12,17 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from detector.config import ConfigError, Hyperparameters, require
-from detector.reports import ProgressReport, RungReport
-from search.explanation.case import Case, Casebook
 from search.explanation.repair import Area, Repair, repaired
 from search.explanation.trial_explanation import TrialExplanation, plain_number
-from search.outcomes import INFEASIBLE, Outcome, Verdict
+from search.explanation.trial_history import Case, Casebook
 from search.plan import Plan
-from search.samplers import training_seed
-from search.trainer.deaths import TrainerDied, TrainerHung
+from search.policy.samplers import training_seed
+from search.trainer.exits import TrainerDied, TrainerHung
 from search.trainer.protocol import ProtocolError, Setup, Start
-from search.trainer.warm_trainer import SetupFailed, WarmTrainer, verdict_of
-from search.trial_run import Interrupted, TrialRun
+from search.trainer.run import Interrupted, TrialRun
+from search.trainer.warm import SetupFailed, WarmTrainer, verdict_of
+from trial.outcome import INFEASIBLE, Outcome, Verdict
+from trial.reports import ProgressReport, RungReport
 
 BEYOND = 1.5  # times the images at which it failed …
 LEAST_STEPS_BEYOND = 20  # … and so many steps more, a window of the watch

@@ -7,19 +7,19 @@ from pathlib import Path
 import optuna
 from rich.console import Console
 
-from detector.annotation import DataError
 from detector.config import ConfigError
-from search.explanation.case import Casebook, read_casebook
+from detector.data.formats.annotation import DataError
 from search.explanation.confirmation import Confirmation, confirm
 from search.explanation.failing_images import thumbnails
 from search.explanation.picture import Picture
 from search.explanation.report import confirmation_report, explanation_json, print_explanation
 from search.explanation.study_explanation import StudyExplanation, explain_study, training_data
 from search.explanation.trial_explanation import TrialExplanation, explain_trial
-from search.stopping import stop_signals
+from search.explanation.trial_history import Casebook, read_casebook
+from search.signals import stop_signals
 from search.study.specification import Specification
-from search.worker_process import secrets_of
-from storage.database import Database
+from search.worker.process import secrets_of
+from storage.connection.database import Database
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +81,7 @@ def _tell_study(explanation: StudyExplanation, wanted: Wanted, console: Console)
     else:
         print_explanation(explanation, console)
     if wanted.html is not None:
-        from search.explanation.figures import study_figures  # loads matplotlib, which takes a second
+        from search.explanation.charts import study_figures  # loads matplotlib, which takes a second
         from search.explanation.page import render_study, write_page
 
         write_page(wanted.html, render_study(explanation, study_figures(explanation)))
@@ -102,7 +102,7 @@ def _tell_trial(
     else:
         print_explanation(explanation, console)
     if wanted.html is not None:
-        from search.explanation.figures import replay_figure, trial_figures
+        from search.explanation.charts import replay_figure, trial_figures
         from search.explanation.page import render_trial, write_page
 
         replay = replay_figure(confirmation) if confirmation else None

@@ -8,10 +8,10 @@ import numpy as np
 from PIL import Image as Pillow
 from PIL import ImageDraw
 
-from detector.annotation import DataError
 from detector.config import Canvas
-from detector.dataset import Dataset, Image
-from detector.image_cache import letterbox, place_on_canvas
+from detector.data.dataset import Dataset, Image
+from detector.data.formats.annotation import DataError
+from detector.data.image_cache import letterbox, place_on_canvas
 from search.explanation.picture import Picture
 
 MOST_IMAGES = 16

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from search.explanation.case import Case, Casebook
+from search.explanation.trial_history import Case, Casebook
 from spaces.faster_rcnn import Space
 from spaces.parameters import Choice, Parameter, Real, Value, Whole
 

@@ -6,10 +6,10 @@ from enum import StrEnum
 from typing import Any
 
 from detector.config import Hyperparameters, Precision
-from search.explanation.case import Case, Casebook
 from search.explanation.cause import Entry, Remedy
+from search.explanation.effects.rate_boundary import CLEAR_FACTOR, clear_rate, is_healthy, per_16, rate_points
 from search.explanation.neighbour import Neighbour
-from search.explanation.rate_boundary import CLEAR_FACTOR, clear_rate, is_healthy, per_16, rate_points
+from search.explanation.trial_history import Case, Casebook
 from spaces.catalogue import DEFINITIONS
 from spaces.faster_rcnn import ANCHOR_PARAMETERS
 from spaces.parameters import Fixed, Value

@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from search.explanation.confirmation import Answer, Confirmation
+from search.explanation.effects.rate_boundary import RateBoundary, RatePoint
 from search.explanation.neighbour import Neighbour
-from search.explanation.rate_boundary import RateBoundary, RatePoint
 from search.explanation.repair import Repair, shown
 from search.explanation.study_explanation import CauseShare, StudyExplanation
 from search.explanation.trial_explanation import Figure, TrialExplanation

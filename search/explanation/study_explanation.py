@@ -5,22 +5,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from detector.annotation import DataError
 from detector.config import Canvas
-from detector.dataset import Dataset, load_pair
-from search.explanation.anchor_effect import AnchorEffect, anchor_effect
-from search.explanation.case import Case, Casebook
+from detector.data.dataset import Dataset, load_pair
+from detector.data.formats.annotation import DataError
 from search.explanation.cause import Cause, diagnose
-from search.explanation.importance import Importances, importances
+from search.explanation.effects.anchor_effect import AnchorEffect, anchor_effect
+from search.explanation.effects.importance import Importances, importances
+from search.explanation.effects.rate_boundary import RateBoundary, RatePoint, rate_boundaries, rate_points
+from search.explanation.effects.survival import Cut, cuts, narrowed
 from search.explanation.neighbour import nearest_healthy
-from search.explanation.rate_boundary import RateBoundary, RatePoint, rate_boundaries, rate_points
 from search.explanation.repair import Repair, repairs
-from search.explanation.survival import Cut, cuts, narrowed
-from search.outcomes import refusals
+from search.explanation.trial_history import Case, Casebook
 from search.plan import sources_of
 from search.study.study_text import parameter_line
 from spaces.parameters import Parameter
 from spaces.section import write_parameter
+from trial.outcome import refusals
 
 STRONG = 0.5  # correlation of ranks
 MATTERED, IDLE = 2.0, 0.5  # times an even share of the importance

@@ -5,14 +5,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from search.explanation.case import IMAGES, RULE, WARNINGS, Case, Casebook
 from search.explanation.cause import Entry, diagnose
 from search.explanation.neighbour import Neighbour, differences, nearest_healthy
 from search.explanation.repair import Repair, repairs
-from search.outcomes import MEANINGS, Outcome
-from storage.database import Database
+from search.explanation.trial_history import IMAGES, RULE, WARNINGS, Case, Casebook
+from storage.connection.database import Database
 from storage.records import TelemetryPoint
 from storage.telemetry import read_telemetry
+from trial.outcome import MEANINGS, Outcome
 
 #: What a person asks for first, then the rest of what stands out.
 _FIRST_FIGURES = ("learning_rate", "gradient_norm", "loss")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from detector.config import ConfigError, require
-from detector.layout import find_sources
+from detector.data.layout import find_sources
 from search.study.specification import Specification
 from search.study.study_file import default_study_text, folder_specification
 

@@ -1,14 +1,14 @@
-"""The real trainer behind the protocol: adapts `detector.training`, which knows of no trial and no study."""
+"""The real trainer behind the protocol: adapts `detector.training.trainer`, which knows of no trial and no study."""
 
 import time
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
-from detector.reports import PausedReport, ProgressReport, RungReport, Stopped
-from detector.training import Trainer
-from search.outcomes import Outcome, Verdict
+from detector.training.trainer import Trainer
 from search.trainer.protocol import Ended, Preparing, Ready, Setup, Start, Started
+from trial.outcome import Outcome, Verdict
+from trial.reports import PausedReport, ProgressReport, RungReport, Stopped
 
 
 def settings_of(setup: Setup) -> dict[str, Any]:

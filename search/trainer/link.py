@@ -15,7 +15,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import IO
 
-from search.trainer.deaths import TAIL_CHARACTERS, TAIL_LINES, TrainerDied, TrainerHung, count_memory_kills
+from search.trainer.exits import TAIL_CHARACTERS, TAIL_LINES, TrainerDied, TrainerHung, count_memory_kills
 from search.trainer.protocol import Command, Event, Message, ProtocolError, Start, decode, encode
 from search.trainer.watchdog import Cadence
 

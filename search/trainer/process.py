@@ -20,9 +20,7 @@ from collections.abc import Callable
 from typing import IO, Protocol, assert_never
 
 from detector.config import ConfigError
-from detector.reports import PausedReport, ProgressReport, RungReport
-from search.outcomes import Outcome, Verdict
-from search.trainer.deaths import DISK_FULL, TAIL_CHARACTERS, says_disk_full, says_out_of_memory
+from search.trainer.exits import DISK_FULL, TAIL_CHARACTERS, says_disk_full, says_out_of_memory
 from search.trainer.protocol import (
     Advance,
     Command,
@@ -38,6 +36,8 @@ from search.trainer.protocol import (
     decode,
     encode,
 )
+from trial.outcome import Outcome, Verdict
+from trial.reports import PausedReport, ProgressReport, RungReport
 
 ORPHAN_GRACE_S = 20.0  # to checkpoint after the worker is gone; well under a lease, so nobody else has the trial yet
 
@@ -203,7 +203,7 @@ def runner_of(kind: str) -> TrialRunner:
 
         return DetectorRunner()
     if kind == "analytic":
-        from search.trainer.analytic_trainer import AnalyticRunner
+        from search.trainer.analytic import AnalyticRunner
 
         return AnalyticRunner()
     raise ConfigError(f"the trainer must be detector or analytic, but is {kind!r}")

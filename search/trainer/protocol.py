@@ -27,8 +27,8 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from detector.config import DataSource, Detector, Hyperparameters
-from detector.reports import PausedReport, ProgressReport, RungReport
-from search.outcomes import Verdict
+from trial.outcome import Verdict
+from trial.reports import PausedReport, ProgressReport, RungReport
 
 MOST_STEPS_UNSAID = 10  # of optimizer steps; who says nothing for many times as long makes none
 

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
 
-from detector.reports import ProgressReport
 from search.trainer.protocol import MOST_STEPS_UNSAID, Event, Preparing, Started
+from trial.reports import ProgressReport
 
 REMEMBERED = 101  # intervals whose median is the pace
 LONGEST_LOOK_S = 5.0  # a worker that was stopped or kept busy for longer could not have heard anything

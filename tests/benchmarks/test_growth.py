@@ -6,12 +6,12 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from benchmarks.analytic_study import STUDY, found
-from benchmarks.bare_worker import BareWorker
-from benchmarks.growth import grow
-from search.status import read_status
-from storage.database import Database
-from storage.studies import load_study
+from benchmarks.parts.analytic_study import STUDY, found
+from benchmarks.parts.bare_worker import BareWorker
+from benchmarks.parts.growth import grow
+from search.report.status import read_status
+from storage.connection.database import Database
+from storage.study import load_study
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])

@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.many_workers import Note, latencies
-from search.history import Deed
+from search.faults.history import Deed
 
 
 def note(deed: Deed, at_s: float, *, trial: int = 0, detail: str = "160", pid: int = 1) -> Note:

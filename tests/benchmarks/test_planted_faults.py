@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import planted_faults
-from benchmarks.planted_data import BCCD, CASES, HEALTHY, Case, Healthy
+from benchmarks.parts.planted_data import BCCD, CASES, HEALTHY, Case, Healthy
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in CASES])

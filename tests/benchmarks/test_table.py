@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from benchmarks.machine import Machine
-from benchmarks.table import Section, Table, markdown_table, publish, replaced, slug, written
+from benchmarks.parts.machine import Machine
+from benchmarks.parts.table import Section, Table, markdown_table, publish, replaced, slug, written
 
 TABLE = Table(caption="Speed", columns=("canvas", "s/step"), rows=(("128x128", 0.5314), ("256x256", 1.18)))
 SECTION = Section(script="benchmarks.step_speed", title="Train step", tables=(TABLE,), notes=("Medians of 5.",))

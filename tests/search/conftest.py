@@ -11,23 +11,23 @@ from optuna.trial import TrialState
 from rich.console import Console
 
 from detector.config import Canvas, DataFormat, DataSource, Detector
-from detector.sample_data import write_sample
-from search.outcomes import INFEASIBLE, Outcome
+from detector.data.sample_data import write_sample
+from search.launch.progress import Progress, read_snapshot
 from search.plan import Plan
-from search.progress import Progress, read_snapshot
-from search.ranking import ranking, ranking_table
-from search.status import read_status
-from search.status_report import report
+from search.report.ranking import ranking, ranking_table
+from search.report.status import read_status
+from search.report.status_table import report
 from search.study.specification import specification_to_json
 from search.study.study_file import load_study_file
 from search.trainer.protocol import Setup
 from spaces.faster_rcnn import Space
-from storage.database import Database
+from storage.connection.database import Database
 from storage.outcomes import mark_infeasible, record_outcome
 from storage.records import OutcomeRecord, RungRecord, TelemetryPoint
-from storage.studies import create_or_load_study, save_specification
+from storage.study import create_or_load_study, save_specification
 from storage.telemetry import append_telemetry, record_rung
 from storage.workers import seen
+from trial.outcome import INFEASIBLE, Outcome
 
 STUDY = "blood cells"
 
@@ -142,7 +142,7 @@ def _reach_rung(database: Database, trial: optuna.Trial, images: int, ap: float)
 
 @pytest.fixture
 def plan(tmp_path: Path) -> Plan:
-    """A study of 12 analytic trials (search/trainer/analytic_trainer.py) with rungs at 160, 480 and 1440 images."""
+    """A study of 12 analytic trials (search/trainer/analytic.py) with rungs at 160, 480 and 1440 images."""
     return analytic_plan(tmp_path)
 
 

@@ -266,9 +266,9 @@ def test_a_database_that_is_away_ends_the_process_with_75(tmp_path: Path) -> Non
 
 def test_a_bug_of_ours_ends_with_1_and_its_traceback(tmp_path: Path) -> None:
     script = (
-        "import detector.sample_data, search.command_line, sys\n"
+        "import detector.data.sample_data, search.command_line, sys\n"
         "def broken(*args, **options): raise RuntimeError('a bug')\n"
-        "detector.sample_data.write_sample = broken\n"
+        "detector.data.sample_data.write_sample = broken\n"
         "sys.argv = ['frcnn-search', 'sample-data', 'new']\n"
         "search.command_line.main()\n"
     )
@@ -283,7 +283,9 @@ def test_launch_on_a_folder_writes_a_study_file_that_reads_back_and_goes_on_with
     run: Callable[..., Run], sample: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     launched = []
-    monkeypatch.setattr("search.launching.launch", lambda specification, **_: launched.append(specification) or 0)
+    monkeypatch.setattr(
+        "search.launch.launching.launch", lambda specification, **_: launched.append(specification) or 0
+    )
     options = ("--data", sample, "--trials", 5, "--images", 480, "--canvas", "96x128", "--name", "small")
     first = run("launch", "new.yaml", *options)
     assert (first.code, first.out.startswith("wrote new.yaml")) == (0, True)

@@ -3,10 +3,10 @@
 import numpy as np
 from keras import ops
 
-from detector.anchors import cell_anchors, grid_anchors, grid_mask
 from detector.boxes import pairwise_iou
 from detector.config import Anchors, Canvas
-from detector.matching import POSITIVE, match
+from detector.network.anchors import cell_anchors, grid_anchors, grid_mask
+from detector.network.matching import POSITIVE, match
 from spaces.anchor_fit import CanvasBoxes, best_ious, positive_anchors
 
 CANVAS = Canvas(height_px=96, width_px=160)

@@ -7,8 +7,8 @@ import optuna
 import pytest
 from sqlalchemy.pool import QueuePool
 
-from storage.database import Database
-from storage.studies import create_or_load_study
+from storage.connection.database import Database
+from storage.study import create_or_load_study
 
 
 @pytest.fixture(autouse=True, scope="session")

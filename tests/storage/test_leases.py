@@ -8,12 +8,12 @@ import optuna
 import pytest
 from sqlalchemy import update
 
-from storage import tables
-from storage.database import Database
-from storage.errors import LeaseHeld, LeaseLost, StorageError, StorageUnavailable
+from storage.connection import tables
+from storage.connection.database import Database
+from storage.connection.errors import LeaseHeld, LeaseLost, StorageError, StorageUnavailable
 from storage.leases import Leases
-from storage.studies import create_or_load_study
-from tests.storage import contenders
+from storage.study import create_or_load_study
+from tests.support import contenders
 
 
 def expire(database: Database, table: Any = tables.leases) -> None:

@@ -1,8 +1,8 @@
 import optuna
 import pytest
 
-from storage.database import Database
-from storage.errors import StorageError
+from storage.connection.database import Database
+from storage.connection.errors import StorageError
 from storage.outages import read_outages, record_outage
 
 

@@ -7,11 +7,11 @@ import pytest
 from optuna.trial import TrialState
 from optuna_dashboard._serializer import serialize_frozen_trial
 
-from storage.database import Database
-from storage.errors import StorageError
+from storage.connection.database import Database
+from storage.connection.errors import StorageError
 from storage.outcomes import mark_infeasible, read_outcome, read_outcomes, record_outcome
 from storage.records import OutcomeRecord
-from storage.studies import create_or_load_study
+from storage.study import create_or_load_study
 
 DIVERGED = OutcomeRecord(
     trial=0,

@@ -1,9 +1,9 @@
 import optuna
 import pytest
 
-from storage.database import Database
-from storage.errors import StorageError
-from storage.studies import create_or_load_study, load_study, read_specification, save_specification, study_names
+from storage.connection.database import Database
+from storage.connection.errors import StorageError
+from storage.study import create_or_load_study, load_study, read_specification, save_specification, study_names
 from storage.workers import read_workers, seen
 
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from storage.database import Database
-from storage.errors import StorageError
+from storage.connection.database import Database
+from storage.connection.errors import StorageError
 from storage.records import RungRecord, TelemetryPoint
 from storage.telemetry import (
     append_telemetry,

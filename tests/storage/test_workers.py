@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from storage import tables
-from storage.database import Database
-from storage.errors import StorageError
+from storage.connection import tables
+from storage.connection.database import Database
+from storage.connection.errors import StorageError
 from storage.workers import gone, read_workers, seen
 
 

@@ -1,0 +1,334 @@
+"""A dataset in memory: checked images with their boxes, ready for training and evaluation.
+
+Boxes are float32 [n, 4] as y1, x1, y2, x2 in pixels of the upright original image, clipped to it, each side longer
+than one pixel. Labels are int32 [n] in 0 … K-1. An image without boxes has arrays of length 0.
+"""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.config import DataFormat, DataSource, require
+from detector.data.cleaning import clean_boxes, confusion
+from detector.data.formats.annotation import AnnotatedImage, Annotations, Defect, Fault, problems_message
+from detector.data.formats.annotation import DataError as DataError
+from detector.data.formats.coco import read_coco
+from detector.data.formats.voc import read_voc
+from detector.data.image_file import Header, path_inside, read_header
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Image:
+    """One image and its objects. Crowd boxes count in evaluation only, as COCO does."""
+
+    path: Path  # resolved
+    name: str  # relative to the folder of images
+    image_id: int  # the file's own; for VOC the position, from 1
+    width_px: int  # upright
+    height_px: int
+    boxes: NDArray[np.float32]  # [n, 4]
+    labels: NDArray[np.int32]  # [n]
+    crowd: NDArray[np.bool_]  # [n]
+    area: NDArray[np.float32]  # [n] square pixels: of the object where the file states it, else of the box
+    digest: str  # sha256 of the file
+    clipped: int = 0  # boxes that reached beyond the image and were cut
+
+    @property
+    def training_boxes(self) -> NDArray[np.float32]:
+        """Boxes that are no crowd, [m, 4]."""
+        return self.boxes[~self.crowd]
+
+    @property
+    def training_labels(self) -> NDArray[np.int32]:
+        """Labels of `training_boxes`, [m]."""
+        return self.labels[~self.crowd]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedImage:
+    """An annotated image whose file is there and has the size stated."""
+
+    entry: AnnotatedImage
+    path: Path  # resolved
+    header: Header
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dropped:
+    """A box that was left out."""
+
+    file: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Dataset:
+    """One split. Immutable; its arrays must not be written to."""
+
+    images: tuple[Image, ...]
+    classes: tuple[str, ...]  # by label
+    category_ids: tuple[int, ...]  # by label, as in the file; -1 for a class that the file doesn't have
+    fingerprint: str  # sha256 of the annotations and of every image's name and content
+    dropped: tuple[Dropped, ...] = ()
+
+    @property
+    def clipped(self) -> int:
+        """Boxes that reached beyond their image and were cut."""
+        return sum(image.clipped for image in self.images)
+
+    @property
+    def trainable(self) -> tuple[int, ...]:
+        """Positions of the images with something to learn; the others count in evaluation only."""
+        return tuple(index for index, image in enumerate(self.images) if not image.crowd.all())
+
+    def select(self, indices: Sequence[int]) -> "Dataset":
+        """The same dataset with only the images at these positions, in this order; it has its own fingerprint."""
+        images = tuple(self.images[index] for index in indices)
+        names = {image.name for image in images}
+        lines = [self.fingerprint, *(f"{image.name}\0{image.digest}" for image in images)]
+        return Dataset(
+            images=images,
+            classes=self.classes,
+            category_ids=self.category_ids,
+            fingerprint=hashlib.sha256("\n".join(lines).encode(errors="surrogatepass")).hexdigest(),
+            dropped=tuple(box for box in self.dropped if box.file in names),
+        )
+
+
+def load_dataset(source: DataSource, *, classes: tuple[str, ...] | None = None) -> Dataset:
+    """Read one split, check it against its images, drop unusable boxes and count them.
+
+    With `classes` (those of the training data) labels follow them by name.
+
+    Raises:
+        DataError: something that the user must change, before any image is decoded.
+    """
+    annotations = read_annotations(source)
+    names = classes or tuple(annotations.categories.values())
+    refuse_unknown_classes(annotations, names, source)
+    checked, defects = check_images(annotations.images, source)
+    if defects:
+        total = f"{len(defects)} of {len(annotations.images)} images can't be used"
+        listed = problems_message([defect.message for defect in defects])
+        raise DataError(f"{source.annotations}: {total}:\n{listed}", fault=defects[0].fault)
+    refuse_confusion(checked, source)
+    return assemble(annotations, checked, names, source)
+
+
+def read_annotations(source: DataSource) -> Annotations:
+    """What the files of the source state, not yet checked against the images.
+
+    Raises:
+        DataError: a file is missing or breaks a rule of the format.
+    """
+    return read_coco(source) if source.format is DataFormat.COCO else read_voc(source)
+
+
+def assemble(
+    annotations: Annotations, checked: Sequence[CheckedImage], classes: tuple[str, ...], source: DataSource
+) -> Dataset:
+    """The dataset of these images, with unusable boxes dropped and counted. Every category must be among the classes.
+
+    Raises:
+        DataError: no box is left.
+    """
+    labels = {number: classes.index(name) for number, name in annotations.categories.items()}
+    built = [_image(each, labels) for each in checked]
+    images = tuple(image for image, _ in built)
+    if not any(len(image.training_boxes) for image in images):
+        message = f"{source.annotations}: no usable box in {len(images)} images; a detector needs objects"
+        raise DataError(message, fault=Fault.NO_BOXES)
+    ids_by_label = {label: category_id for category_id, label in labels.items()}
+    return Dataset(
+        images=images,
+        classes=classes,
+        category_ids=tuple(ids_by_label.get(label, -1) for label in range(len(classes))),
+        fingerprint=_fingerprint(annotations, images, classes),
+        dropped=tuple(box for _, dropped in built for box in dropped),
+    )
+
+
+def load_pair(train: DataSource, validation: DataSource | None, *, share: float, seed: int) -> tuple[Dataset, Dataset]:
+    """Training and validation data with the same classes and no image in common.
+
+    Without validation data, `share` of the training images is held out: those whose file names hash lowest with the
+    seed, so the split depends on neither order nor machine.
+
+    Raises:
+        DataError: as `load_dataset`; or an image is in both; or a split would be left without boxes.
+    """
+    whole = load_dataset(train)
+    if validation is None:
+        return split(whole, share=share, seed=seed)
+    held_out = load_dataset(validation, classes=whole.classes)
+    refuse_leakage(whole, held_out)
+    return whole, held_out
+
+
+def most_boxes(dataset: Dataset) -> int:
+    """The largest number of training boxes in one image."""
+    return max(len(image.training_boxes) for image in dataset.images)
+
+
+def ground_truth_slots(dataset: Dataset, *, multiple: int = 8) -> int:
+    """Slots for ground truth that hold every image's training boxes, so that none is ever cut off.
+
+    Rounded up, so that a few boxes more in another version of the data don't mean a new compilation.
+    """
+    return -(-most_boxes(dataset) // multiple) * multiple
+
+
+def refuse_unknown_classes(annotations: Annotations, classes: tuple[str, ...], source: DataSource) -> None:
+    """Raise `DataError` if a category is none of the classes."""
+    unknown = [name for name in annotations.categories.values() if name not in classes]
+    if unknown:
+        raise DataError(
+            f"{source.annotations}: the classes {', '.join(map(repr, unknown[:10]))} are not among the training "
+            f"classes ({', '.join(map(repr, classes[:20]))}); use the same classes in training and validation data",
+            fault=Fault.CLASS_MISMATCH,
+        )
+
+
+def check_images(entries: Sequence[AnnotatedImage], source: DataSource) -> tuple[list[CheckedImage], list[Defect]]:
+    """The images that can be used, in their order, and what is wrong with the others. Decodes none.
+
+    Raises:
+        DataError: the folder of images is missing.
+    """
+
+    def check(entry: AnnotatedImage) -> CheckedImage | Defect:
+        try:
+            path = path_inside(folder, entry.file_name)
+            header = read_header(path)
+            _check_size(entry, header, path)
+        except DataError as error:
+            return Defect(fault=error.fault, file=entry.file_name, message=f"{entry.place}: {error}")
+        return CheckedImage(entry=entry, path=path, header=header)
+
+    if not source.images.is_dir():
+        message = f"{source.images}: the folder of images is missing; check the path"
+        raise DataError(message, fault=Fault.IMAGE_MISSING)
+    folder = source.images.resolve()
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        results = list(pool.map(check, entries))
+    defects = [result for result in results if isinstance(result, Defect)]
+    first_of: dict[Path, CheckedImage] = {}
+    for image in (result for result in results if isinstance(result, CheckedImage)):
+        if (first := first_of.setdefault(image.path, image)) is not image:
+            name, number = image.entry.file_name, first.entry.image_id
+            message = f"{image.entry.place}: {name} is also image {number}; list every file once"
+            defects.append(Defect(fault=Fault.LISTED_TWICE, file=name, message=message))
+    return list(first_of.values()), defects
+
+
+def _check_size(entry: AnnotatedImage, header: Header, path: Path) -> None:
+    stated = (entry.width_px or header.width_px, entry.height_px or header.height_px)
+    if stated == (header.width_px, header.height_px):
+        return
+    hint, fault = "correct the annotations, their boxes would be misplaced", Fault.IMAGE_SIZE
+    if header.rotated and stated == (header.height_px, header.width_px):
+        fault = Fault.EXIF_ROTATION
+        hint = (
+            "its EXIF data rotates it, but the boxes were drawn unrotated: annotate anew, or remove the EXIF rotation"
+        )
+    raise DataError(
+        f"{path}: the annotations state {stated[0]} × {stated[1]} px, "
+        f"but the image has {header.width_px} × {header.height_px}; {hint}",
+        fault=fault,
+    )
+
+
+def refuse_confusion(checked: Sequence[CheckedImage], source: DataSource) -> None:
+    """Raise `DataError` if most boxes are impossible, with the order of numbers that would explain them."""
+    pairs = [
+        (box.corners, (image.header.width_px, image.header.height_px)) for image in checked for box in image.entry.boxes
+    ]
+    corners = np.array([corners for corners, _ in pairs], dtype=np.float64).reshape(-1, 4)
+    sizes = np.array([size for _, size in pairs], dtype=np.float64).reshape(-1, 2)
+    if cause := confusion(corners, sizes, source.format):
+        raise DataError(f"{source.annotations}: {cause}", fault=Fault.COORDINATE_ORDER)
+
+
+def _image(checked: CheckedImage, labels: dict[int, int]) -> tuple[Image, list[Dropped]]:
+    """The checked image, and what was dropped from it."""
+    entry, header = checked.entry, checked.header
+    corners = np.array([box.corners for box in entry.boxes], dtype=np.float64).reshape(-1, 4)
+    cleaned = clean_boxes(corners, width_px=header.width_px, height_px=header.height_px)
+    dropped = [
+        Dropped(
+            file=entry.file_name, reason=f"{box.name} {reason} (corners {', '.join(f'{v:g}' for v in box.corners)})"
+        )
+        for box, reason in zip(entry.boxes, cleaned.reasons, strict=True)
+        if reason
+    ]
+    kept = [box for box, reason in zip(entry.boxes, cleaned.reasons, strict=True) if not reason]
+    boxes = cleaned.corners[cleaned.kept][:, [1, 0, 3, 2]].astype(np.float32)
+    of_box = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    stated = np.array([np.nan if box.area_px is None else box.area_px for box in kept], dtype=np.float64)
+    believable = (stated > 0) & (stated <= header.width_px * header.height_px)
+    image = Image(
+        path=checked.path,
+        name=entry.file_name,
+        image_id=entry.image_id,
+        width_px=header.width_px,
+        height_px=header.height_px,
+        boxes=boxes,
+        labels=np.array([labels[box.category_id] for box in kept], dtype=np.int32),
+        crowd=np.array([box.crowd for box in kept], dtype=bool),
+        area=np.where(believable, stated, of_box).astype(np.float32),
+        digest=header.digest,
+        clipped=int(cleaned.clipped.sum()),
+    )
+    return image, dropped
+
+
+def _fingerprint(annotations: Annotations, images: tuple[Image, ...], classes: tuple[str, ...]) -> str:
+    """Content only, so that it is the same on every machine that has the same files."""
+    lines = [annotations.digest, *classes, *(f"{image.name}\0{image.digest}" for image in images)]
+    return hashlib.sha256("\n".join(lines).encode(errors="surrogatepass")).hexdigest()
+
+
+def split(whole: Dataset, *, share: float, seed: int) -> tuple[Dataset, Dataset]:
+    """Training and validation data out of one dataset, as `load_pair` does it.
+
+    Raises:
+        DataError: a part would be left without boxes.
+    """
+    require(0 < share < 1, f"the validation share must lie between 0 and 1, but is {share}")
+    count = len(whole.images)
+    if count < 2:
+        raise DataError("one image can't be split into training and validation data; name validation data")
+    names = [f"{seed}/{image.name}".encode(errors="surrogatepass") for image in whole.images]
+    ranked = sorted(range(count), key=lambda index: hashlib.sha256(names[index]).digest())
+    held_out = min(count - 1, max(1, round(share * count)))
+    parts = {"validation": whole.select(sorted(ranked[:held_out])), "training": whole.select(sorted(ranked[held_out:]))}
+    for name, part in parts.items():
+        if not part.trainable:
+            raise DataError(
+                f"the split by share {share} and seed {seed} leaves no box for {name} "
+                f"({len(part.images)} of {count} images); choose another share or seed, or name validation data"
+            )
+    return parts["training"], parts["validation"]
+
+
+def refuse_leakage(train: Dataset, validation: Dataset) -> None:
+    """Raise `DataError` if an image is in both."""
+    paths = {image.path for image in train.images}
+    contents = {(Path(image.name).name, image.digest) for image in train.images}
+    shared = [
+        image.name
+        for image in validation.images
+        if image.path in paths or (Path(image.name).name, image.digest) in contents
+    ]
+    if shared:
+        raise DataError(
+            f"{len(shared)} images are in both training and validation data, so that results would be too good; "
+            f"remove them from one:\n{problems_message(shared)}",
+            fault=Fault.LEAKAGE,
+        )

@@ -1,0 +1,180 @@
+"""Image files: safe paths, checked headers, and decoding to RGB.
+
+Every size is that of the *upright* image: the EXIF orientation is applied, in the header as in the pixels.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path, PureWindowsPath
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+from PIL import UnidentifiedImageError
+
+from detector.data.formats.annotation import DataError, Fault
+
+FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF", "PPM")  # nothing that runs a program, as EPS does
+MOST_PIXELS = 64_000_000
+PADDING_RGB = (124, 116, 104)  # the ImageNet mean: neutral after normalisation
+FULL_SCALES = (255, 1023, 4095, 16383, 65535)  # of 8, 10, 12, 14 and 16 bits
+
+_ORIENTATION_TAG = 0x0112
+_UPRIGHT = {
+    2: Pillow.Transpose.FLIP_LEFT_RIGHT,
+    3: Pillow.Transpose.ROTATE_180,
+    4: Pillow.Transpose.FLIP_TOP_BOTTOM,
+    5: Pillow.Transpose.TRANSPOSE,
+    6: Pillow.Transpose.ROTATE_270,
+    7: Pillow.Transpose.TRANSVERSE,
+    8: Pillow.Transpose.ROTATE_90,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """What a file says of itself, without decoding it."""
+
+    width_px: int  # upright
+    height_px: int
+    rotated: bool  # by EXIF, so that width and height change places (not told for TIFF)
+    digest: str  # sha256 of the whole file
+    mode: str = "RGB"  # Pillow's, as stored: L is grey, I;16 has 16 bits, RGBA is transparent
+
+
+def path_inside(folder: Path, name: str) -> Path:
+    """The real path of a file named relative to a folder, with symbolic links followed.
+
+    Raises:
+        DataError: it is missing, no regular file, or outside the folder. Nothing is opened.
+    """
+    place = f"{folder}: image {name[:200]!r}"
+    foreign = PureWindowsPath(name)
+    if "\0" in name:
+        raise DataError(f"{place} has a NUL character in its name", fault=Fault.IMAGE_PATH)
+    if Path(name).is_absolute() or foreign.drive or foreign.root:
+        raise DataError(
+            f"{place} is an absolute path; name images relative to the image folder", fault=Fault.IMAGE_PATH
+        )
+    if ".." in Path(name).parts or ".." in foreign.parts:
+        raise DataError(
+            f"{place} leaves the image folder by '..'; name images relative to the image folder", fault=Fault.IMAGE_PATH
+        )
+    try:
+        path = (folder / name).resolve(strict=True)
+    except FileNotFoundError as error:
+        raise DataError(
+            f"{place} is missing; add the file or remove its annotations", fault=Fault.IMAGE_MISSING
+        ) from error
+    except (OSError, RuntimeError) as error:  # a name too long, a folder used as a file, a loop of links
+        raise DataError(f"{place} can't be reached: {error}", fault=Fault.IMAGE_PATH) from error
+    if not path.is_relative_to(folder.resolve()):
+        message = f"{place} is a link that leaves the image folder; copy the file there, or name its real folder"
+        raise DataError(message, fault=Fault.IMAGE_PATH)
+    if not path.is_file():
+        raise DataError(f"{place} is not a regular file", fault=Fault.IMAGE_PATH)
+    return path
+
+
+def read_header(path: Path) -> Header:
+    """Size and digest of an image file. Reads all of it, decodes none of it.
+
+    Raises:
+        DataError: the file is empty, of no known format, or larger than 64 megapixels.
+    """
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            file.seek(0)
+            with _open(file, path) as picture:
+                width_px, height_px = picture.size
+                rotated, mode = _orientation(picture) >= 5, picture.mode
+    except OSError as error:
+        raise DataError(f"{path}: can't be read: {error}", fault=Fault.IMAGE_UNREADABLE) from error
+    if width_px < 1 or height_px < 1:
+        message = f"{path}: the header states {width_px} × {height_px} px; replace the file"
+        raise DataError(message, fault=Fault.IMAGE_UNREADABLE)
+    if rotated:
+        width_px, height_px = height_px, width_px
+    return Header(width_px=width_px, height_px=height_px, rotated=rotated, digest=digest, mode=mode)
+
+
+def read_rgb(path: Path, *, height_px: int, width_px: int) -> NDArray[np.uint8]:
+    """The upright image scaled to a size, [height_px, width_px, 3], antialiased where it shrinks.
+
+    Grey, palette and CMYK are converted, transparency is laid over the padding colour, and more than 8 bits are
+    scaled from the smallest usual bit depth that holds the brightest pixel (12-bit sensors store 4,095 in 16 bits).
+
+    Raises:
+        DataError: the pixels can't be decoded.
+    """
+    try:
+        with path.open("rb") as file, _open(file, path) as picture:
+            turn = _UPRIGHT.get(_orientation(picture))
+            lying = turn is not None and _orientation(picture) >= 5
+            size = (height_px, width_px) if lying else (width_px, height_px)
+            draft = picture.draft(None, (2 * size[0], 2 * size[1]))  # JPEG only: decodes at a fraction of the size
+            box = draft[1] if draft else (0, 0, *picture.size)
+            scaled = _rgb(picture).resize(size, Pillow.Resampling.BILINEAR, box=box, reducing_gap=2.0)
+            return np.asarray(scaled if turn is None else scaled.transpose(turn), dtype=np.uint8)
+    except DataError:
+        raise
+    except Exception as error:  # a decoder that is fed with garbage may raise nearly anything
+        message = f"{path}: can't be decoded, it is truncated or corrupt: {error}"
+        raise DataError(message, fault=Fault.IMAGE_UNREADABLE) from error
+
+
+def _open(file: BinaryIO, path: Path) -> Pillow.Image:
+    """The picture with its header read and its size within bounds."""
+    try:
+        picture = Pillow.open(file, formats=FORMATS)
+    except (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning) as error:
+        raise _too_large(path, "far more") from error
+    except UnidentifiedImageError as error:
+        known = ", ".join(FORMATS)
+        reason = "the file is empty" if path.stat().st_size == 0 else f"the header can't be read as one of {known}"
+        raise DataError(f"{path}: {reason}; replace the file", fault=Fault.IMAGE_UNREADABLE) from error
+    except Exception as error:  # a decoder that is fed with garbage may raise nearly anything
+        message = f"{path}: the header can't be read: {error}; replace the file"
+        raise DataError(message, fault=Fault.IMAGE_UNREADABLE) from error
+    if picture.width * picture.height > MOST_PIXELS:
+        raise _too_large(path, f"{picture.width} × {picture.height} px")
+    return picture
+
+
+def _too_large(path: Path, found: str) -> DataError:
+    limit = f"{MOST_PIXELS / 1e6:.0f} megapixels"
+    message = f"{path}: an image may have at most {limit}, but the header states {found}; cut it into tiles"
+    return DataError(message, fault=Fault.IMAGE_TOO_LARGE)
+
+
+def _orientation(picture: Pillow.Image) -> int:
+    """The EXIF orientation that is still to be applied, 1 to 8; 1 is upright and stands for anything else."""
+    if picture.format == "TIFF":
+        return 1  # Pillow turns these itself, size and pixels
+    try:
+        # The base class's method: PNG's own would decode the whole image in search of a late chunk.
+        value = Pillow.Image.getexif(picture).get(_ORIENTATION_TAG, 1)
+    except Exception:  # broken EXIF is common and no reason to refuse the pixels
+        return 1
+    return value if value in _UPRIGHT else 1
+
+
+def _rgb(picture: Pillow.Image) -> Pillow.Image:
+    if picture.mode.startswith(("I", "F")):
+        return _eight_bits(picture).convert("RGB")
+    if picture.mode in {"LA", "La", "PA", "RGBA", "RGBa"} or "transparency" in picture.info:
+        opaque = Pillow.new("RGBA", picture.size, (*PADDING_RGB, 255))
+        return Pillow.alpha_composite(opaque, picture.convert("RGBA")).convert("RGB")
+    return picture.convert("RGB")
+
+
+def _eight_bits(picture: Pillow.Image) -> Pillow.Image:
+    values = np.nan_to_num(np.asarray(picture, dtype=np.float32), posinf=0.0, neginf=0.0)
+    darkest, brightest = float(values.min()), float(values.max())
+    if picture.mode == "F" or darkest < 0 or brightest > FULL_SCALES[-1]:  # no known full scale: use the whole range
+        values, scale = values - darkest, max(brightest - darkest, 1e-6)
+    else:
+        scale = float(next(limit for limit in FULL_SCALES if brightest <= limit))
+    return Pillow.fromarray(np.round(values * (255.0 / scale)).astype(np.uint8))

@@ -1,0 +1,102 @@
+"""Reads a dataset as `detector.data.dataset` does, but goes on after a fault and lists them all.
+
+What `load_pair` would refuse is a defect here, and the other way round: both are made of the same checks.
+"""
+
+from dataclasses import dataclass
+
+from detector.config import DataSource
+from detector.data.dataset import (
+    CheckedImage,
+    Dataset,
+    assemble,
+    check_images,
+    read_annotations,
+    refuse_confusion,
+    refuse_leakage,
+    refuse_unknown_classes,
+    split,
+)
+from detector.data.formats.annotation import AnnotatedImage, Annotations, DataError, Defect, Fault
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SplitSurvey:
+    """What could be read of one split; `dataset` has the images that are usable, and is None if nothing is."""
+
+    source: DataSource
+    entries: tuple[AnnotatedImage, ...] = ()  # every image that the annotations name
+    checked: tuple[CheckedImage, ...] = ()
+    dataset: Dataset | None = None
+    defects: tuple[Defect, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Survey:
+    """Training and validation data. Where the first has no second, `held_out` was split off."""
+
+    surveys: tuple[SplitSurvey, ...]  # training, then validation where it is a source of its own
+    train: Dataset | None
+    validation: Dataset | None
+    held_out: bool
+    defects: tuple[Defect, ...]
+
+
+def survey_pair(train: DataSource, validation: DataSource | None, *, share: float, seed: int) -> Survey:
+    """Everything that can be read of the two, and every defect; arguments as for `load_pair`. Raises nothing."""
+    first = survey_split(train)
+    surveys: tuple[SplitSurvey, ...] = (first,)
+    defects = first.defects
+    train_set, validation_set = first.dataset, None
+    try:
+        if validation is not None:
+            classes = first.dataset.classes if first.dataset else None
+            second = survey_split(validation, classes=classes)
+            surveys, defects, validation_set = (first, second), (*defects, *second.defects), second.dataset
+            if train_set and validation_set:
+                refuse_leakage(train_set, validation_set)
+        elif train_set is not None:
+            train_set, validation_set = split(train_set, share=share, seed=seed)
+    except DataError as error:
+        defects = (*defects, _defect(error, validation or train))
+    return Survey(
+        surveys=surveys, train=train_set, validation=validation_set, held_out=validation is None, defects=defects
+    )
+
+
+def survey_split(source: DataSource, *, classes: tuple[str, ...] | None = None) -> SplitSurvey:
+    """One split; with `classes` its labels follow them by name. Raises nothing."""
+    try:
+        annotations = read_annotations(source)
+    except DataError as error:
+        fault = Fault.ANNOTATION_FILE if error.fault is Fault.UNUSABLE else error.fault
+        return SplitSurvey(source=source, defects=(_defect(error, source, fault=fault),))
+    names = classes or tuple(annotations.categories.values())
+    try:
+        refuse_unknown_classes(annotations, names, source)
+        checked, found = check_images(annotations.images, source)
+    except DataError as error:
+        return SplitSurvey(source=source, entries=annotations.images, defects=(_defect(error, source),))
+    dataset, further = _assembled(annotations, checked, names, source)
+    return SplitSurvey(
+        source=source,
+        entries=annotations.images,
+        checked=tuple(checked),
+        dataset=dataset,
+        defects=(*found, *further),
+    )
+
+
+def _assembled(
+    annotations: Annotations, checked: list[CheckedImage], names: tuple[str, ...], source: DataSource
+) -> tuple[Dataset | None, tuple[Defect, ...]]:
+    """The dataset unless its boxes make no sense, and what is wrong then."""
+    try:
+        refuse_confusion(checked, source)
+        return assemble(annotations, checked, names, source), ()
+    except DataError as error:
+        return None, (_defect(error, source),)
+
+
+def _defect(error: DataError, source: DataSource, *, fault: Fault | None = None) -> Defect:
+    return Defect(fault=fault or error.fault, file=source.annotations.name, message=str(error))

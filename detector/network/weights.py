@@ -1,0 +1,202 @@
+"""Where a network's values come from: ImageNet, a file, or nothing but a seed; and where they go.
+
+With no pretrained weights the batch norm that is about to be frozen must first see data: identity statistics let the
+features explode over sixteen residual blocks (Detectron2 #5080).
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+from filelock import FileLock
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from detector.backend import Compiled, to_device, to_host
+from detector.boxes import Tensor
+from detector.config import ConfigError
+from detector.network.network import Network, preprocess
+
+CALIBRATION_IMAGES = 64
+
+# Without pretrained weights each of ResNet-50's 16 residual branches is scaled by 1 / √16, so that the features do not
+# grow with depth (SkipInit, De & Smith 2020): at scale 1 the first gradients are ten times as large and a short trial
+# learns half as much (docs/decisions/0005).
+RESIDUAL_SCALE = 0.25
+
+
+class UntrainedNorms(ConfigError):
+    """Weights whose batch norm has never seen data."""
+
+    rule = "untrained batch norm"
+
+
+def load_backbone(network: Network, weights: str) -> None:
+    """Fill the backbone from `imagenet` or from a file in keras.applications' format (.h5, `notop`), or from a
+    whole detector saved by `save_weights`.
+
+    Raises:
+        ConfigError: the download failed, or the file does not hold a trained ResNet-50.
+    """
+    if weights == "imagenet":
+        _load_imagenet(network)
+    elif not (path := Path(weights)).is_file():
+        raise ConfigError(f"weights must be imagenet, none or a file, but there is no file {weights!r}")
+    elif path.suffix == ".safetensors":
+        load_weights(network, path)
+    else:
+        _load_keras(network, path)
+    _refuse_untrained_norms(network, weights)
+
+
+def _load_keras(network: Network, path: Path) -> None:
+    try:
+        _whole_resnet(network).load_weights(path)
+    except (ValueError, OSError, KeyError) as error:
+        raise ConfigError(f"{path} does not hold the weights of a ResNet-50 without its top: {error}") from error
+
+
+def _refuse_untrained_norms(network: Network, weights: str) -> None:
+    """Frozen at mean 0 and variance 1 batch norm does nothing, and the features explode (Detectron2 #5080)."""
+    for norm in _norms(network):
+        if np.any(to_host(norm.moving_mean)) or np.any(to_host(norm.moving_variance) != 1):
+            return
+    raise UntrainedNorms(
+        f"{weights}: every batch norm has mean 0 and variance 1, as before any training; "
+        "name weights that were trained, or none, which calibrates them on your images"
+    )
+
+
+def _load_imagenet(network: Network) -> None:
+    try:
+        pretrained = keras.applications.ResNet50(include_top=False, weights="imagenet")
+    except Exception as error:  # keras raises a bare Exception for a failed download
+        raise ConfigError(
+            f"the ImageNet weights could not be downloaded ({error}); give a file in `weights`, or `none`"
+        ) from error
+    by_path = {variable.path: variable for variable in pretrained.variables}
+    for variable in network.backbone.variables:
+        variable.assign(by_path[variable.path])
+
+
+def _whole_resnet(network: Network) -> keras.Model:
+    """The backbone with the single output that weight files are written for; the layers are the same objects."""
+    return keras.Model(network.backbone.input, network.backbone.outputs[-1])
+
+
+def initial_backbone(network: Network, weights: str, seed: int, images: np.ndarray, cache: Path) -> None:
+    """Fill the backbone: pretrained, or drawn by seed and calibrated on `images` (uint8 [N, H, W, 3]).
+
+    A calibrated one is kept in `cache`, so that every trainer of a host starts from the same values.
+    """
+    if weights != "none":
+        load_backbone(network, weights)
+        return
+    cache.mkdir(parents=True, exist_ok=True)
+    key = hashlib.sha256(images.tobytes() + f"{seed} {images.shape} {keras.backend.backend()}".encode()).hexdigest()
+    path = cache / f"resnet50-{key[:16]}.safetensors"
+    with FileLock(f"{path}.lock"):
+        if not _load_backbone_values(network, path):
+            draw_backbone(network, seed, images)
+            _write({variable.path: to_host(variable) for variable in network.backbone.variables}, path)
+
+
+def _load_backbone_values(network: Network, path: Path) -> bool:
+    try:
+        values = load_file(path)
+    except (FileNotFoundError, SafetensorError):
+        return False
+    for variable in network.backbone.variables:
+        variable.assign(values[variable.path])
+    return True
+
+
+def reseed(part: keras.Model, seed: int) -> None:
+    """Draw the part's kernels and biases anew; the same seed gives the same values."""
+    for number, layer in enumerate(part.layers):
+        for name in ("kernel", "bias"):
+            variable = getattr(layer, name, None)
+            if variable is None:
+                continue
+            initializer = getattr(layer, f"{name}_initializer")
+            settings = initializer.get_config()
+            if "seed" in settings:
+                settings["seed"] = (seed * 1009 + number) % 2**31
+            variable.assign(type(initializer).from_config(settings)(variable.shape, dtype=variable.dtype))
+
+
+def draw_backbone(network: Network, seed: int, images: np.ndarray) -> None:
+    """A backbone from nothing: kernels drawn by seed, residual branches scaled down, batch norm calibrated."""
+    reseed(network.backbone, seed)
+    for norm in _norms(network):
+        closes_branch = norm.name.endswith("_3_bn")
+        norm.gamma.assign(np.full(norm.gamma.shape, RESIDUAL_SCALE if closes_branch else 1.0, np.float32))
+        norm.beta.assign(np.zeros(norm.beta.shape, np.float32))
+    calibrate(network, images)
+
+
+def calibrate(network: Network, images: np.ndarray) -> None:
+    """Set every batch norm's statistics to those of `images` (uint8 [N, H, W, 3]), each layer seeing the layers below
+    already normalised."""
+    norms = _norms(network)
+    statistics = [variable for norm in norms for variable in (norm.moving_mean, norm.moving_variance)]
+
+    def forward(batch: Tensor) -> list[Tensor]:
+        with keras.StatelessScope() as scope:
+            network.backbone(preprocess(keras.ops.cast(batch, "float32")), training=True)
+        return [scope.get_current_value(variable) for variable in statistics]
+
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0  # one pass replaces the statistics altogether
+    values = Compiled(forward)(to_device(images))
+    for variable, value in zip(statistics, values, strict=True):
+        variable.assign(value)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+
+
+def _norms(network: Network) -> list[keras.layers.BatchNormalization]:
+    return [layer for layer in network.backbone.layers if isinstance(layer, keras.layers.BatchNormalization)]
+
+
+def named_values(network: Network, trainable: Sequence[Tensor], frozen: Sequence[Tensor]) -> dict[str, np.ndarray]:
+    """Host copies of all values by variable path."""
+    variables = (*network.trainable, *network.frozen)
+    return {v.path: to_host(t) for v, t in zip(variables, (*trainable, *frozen), strict=True)}
+
+
+def save_weights(path: Path, values: dict[str, np.ndarray], **facts: object) -> None:
+    """Write a whole detector as safetensors with `facts` in its header; the file appears complete or not at all."""
+    _write(values, path, facts)
+
+
+def load_weights(network: Network, path: Path) -> None:
+    """Fill the network from `save_weights`; heads of another shape (classes, anchors) keep their own values.
+
+    Raises:
+        ConfigError: it is no such file, or its backbone is another.
+    """
+    try:
+        values = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ConfigError(f"{path} is not a safetensors file of weights: {error}") from error
+    if missing := [v.path for v in network.backbone.variables if v.path not in values]:
+        raise ConfigError(f"{path} is not a detector of this kind: it lacks {missing[0]} and {len(missing) - 1} more")
+    for variable in (*network.trainable, *network.frozen):
+        value = values.get(variable.path)
+        if value is not None and value.shape == tuple(variable.shape):
+            variable.assign(value)
+
+
+def _write(values: dict[str, np.ndarray], path: Path, facts: dict[str, object] | None = None) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    save_file(values, temporary, metadata={key: json.dumps(value) for key, value in (facts or {}).items()})
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())
+    os.replace(temporary, path)

@@ -1,0 +1,95 @@
+"""Is this trial still training? Rules over a step's health figures that need no other trial and no validation.
+
+    opening     the first steps: pixels, features, losses and labels that no hyperparameter can mend     ends the study
+    divergence  not finite, exploding, too large an update, saturated logits, degenerate proposals       ends the trial
+    stagnation  no positives, not learning, RPN stuck, background collapse                               ends the trial
+
+Each family is a module with its rules; `thresholds` says when they fire and why there.
+"""
+
+from collections.abc import Sequence
+
+from detector.config import Hyperparameters, StepShape
+from detector.schedule import optimizer_steps
+from detector.watch.divergence import (
+    DegenerateProposals,
+    Exploding,
+    GradientSpike,
+    NotFinite,
+    SaturatedLogits,
+    UpdateTooLarge,
+)
+from detector.watch.finding import Course, Figures, Finding, Rule, Severity
+from detector.watch.stagnation import (
+    BackgroundCollapse,
+    FewProposals,
+    IdlePart,
+    LowQualityMatches,
+    NoPositives,
+    NotLearning,
+    RoiHeadStarved,
+    RpnStuck,
+)
+from detector.watch.startup import Features, LabelRange, PixelScaling, StartLosses, UnusualPixels
+from detector.watch.thresholds import Thresholds
+
+
+def rules(course: Course, limits: Thresholds) -> tuple[Rule, ...]:
+    """Every rule, new; where several fire at the same step, the first in this order is the finding."""
+    return (
+        PixelScaling(limits),
+        Features(limits),
+        NotFinite(),
+        StartLosses(limits, course),
+        LabelRange(course),
+        Exploding(limits),
+        UpdateTooLarge(limits),
+        SaturatedLogits(limits),
+        DegenerateProposals(limits),
+        NoPositives(limits),
+        FewProposals(limits, course),
+        NotLearning(limits, course),
+        RpnStuck(limits, course),
+        BackgroundCollapse(limits, course),
+        UnusualPixels(limits),
+        GradientSpike(limits, course),
+        LowQualityMatches(limits),
+        IdlePart(limits, course),
+        RoiHeadStarved(limits, course),
+    )
+
+
+def course_of(hyperparameters: Hyperparameters, shape: StepShape, budget_images: int) -> Course:
+    """The course of a trial with that budget."""
+    batch_size = hyperparameters.batch_size
+    return Course(
+        budget_steps=optimizer_steps(budget_images, batch_size),
+        warmup_steps=optimizer_steps(round(hyperparameters.warmup_fraction * budget_images), batch_size),
+        peak_learning_rate=hyperparameters.learning_rate,
+        classes=shape.classes,
+        anchor_samples=shape.anchor_samples,
+        roi_samples=shape.roi_samples,
+        proposals=shape.proposals_train,
+    )
+
+
+class Watch:
+    """Sees every optimizer step of one trial, in order; `warnings` holds the first of each rule that only warns."""
+
+    def __init__(self, course: Course, limits: Thresholds | None = None) -> None:
+        self.limits = limits or Thresholds()
+        self._rules = rules(course, self.limits)
+        self.warnings: dict[str, Finding] = {}
+
+    def observe(self, step: int, figures: Figures) -> Finding | None:
+        """The finding that ends the trial, or None while it may go on."""
+        found = self.findings(step, figures)
+        for finding in found:
+            if finding.severity is Severity.WARNING:
+                self.warnings.setdefault(finding.rule, finding)
+        return next((finding for finding in found if finding.severity is not Severity.WARNING), None)
+
+    def findings(self, step: int, figures: Figures) -> Sequence[Finding]:
+        """What every rule says of this step, by their order."""
+        said = [rule.observe(step, figures) for rule in self._rules]
+        return [finding for finding in said if finding is not None]

@@ -1,0 +1,111 @@
+"""Where one worker of a launch sits: its process is started, watched and stopped through this, wherever it runs."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from search.worker.process import STORAGE_VARIABLE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What every worker of a launch is told."""
+
+    study: str
+    storage: str  # a storage URL or a reference to one; it travels in the environment, never on a command line
+    folder: Path  # for checkpoints, caches and logs
+    options: tuple[str, ...] = ()  # of search/worker/process.py
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Left:
+    """How a worker ended."""
+
+    code: int | None  # its exit code, negative for a signal; None: it was lost together with its machine
+    said: str = ""  # for the user; of a worker that was lost: where and why
+
+
+class Seat(Protocol):
+    """One worker at work. Promises: once `poll` has told how it ended, it tells the same for ever."""
+
+    def poll(self) -> Left | None:
+        """How the worker ended, or None while it is there. Never waits."""
+        ...
+
+    def stop(self) -> None:
+        """Ask it to stop cleanly. Nothing happens when it has ended."""
+        ...
+
+    def hurry(self) -> None:
+        """After `stop`: ask it to end at once. May be called in a signal handler."""
+        ...
+
+    def kill(self) -> None:
+        """End it without asking, and let go of what it held."""
+        ...
+
+
+class Engine(Protocol):
+    """Where the workers of a launch run."""
+
+    def seats(
+        self, job: Job, workers: int, say: Callable[[str], None]
+    ) -> AbstractContextManager[Callable[[int], Seat]]:
+        """A function that starts the worker of that number, from 1 on; it may be called again when that one was lost.
+
+        `say` gets what the user should know meanwhile. At the end of the block nothing is left of what was started.
+
+        Raises:
+            ConfigError: so many workers, or this storage, can't be had here; the message says what to do.
+        """
+        ...
+
+
+class ProcessSeat:
+    """A worker process on this machine. It stops by itself when we die, because its standard input ends then."""
+
+    def __init__(self, job: Job, *, log: Path, environment: Mapping[str, str]) -> None:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, "-P", "-m", "search.worker.process", "--study", job.study]
+        with log.open("ab") as stderr:
+            self._process = subprocess.Popen(
+                [*command, "--folder", str(job.folder), "--follow-stdin", *job.options],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                env={**environment, STORAGE_VARIABLE: job.storage},
+                start_new_session=True,  # only we pass signals on
+                text=True,
+            )
+        self._left: Left | None = None
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def poll(self) -> Left | None:
+        if self._left is None and self._process.poll() is not None:
+            said, _ = self._process.communicate()
+            self._left = Left(code=self._process.returncode, said=said.strip())
+        return self._left
+
+    def stop(self) -> None:
+        if self._process.poll() is None:
+            self._process.terminate()
+
+    def hurry(self) -> None:
+        self.stop()  # a second signal: search/signals.py
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        self.poll()
+
+
+def log_of(folder: Path, number: int) -> Path:
+    """The log of a launch's worker of that number."""
+    return folder / "logs" / f"worker-{number}.log"

@@ -1,0 +1,70 @@
+"""The launch's end of a worker on a Ray cluster: an actor handle, and what can go wrong with it."""
+
+from types import ModuleType
+from typing import Any
+
+from search.engines.handle import Left
+from search.worker.loop import TRY_LATER
+from search.worker.process import USER_MUST_ACT
+
+MOST_CHARACTERS = 300  # of what Ray says; it may be pages
+
+
+class RaySeat:
+    """A `Seat` (handle.py) whose worker an `Attendant` looks after, on whichever node has room for it."""
+
+    def __init__(self, ray: ModuleType, actor: Any) -> None:
+        self._ray = ray
+        self._actor = actor
+        self._host = actor.host.remote()
+        self._work = actor.work.remote()
+        self._left: Left | None = None
+        self._hurried = False  # by a signal handler, in which Ray must not be called
+
+    def poll(self) -> Left | None:
+        if self._left is None and self._is_ready(self._work):
+            self._left = self._outcome()
+            self.kill()  # the actor has done its work: its place is another's
+        if self._left is None and self._hurried:
+            self._hurried = False
+            self._actor.stop.remote()
+        return self._left
+
+    def stop(self) -> None:
+        if self._left is None and not self._is_ready(self._host):
+            self._left = Left(code=TRY_LATER)  # it still waits for a node
+            self.kill()
+        elif self._left is None:
+            self._actor.stop.remote()
+
+    def hurry(self) -> None:
+        self._hurried = True
+
+    def kill(self) -> None:
+        self._ray.kill(self._actor)
+        self._left = self._left or Left(code=TRY_LATER)
+
+    def _is_ready(self, result: Any) -> bool:
+        ready, _ = self._ray.wait([result], timeout=0)
+        return bool(ready)
+
+    def _outcome(self) -> Left:
+        try:
+            left: Left = self._ray.get(self._work)
+        except self._ray.exceptions.RayTaskError:  # a bug of ours, with its traceback
+            raise
+        except self._ray.exceptions.RayError as error:  # the node, or Ray's own watch over its memory
+            return _lost(error)
+        if left.code is not None and left.code < 0:  # the node's kernel or administrator; others may fare better
+            return Left(code=None, said=f"its process was ended by signal {-left.code}. {left.said}".strip())
+        return left
+
+
+def _lost(error: Any) -> Left:
+    """What became of an actor that cannot tell us itself."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    if getattr(error, "actor_init_failed", False):
+        return Left(code=USER_MUST_ACT, said=f"a Ray node can't run our workers: {lines[-1]}")
+    place = next((line for line in lines if line.startswith("ip:")), "")
+    reason = lines[-1] if place else lines[0]  # what Ray knows of an actor begins with who it was
+    return Left(code=None, said=f"{place} {reason[:MOST_CHARACTERS]}".strip())

@@ -1,0 +1,120 @@
+"""The learning rate at which a study's trials begin to diverge, by optimizer and batch size.
+
+Rates are peak learning rates of a step (`lr_per_16` × batch / 16). Other parameters move the boundary too (clipping,
+warm-up, momentum), so the two sides may overlap; both are told, nothing is fitted.
+"""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from search.explanation.trial_history import Case, Casebook
+from trial.outcome import Outcome
+
+CLEAR_FACTOR = 2.0  # a rate that is to mend a trial lies so far below the trial's own
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RatePoint:
+    """One trial on the plane of batch size and learning rate."""
+
+    trial: int
+    optimizer: str
+    batch_size: int
+    rate: float
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateBoundary:
+    """What was seen at one batch size with one optimizer."""
+
+    optimizer: str
+    batch_size: int
+    healthy: int  # trials
+    diverged: int
+    largest_healthy: RatePoint | None
+    smallest_diverged: RatePoint | None
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether a healthy trial had a higher rate than a diverged one: then more than the rate decides."""
+        if self.largest_healthy is None or self.smallest_diverged is None:
+            return False
+        return self.largest_healthy.rate > self.smallest_diverged.rate
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {**asdict(self), "overlaps": self.overlaps}
+
+
+def rate_points(cases: Iterable[Case]) -> list[RatePoint]:
+    """Every trial that has ended, whatever its end; those outside of the study's space are left out."""
+    return [
+        RatePoint(
+            trial=case.number,
+            optimizer=case.hyperparameters.optimizer.value,
+            batch_size=case.hyperparameters.batch_size,
+            rate=case.hyperparameters.learning_rate,
+            outcome=case.ending,
+        )
+        for case in cases
+        if case.hyperparameters is not None and case.ending not in ("", Outcome.INTERRUPTED)
+    ]
+
+
+def rate_boundaries(cases: Iterable[Case]) -> tuple[RateBoundary, ...]:
+    """One for each optimizer and batch size at which a trial was healthy or diverged, in that order."""
+    groups: dict[tuple[str, int], list[RatePoint]] = {}
+    for point in rate_points(cases):
+        if is_healthy(point) or is_diverged(point):
+            groups.setdefault((point.optimizer, point.batch_size), []).append(point)
+    return tuple(_boundary(*key, groups[key]) for key in sorted(groups))
+
+
+def clear_rate(case: Case, casebook: Casebook) -> RatePoint | None:
+    """The largest rate of a healthy trial that lies clearly below this trial's and below every diverged one's.
+
+    From trials with the same batch size where there is one, else from others, at the same rate per 16 images. None
+    where no trial tells.
+    """
+    own = case.hyperparameters
+    if own is None:
+        return None
+    points = [point for point in rate_points(casebook.cases) if point.optimizer == own.optimizer]
+    ceiling = own.lr_per_16 / CLEAR_FACTOR
+    for group in ([point for point in points if point.batch_size == own.batch_size], points):
+        diverged = [per_16(point) for point in group if is_diverged(point)]
+        candidates = [point for point in group if is_healthy(point) and per_16(point) <= ceiling]
+        below_all = [point for point in candidates if per_16(point) < min(diverged, default=ceiling * CLEAR_FACTOR)]
+        if candidates:
+            return max(below_all or candidates, key=per_16)
+    return None
+
+
+def per_16(point: RatePoint) -> float:
+    """The rate as the study's parameter states it, at batch size 16."""
+    return point.rate * 16 / point.batch_size
+
+
+def is_healthy(point: RatePoint) -> bool:
+    """Whether the trial trained until it was done or until its peers were better."""
+    return point.outcome in (Outcome.COMPLETE, Outcome.SLOW)
+
+
+def is_diverged(point: RatePoint) -> bool:
+    """Whether the trial's losses exploded."""
+    return point.outcome == Outcome.DIVERGED
+
+
+def _boundary(optimizer: str, batch_size: int, points: list[RatePoint]) -> RateBoundary:
+    healthy = [point for point in points if is_healthy(point)]
+    diverged = [point for point in points if is_diverged(point)]
+    return RateBoundary(
+        optimizer=optimizer,
+        batch_size=batch_size,
+        healthy=len(healthy),
+        diverged=len(diverged),
+        largest_healthy=max(healthy, key=lambda point: point.rate, default=None),
+        smallest_diverged=min(diverged, key=lambda point: point.rate, default=None),
+    )

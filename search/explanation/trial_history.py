@@ -1,0 +1,210 @@
+"""A study's trials as it left them: what each one tried, how it ended, what it cost."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from optuna.trial import FrozenTrial, TrialState
+
+from detector.config import ConfigError, Hyperparameters, Optimizer
+from search.export.export import as_launched
+from search.report.status import PEACEFUL
+from search.study.specification import Specification
+from spaces.catalogue import RATES
+from spaces.faster_rcnn import Space
+from spaces.parameters import Value
+from storage.connection.database import Database
+from storage.outcomes import read_outcomes
+from storage.records import OutcomeRecord, RungRecord
+from storage.study import load_study
+from storage.telemetry import read_rungs
+from trial.outcome import REFUSED, Outcome
+
+LEARNED_AP = 0.02  # an untrained detector has 0.004 on BCCD
+RULE = "rule"  # evidence of the watch: the name of the rule that fired
+IMAGES = "images"  # evidence of the watch: file names of the failing batch, one a line
+WARNINGS = "warnings"  # evidence of the watch: `rule at step N: message`, one a line
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Case:
+    """One trial that has begun."""
+
+    trial: FrozenTrial
+    outcome: OutcomeRecord | None  # None while it runs
+    rungs: tuple[RungRecord, ...]  # by images
+    point: Mapping[str, Value]  # every parameter's value, those that the study fixes included
+    hyperparameters: Hyperparameters | None  # None: the point isn't one of the study's space
+
+    @property
+    def number(self) -> int:
+        return self.trial.number
+
+    @property
+    def ending(self) -> str:
+        """The outcome's word, empty while it runs."""
+        return self.outcome.outcome if self.outcome else ""
+
+    @property
+    def failed(self) -> bool:
+        """Whether it ended by a fault, of its configuration or of anything else.
+
+        A fault that every trial would meet stops the study, and leaves the trial that met it interrupted.
+        """
+        return bool(self.ending) and (self.ending not in PEACEFUL or self._stopped_the_study)
+
+    @property
+    def _stopped_the_study(self) -> bool:
+        return self.ending == Outcome.INTERRUPTED and bool(self.rule)
+
+    @property
+    def refused(self) -> bool:
+        """Whether it was never trained."""
+        return self.ending in REFUSED
+
+    @property
+    def healthy(self) -> bool:
+        """Whether it trained until it was done, or until its peers were better."""
+        return self.ending in (Outcome.COMPLETE, Outcome.SLOW)
+
+    @property
+    def rule(self) -> str:
+        """The rule of the watch that fired; empty where none did."""
+        return str(self.outcome.evidence.get(RULE, "")) if self.outcome else ""
+
+    @property
+    def images(self) -> int:
+        """Training images seen."""
+        return max([self.outcome.images if self.outcome else 0, *(rung.images for rung in self.rungs)])
+
+    @property
+    def batch_images(self) -> tuple[str, ...]:
+        """File names of the batch in which it failed; empty where they were not recorded."""
+        names = str(self.outcome.evidence.get(IMAGES, "")) if self.outcome else ""
+        return tuple(filter(None, names.splitlines()))
+
+    @property
+    def warnings(self) -> dict[str, str]:
+        """What the watch said without ending the trial: by rule, where and what."""
+        lines = str(self.outcome.evidence.get(WARNINGS, "")).splitlines() if self.outcome else []
+        parts = [line.partition(" at step ") for line in lines]
+        return {rule: f"at step {rest}" for rule, found, rest in parts if found}
+
+    @property
+    def rate_parameter(self) -> str:
+        """The name of the parameter that holds this trial's learning rate."""
+        return RATES[Optimizer(str(self.point.get("optimizer", Optimizer.SGD)))]
+
+    @property
+    def score(self) -> float:
+        """For ranking only: rungs passed plus the AP at the last; below zero for a failure."""
+        values = [rung.ap for rung in self.rungs if math.isfinite(rung.ap)]
+        return -1.0 if self.failed else len(values) + values[-1] if values else 0.0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Casebook:
+    """Every trial of a study that has begun, by number, and the study's specification as it was launched.
+
+    Proposals that were refused stand aside: nothing was seen of them, so they explain nothing.
+    """
+
+    specification: Specification
+    storage: str  # host and database, never credentials
+    cases: tuple[Case, ...]
+    refused: tuple[Case, ...]
+
+    @classmethod
+    def of(cls, specification: Specification, storage: str, cases: Sequence[Case]) -> "Casebook":
+        """The casebook of these trials, refused ones among them."""
+        refused = tuple(case for case in cases if case.refused)
+        begun = tuple(case for case in cases if not case.refused)
+        return cls(specification=specification, storage=storage, cases=begun, refused=refused)
+
+    @property
+    def study(self) -> str:
+        return self.specification.name
+
+    @property
+    def space(self) -> Space:
+        return self.specification.space
+
+    @cached_property
+    def failures(self) -> tuple[Case, ...]:
+        return tuple(case for case in self.cases if case.failed)
+
+    @cached_property
+    def healthy(self) -> tuple[Case, ...]:
+        return tuple(case for case in self.cases if case.healthy)
+
+    @cached_property
+    def best(self) -> Case | None:
+        """The healthy trial that went furthest with the highest AP, or None while none was evaluated."""
+        return max((case for case in self.healthy if case.score > 0), key=lambda case: case.score, default=None)
+
+    @property
+    def has_learned(self) -> bool:
+        """Whether the best trial detects anything; before, the order of healthy trials is noise."""
+        return self.best is not None and self.best.rungs[-1].ap >= LEARNED_AP
+
+    def case(self, number: int) -> Case:
+        """The case of that trial.
+
+        Raises:
+            ConfigError: no trial of that number has begun; the message names those that have.
+        """
+        found = next((case for case in (*self.cases, *self.refused) if case.number == number), None)
+        if found is None:
+            raise ConfigError(f"study {self.study!r} has no trial {number} that has begun; {self._numbers()}")
+        return found
+
+    def _numbers(self) -> str:
+        if not self.cases:
+            return "none has yet"
+        return f"they are {self.cases[0].number} to {self.cases[-1].number}"
+
+
+def read_casebook(database: Database, specification: Specification) -> Casebook:
+    """The casebook of the study of that name, as it stands now.
+
+    Raises:
+        ConfigError: the study was never launched.
+        StorageError: there is no such study.
+    """
+    study = load_study(database, specification.name)
+    launched = as_launched(database, specification)
+    with database.guarded():
+        trials = study.get_trials(deepcopy=False)
+    outcomes = read_outcomes(database, specification.name)
+    rungs = read_rungs(database, specification.name)
+    return Casebook.of(launched, database.label, cases_of(launched.space, trials, outcomes, rungs))
+
+
+def cases_of(
+    space: Space, trials: Iterable[FrozenTrial], outcomes: Iterable[OutcomeRecord], rungs: Iterable[RungRecord]
+) -> tuple[Case, ...]:
+    """The cases of trials of that space, from records that were read before."""
+    outcome_of = {record.trial: record for record in outcomes}
+    rungs_of: dict[int, list[RungRecord]] = {}
+    for rung in rungs:
+        rungs_of.setdefault(rung.trial, []).append(rung)
+    fixed = space.fixed()
+    return tuple(
+        Case(
+            trial=trial,
+            outcome=outcome_of.get(trial.number),
+            rungs=tuple(rungs_of.get(trial.number, ())),
+            point={**fixed, **trial.params},
+            hyperparameters=_hyperparameters(space, trial.params),
+        )
+        for trial in trials
+        if trial.state is not TrialState.WAITING
+    )
+
+
+def _hyperparameters(space: Space, values: Mapping[str, Value]) -> Hyperparameters | None:
+    try:
+        return space.configuration(values)
+    except ConfigError:  # a person may have enqueued anything
+        return None

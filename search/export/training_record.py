@@ -1,0 +1,120 @@
+"""What a full training leaves in its folder beside weights and checkpoint, and shows meanwhile.
+
+training.json      what is trained; another training is refused the folder
+evaluations.json   COCO metrics by images seen: where a resumed training goes on, and the result
+"""
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from detector.config import ConfigError, require
+from trial.reports import ProgressReport, RungReport
+
+AGREEMENT_FILE = "training.json"
+EVALUATIONS_FILE = "evaluations.json"
+_HEADINGS = {
+    "ap": "AP (IoU .50:.95)",
+    "ap50": "AP50",
+    "ap75": "AP75",
+    "ap_small": "AP small (below 32² px)",
+    "ap_medium": "AP medium",
+    "ap_large": "AP large (above 96² px)",
+    "ar100": "AR, 100 detections",
+}
+_CLASS_PREFIX = "ap/"
+
+
+class TrainingRecord:
+    """The journal of one training. `show` gets a line for a person now and then."""
+
+    def __init__(self, folder: Path, *, show: Callable[[str], None]) -> None:
+        self._file = folder / EVALUATIONS_FILE
+        self._show = show
+        self._shown_images = 0
+        self._warned: set[str] = set()
+        self.metrics: dict[int, dict[str, float]] = {
+            int(images): metrics for images, metrics in (_read(self._file) or {}).items()
+        }
+
+    def reported(self) -> dict[int, float]:
+        """AP by images, from before an interruption."""
+        return {images: metrics["ap"] for images, metrics in self.metrics.items()}
+
+    def progress(self, progress: ProgressReport) -> None:
+        """Show a line for every new warning, and for about every hundredth step."""
+        for warned in progress.warnings:
+            if warned.rule not in self._warned:
+                self._warned.add(warned.rule)
+                self._show(f"warning: {warned.rule} at step {warned.step}: {warned.message}")
+        if progress.images - self._shown_images >= 100 * progress.images / max(progress.step, 1):
+            self._shown_images = progress.images
+            loss = progress.figures.get("loss", float("nan"))
+            self._show(f"{progress.images} images: loss {loss:.3f}, {progress.images_per_s:.1f} images/s")
+
+    def rung(self, rung: RungReport, budget_images: int) -> None:
+        """Keep an evaluation, and show its AP."""
+        self.metrics[budget_images] = {"ap": rung.ap, **rung.metrics}
+        _replace(self._file, {str(images): metrics for images, metrics in self.metrics.items()})
+        self._show(f"{rung.images} images: AP {rung.ap:.3f}")
+
+    def should_prune(self) -> bool:
+        """Never: a full training has no peers."""
+        return False
+
+
+def agree(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Make the folder this training's.
+
+    Raises:
+        ConfigError: it is another training's, or cannot be written.
+    """
+    file = folder / AGREEMENT_FILE
+    wanted = json.loads(json.dumps(facts, default=str))
+    stored = _read(file)
+    if stored is None:
+        _replace(file, wanted)
+        return
+    different = [name for name in wanted if stored.get(name) != wanted[name]]
+    require(
+        not different,
+        f"{folder} holds another training (another {', '.join(different)}); choose another --output",
+    )
+
+
+def metrics_table(metrics: Mapping[str, float]) -> Table:
+    """COCO's figures: overall, by size, by class."""
+    table = Table("COCO metric", box=SIMPLE_HEAD)
+    table.add_column("value", justify="right")
+    for name, heading in _HEADINGS.items():
+        if name in metrics:
+            table.add_row(heading, f"{metrics[name]:.3f}")
+    table.add_section()
+    for name, value in metrics.items():
+        if name.startswith(_CLASS_PREFIX):
+            table.add_row(f"AP of {name.removeprefix(_CLASS_PREFIX)}", f"{value:.3f}")
+    return table
+
+
+def _read(file: Path) -> dict[str, Any] | None:
+    try:
+        content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{file} cannot be read ({error}); choose another --output") from error
+    return content
+
+
+def _replace(file: Path, content: Mapping[str, Any]) -> None:
+    temporary = file.with_suffix(".part")
+    try:
+        temporary.write_text(json.dumps(content, indent=2), encoding="utf-8")
+        os.replace(temporary, file)
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be written ({error.strerror}); choose another --output") from error

@@ -1,0 +1,109 @@
+"""How a study stands, as text for a terminal."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from search.report.ranking import RankedTrial
+from search.report.status import Death, LostTrainers, Status, WorkerState, read_status
+from storage.connection.database import Database
+from trial.outcome import refusals
+
+DEAD_AFTER_S = 120.0  # a worker says six times a lease what it does; two leases of silence are a bad sign
+
+
+def status_report(database: Database, study_name: str) -> RenderableType:
+    """The study as it stands now, for a terminal of 100 columns.
+
+    Raises:
+        StorageError: there is no such study.
+    """
+    return report(read_status(database, study_name))
+
+
+def report(status: Status) -> RenderableType:
+    """A status that was read before, for a terminal."""
+    parts: list[RenderableType] = [_summary(status)]
+    if status.deaths:
+        parts.append(_deaths_table(status.deaths))
+    if status.workers:
+        parts.append(_workers_table(status.workers))
+    return Group(*parts)
+
+
+def _summary(status: Status) -> Table:
+    table = Table.grid(padding=(0, 2))
+    budget = f" of {status.budget_trials}" if status.budget_trials is not None else ""
+    states = ", ".join(f"{count} {state}" for state, count in status.states.items())
+    states += "; those not trained among them" if status.refused else ""
+    rows = {
+        "study": f"{status.study} in {status.storage}",
+        "trials": f"{status.finished}{budget} finished" + (f" ({states})" if states else ""),
+        "best so far": _result(status.best) or "no trial has a value yet",
+        "reference": _result(status.reference),
+        "ended": ", ".join(f"{count} {outcome}" for outcome, count in status.outcomes.items()),
+        "not trained": status.refused and f"{refusals(status.outcomes)}; none of the budget",
+        "pace": f"{status.trials_per_hour:.1f} trials per hour" if status.trials_per_hour else "",
+        "waiting": _numbers(status.waiting),
+        "left behind": status.claimable and f"{_numbers(status.claimable)}; the next launch or worker goes on",
+        "changed hands": _times(status.changed_hands),
+        "lost trainers": "; ".join(map(_loss, status.lost_trainers)),
+        "outages survived": status.outages.count and f"{status.outages.count}, {status.outages.seconds:.0f} s in all",
+    }
+    for name, text in rows.items():
+        if text:
+            table.add_row(Text(name, style="bold"), Text(text))
+    return table
+
+
+def _result(trial: RankedTrial | None) -> str:
+    if trial is None:
+        return ""
+    value = "no AP" if trial.ap is None else f"AP {trial.ap:.3f} after {trial.images} images"
+    return f"trial {trial.number}: {value}, {trial.ending}"
+
+
+def _deaths_table(found: Sequence[Death]) -> Table:
+    table = Table(box=SIMPLE_HEAD, title="causes of death", title_justify="left")
+    table.add_column("trials", justify="right")
+    for heading in ("outcome", "cause", "which"):
+        table.add_column(heading)
+    for death in found:
+        table.add_row(*map(Text, (str(len(death.trials)), death.outcome, death.cause, _numbers(death.trials))))
+    return table
+
+
+def _workers_table(workers: Sequence[WorkerState]) -> Table:
+    table = Table(box=SIMPLE_HEAD, title="what runs where", title_justify="left")
+    for heading in ("worker", "host", "device"):
+        table.add_column(heading)
+    for heading in ("trial", "rung", "images", "images/s", "seen, s ago"):
+        table.add_column(heading, justify="right")
+    for worker in workers:
+        trial = "–" if worker.trial is None else str(worker.trial)
+        cells = (worker.worker, worker.host, worker.device, trial, _rung(worker), str(worker.images))
+        silent = worker.trial is not None and worker.age_s > DEAD_AFTER_S  # else it may be preparing a trainer
+        seen = f"{worker.age_s:.0f}{' (dead?)' if silent else ''}"
+        table.add_row(*map(Text, (*cells, f"{worker.images_per_s:.1f}", seen)))
+    return table
+
+
+def _rung(worker: WorkerState) -> str:
+    if worker.rung is None:
+        return "–"
+    return str(worker.rung) if worker.rungs is None else f"{worker.rung} of {worker.rungs}"
+
+
+def _times(changes: Mapping[int, int]) -> str:
+    return "; ".join(f"trial {trial} {count} ×" for trial, count in changes.items())
+
+
+def _loss(lost: LostTrainers) -> str:
+    return f"trial {lost.trial} {lost.lost} ×" + (f" ({lost.hung} hung)" if lost.hung else "")
+
+
+def _numbers(trials: Iterable[int]) -> str:
+    return ", ".join(map(str, trials))

@@ -1,0 +1,201 @@
+"""One trial on one trainer: begin or go on, then from rung to rung, until it has a verdict."""
+
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Protocol, TypeVar
+
+from search.trainer.exits import Position
+from search.trainer.link import TrainerLink
+from search.trainer.protocol import Advance, Ended, Event, Pause, Preparing, ProtocolError, Start, Started
+from search.trainer.watchdog import Patience, Watchdog
+from trial.outcome import Outcome, Verdict
+from trial.reports import PausedReport, ProgressReport, RungReport, Warned
+
+POLL_S = 0.2
+PAUSE_LIMIT_S = 8.0  # with what follows it is 10 s, a third of the shortest notice that schedulers give
+
+AnyEvent = TypeVar("AnyEvent", Started, RungReport)
+
+logger = logging.getLogger(__name__)
+
+
+class Journal(Protocol):
+    """Where a trial's figures go. Each method may raise `LeaseLost`: then nobody wants this run any more."""
+
+    def reported(self) -> dict[int, float]:
+        """AP by rung, from an earlier life of this trial."""
+        ...
+
+    def progress(self, progress: ProgressReport) -> None: ...
+
+    def rung(self, rung: RungReport, budget_images: int) -> None:
+        """Store an evaluation; `budget_images` is the rung's nominal count, equal for all trials."""
+        ...
+
+    def should_prune(self) -> bool:
+        """Whether the last rung reported is the last of this trial."""
+        ...
+
+
+class Interrupted(Exception):
+    """The run was asked to stop; a trainer that did not pause in time is to be killed."""
+
+    def __init__(self, *, paused: bool) -> None:
+        self.paused = paused
+        super().__init__("paused" if paused else "the trainer did not pause in time")
+
+
+class Ending(Exception):
+    """The trainer ended the trial itself."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        self.verdict = verdict
+        super().__init__(verdict.message)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How long a trainer may take: to pause, in seconds, and without a step."""
+
+    pause_s: float = PAUSE_LIMIT_S
+    patience: Patience = field(default_factory=Patience)
+
+
+class TrialRun:
+    """Drives a trainer through one trial. `position` says how far it came, also after an exception.
+
+    `check` is called often and raises `LeaseLost` as soon as a heartbeat has met it.
+    """
+
+    def __init__(
+        self,
+        link: TrainerLink,
+        journal: Journal,
+        stop: threading.Event,
+        *,
+        check: Callable[[], None],
+        limits: Limits = Limits(),
+    ) -> None:
+        self._link = link
+        self._journal = journal
+        self._stop = stop
+        self._check = check
+        self._limits = limits
+        self._pause_asked_at: float | None = None
+        self._watchdog: Watchdog | None = None
+        self._warned: dict[str, Warned] = {}
+        self.position = Position()
+
+    def run(self, start: Start, rungs: tuple[int, ...]) -> Verdict:
+        """Train to the last of the rungs (nominal image counts), or to whatever ends the trial before.
+
+        Raises:
+            Interrupted: `stop` was set.
+            TrainerDied, TrainerHung, ProtocolError: the trainer is lost.
+            LeaseLost: the trial is somebody else's.
+        """
+        try:
+            return self._with_warnings(self._climb(start, rungs))
+        except Ending as ending:
+            return self._with_warnings(ending.verdict)
+
+    def _climb(self, start: Start, rungs: tuple[int, ...]) -> Verdict:
+        done = self._journal.reported()
+        passed = max((rung for rung in rungs if rung in done), default=0)
+        self.position = Position(images=passed)
+        if passed and (verdict := self._judge(passed, done[passed], last=rungs[-1])):
+            return verdict  # it was reported, but the worker died before the decision
+        self._begin(start)
+        for rung in (rung for rung in rungs if rung > passed):
+            self._advance(rung)
+            result = self._await(RungReport)
+            self.position = Position(step=result.step, images=result.images)
+            if not math.isfinite(result.ap):
+                return self._non_finite(result)
+            self._journal.rung(result, rung)
+            if verdict := self._judge(rung, result.ap, last=rungs[-1]):
+                return verdict
+        raise ValueError(f"the last rung must end a trial, but {rungs} did not")
+
+    def _begin(self, start: Start) -> None:
+        batch_size = start.hyperparameters.batch_size
+        self._watchdog = Watchdog(self._link.cadence, self._limits.patience, batch_size=batch_size)
+        self._link.send(start)
+        started = self._await(Started)
+        self.position = Position(images=started.images)
+        if started.images:
+            logger.info("trial %d goes on after %d images", start.trial, started.images)
+
+    def _advance(self, to_images: int) -> None:
+        assert self._watchdog is not None  # a trial begins before it advances
+        self._link.send(Advance(to_images=to_images))
+        self._watchdog.advancing(to_images)
+
+    def _judge(self, rung: int, ap: float, *, last: int) -> Verdict | None:
+        if rung == last:
+            return self._verdict(Outcome.COMPLETE, "", f"trained its budget of {rung} images; AP {ap:.4f}", ap)
+        if self._journal.should_prune():
+            return self._verdict(Outcome.SLOW, "rung", f"AP {ap:.4f} is behind its peers at {rung} images", ap)
+        return None
+
+    def _with_warnings(self, verdict: Verdict) -> Verdict:
+        if not self._warned:
+            return verdict
+        lines = [f"{warned.rule} at step {warned.step}: {warned.message}" for warned in self._warned.values()]
+        return replace(verdict, evidence={**verdict.evidence, "warnings": "\n".join(lines)})
+
+    def _non_finite(self, rung: RungReport) -> Verdict:
+        return self._verdict(Outcome.DIVERGED, "ap", f"the validation AP is {rung.ap}", rung.ap)
+
+    def _verdict(self, outcome: Outcome, cause: str, message: str, ap: float) -> Verdict:
+        return Verdict(
+            outcome=outcome,
+            cause=cause,
+            message=message,
+            step=self.position.step,
+            images=self.position.images,
+            evidence={"ap": ap},
+        )
+
+    def _await(self, kind: type[AnyEvent]) -> AnyEvent:
+        """The next event of that kind; figures on the way go to the journal."""
+        while True:
+            self._check()
+            event = self._link.poll(POLL_S)
+            if event is not None and self._watchdog is not None:
+                self._watchdog.heard(event)
+            if isinstance(event, kind):
+                return event
+            self._take(event)
+            self._mind_the_clock()
+
+    def _take(self, event: Event | None) -> None:
+        match event:
+            case ProgressReport():
+                self.position = Position(step=event.step, images=event.images)
+                for warned in event.warnings:
+                    self._warned.setdefault(warned.rule, warned)
+                self._journal.progress(event)
+            case Ended():
+                raise Ending(event.verdict)
+            case PausedReport() if self._pause_asked_at is not None:
+                self.position = Position(step=self.position.step, images=event.images)
+                raise Interrupted(paused=True)
+            case None | Preparing():
+                pass
+            case _:
+                raise ProtocolError(f"the trainer said {type(event).__name__} out of turn")
+
+    def _mind_the_clock(self) -> None:
+        now = time.monotonic()
+        if self._stop.is_set() and self._pause_asked_at is None:
+            self._pause_asked_at = now
+            self._link.send(Pause())
+        if self._pause_asked_at is not None and now - self._pause_asked_at > self._limits.pause_s:
+            raise Interrupted(paused=False)
+        if self._watchdog is not None and self._watchdog.bites:
+            raise self._link.hung(self._watchdog.silent_s, self._watchdog.limit_s)

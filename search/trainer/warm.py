@@ -1,0 +1,115 @@
+"""A trainer that is kept from trial to trial, and replaced when it is lost."""
+
+import logging
+import signal
+import threading
+from collections.abc import Collection
+from pathlib import Path
+
+from search.trainer.exits import DISK_FULL, DiskFull, Position, TrainerDied, TrainerHung, classify_death
+from search.trainer.link import TrainerLink
+from search.trainer.protocol import Ended, Preparing, ProtocolError, Ready, Setup
+from trial.outcome import Outcome, Verdict
+
+SETUP_IDLE_LIMIT_S = 1800.0  # loading Keras, and building and compiling on a slow machine, say nothing meanwhile
+SETUP_TRIES = 3  # of trainers that something kills; one that fails by itself would fail again
+POLL_S = 0.2
+
+logger = logging.getLogger(__name__)
+
+
+class SetupFailed(Exception):
+    """No trainer can be had, or none that could train here. `BAD_DATA` means that the user must change something."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        self.verdict = verdict
+        super().__init__(f"the trainer cannot be used: {verdict.message}")
+
+
+class WarmTrainer:
+    """At most one trainer process; the first use starts it."""
+
+    def __init__(self, kind: str, setup: Setup, *, log: Path, withheld: Collection[str] = ()) -> None:
+        self._kind = kind
+        self._setup = setup
+        self._log = log
+        self._withheld = withheld
+        self._link: TrainerLink | None = None
+        self.device = ""  # of the last trainer that was ready
+
+    def ready(self, stop: threading.Event) -> TrainerLink | None:
+        """A trainer that takes trials, or None when `stop` was set before one was ready.
+
+        Raises:
+            SetupFailed: the data or settings cannot be used, or the trainer died while it prepared.
+            DiskFull: there is no room for its cache.
+        """
+        if self._link is not None and self._link.alive:
+            return self._link
+        for tries_left in reversed(range(SETUP_TRIES)):
+            try:
+                return self._start(stop)
+            except (TrainerDied, TrainerHung, ProtocolError) as death:
+                self.kill()
+                if not (tries_left and _killed_from_outside(death)):
+                    raise SetupFailed(verdict_of(death, Position())) from death
+                logger.warning("%s while it was set up; another is started", death)
+        raise AssertionError("the last try returns or raises")
+
+    def _start(self, stop: threading.Event) -> TrainerLink | None:
+        self.kill()
+        self._link = TrainerLink(self._kind, log=self._log, withheld=self._withheld)
+        self._link.send(self._setup)
+        return self._link if self._await_ready(self._link, stop) else None
+
+    def _await_ready(self, link: TrainerLink, stop: threading.Event) -> bool:
+        while not stop.is_set():
+            match link.poll(POLL_S):
+                case Ready() as ready:
+                    self.device = ready.device
+                    logger.info("the trainer is ready on %s after %.1f s", ready.device, ready.setup_s)
+                    return True
+                case Preparing() as state:
+                    logger.info("%s: %d of %d", state.stage, state.done, state.total)
+                case Ended() as ended if ended.verdict.cause == DISK_FULL:
+                    raise DiskFull(ended.verdict.message)
+                case Ended() as ended:
+                    raise SetupFailed(ended.verdict)
+            if link.idle_s > SETUP_IDLE_LIMIT_S:
+                raise link.hung()
+        self.kill()
+        return False
+
+    def close(self) -> None:
+        """Let the trainer leave, and give its memory back."""
+        if self._link is not None:
+            self._link.close()
+        self._link = None
+
+    def kill(self) -> None:
+        """End the trainer at once; the next use starts another."""
+        if self._link is not None:
+            self._link.kill()
+        self._link = None
+
+    def abandon(self) -> None:
+        """End the trainer, in a signal handler of a process that is about to end too."""
+        if self._link is not None:
+            self._link.abandon()
+
+
+def _killed_from_outside(death: TrainerDied | TrainerHung | ProtocolError) -> bool:
+    return isinstance(death, TrainerDied) and death.returncode == -signal.SIGKILL and not death.killed_for_memory
+
+
+def verdict_of(death: TrainerDied | TrainerHung | ProtocolError, position: Position) -> Verdict:
+    """The verdict on what the loss of a trainer interrupted."""
+    if isinstance(death, ProtocolError):
+        return Verdict(
+            outcome=Outcome.CRASHED,
+            cause="protocol",
+            message=str(death),
+            step=position.step,
+            images=position.images,
+        )
+    return classify_death(death, position)

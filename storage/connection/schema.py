@@ -1,0 +1,35 @@
+"""Creates our tables beside Optuna's, adds what an older program did not know, and refuses a newer one's database.
+
+Every version so far only added tables, so that bringing a database up to date is creating those that are missing.
+"""
+
+from sqlalchemy import Engine, inspect, select
+
+from storage.connection import tables
+from storage.connection.errors import StorageError
+
+
+def create_schema(engine: Engine, label: str) -> None:
+    """Make sure that all our tables are there. The caller holds the lock that lets one process do this at a time.
+
+    Workers with an older program that are at it go on; they can't open the database again.
+
+    Raises:
+        StorageError: the database has a newer schema than this program knows.
+    """
+    try:
+        with engine.begin() as connection:
+            known = inspect(connection).has_table(tables.schema.name)
+            version = connection.execute(select(tables.schema.c.version)).scalar() if known else None
+            if version is not None and version > tables.SCHEMA_VERSION:
+                raise StorageError(
+                    f"database {label} has schema {version} of frcnn-search, but this program knows up to "
+                    f"{tables.SCHEMA_VERSION}; update frcnn-search, or choose another storage URL"
+                )
+            if version is None or version < tables.SCHEMA_VERSION:
+                tables.OURS.create_all(connection)
+                change = tables.schema.insert() if version is None else tables.schema.update()
+                connection.execute(change.values(version=tables.SCHEMA_VERSION))
+    except BaseException:
+        engine.dispose()  # nobody else will: its owner isn't made yet
+        raise

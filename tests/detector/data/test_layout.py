@@ -1,0 +1,130 @@
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from detector.config import DataFormat
+from detector.data.dataset import DataError, load_pair
+from detector.data.layout import find_sources
+
+
+def _move(coco: Any, annotations: str, images: str) -> Path:
+    """The COCO folder again, with file and images at these places."""
+    root = coco.root.parent / "data"
+    (root / annotations).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(coco.source.annotations, root / annotations)
+    shutil.copytree(coco.source.images, root / images, dirs_exist_ok=True)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("annotations", "images"),
+    [
+        ("annotations/instances_train2017.json", "train2017"),
+        ("annotations/instances_train2017.json", "images/train2017"),
+        ("annotations/instances_train2017.json", "train"),
+        ("annotations/instances_train.json", "train"),
+        ("annotations/instances_train.json", "images/train"),
+        ("annotations/instances_train.json", "images"),
+        ("annotations/instances_default.json", "images"),
+        ("train.json", "images"),
+        ("train.json", "images/train"),
+        ("train.json", "train/images"),
+        ("train.json", "."),
+        ("annotations/train.json", "images"),
+        ("annotations/train.json", "annotations"),
+        ("train/_annotations.coco.json", "train"),
+        ("shapes/train.json", "shapes/images"),
+    ],
+)
+def test_coco_training_data_is_found_with_its_images(coco: Any, annotations: str, images: str) -> None:
+    root = _move(coco, annotations, images)
+    train, validation = find_sources(root)
+    assert train.format is DataFormat.COCO
+    assert train.annotations == root / annotations
+    assert train.images.resolve() == (root / images).resolve()
+    assert validation is None
+
+
+@pytest.mark.parametrize(
+    ("train", "validation", "images"),
+    [
+        ("annotations/instances_train2017.json", "annotations/instances_val2017.json", "val2017"),
+        ("annotations/instances_train.json", "annotations/instances_val.json", "images/val"),
+        ("train.json", "val.json", "images"),
+        ("train.json", "valid.json", "images/val"),
+        ("train.json", "validation.json", "images"),
+        ("train/_annotations.coco.json", "valid/_annotations.coco.json", "valid"),
+    ],
+)
+def test_coco_validation_data_is_found_beside_it(coco: Any, train: str, validation: str, images: str) -> None:
+    _move(coco, train, images)
+    root = _move(coco, validation, images)
+    found = find_sources(root)[1]
+    assert found is not None
+    assert found.annotations == root / validation
+    assert found.images == root / images
+
+
+def test_the_image_folder_is_the_one_that_holds_the_first_image(coco: Any) -> None:
+    root = _move(coco, "annotations/instances_train.json", "images")
+    (root / "train").mkdir()
+    assert find_sources(root)[0].images == root / "images"
+
+
+def test_voc_lists_are_preferred_in_the_order_train_trainval_all(voc: Any) -> None:
+    lists = voc.root / "ImageSets" / "Main"
+    train, validation = find_sources(voc.root)
+    assert validation is not None
+    assert (train.split, validation.split) == (lists / "train.txt", lists / "val.txt")
+    (lists / "val.txt").unlink()
+    assert find_sources(voc.root)[1] is None
+    (lists / "train.txt").rename(lists / "trainval.txt")
+    assert find_sources(voc.root)[0].split == lists / "trainval.txt"
+    shutil.rmtree(voc.root / "ImageSets")
+    train, validation = find_sources(voc.root)
+    assert (train.split, validation) == (None, None)
+    assert len(load_pair(train, validation, share=0.34, seed=0)[1].images) == 1
+
+
+def test_a_dataset_one_folder_down_is_found(voc: Any) -> None:
+    devkit = voc.root.parent / "VOCdevkit"
+    devkit.mkdir()
+    voc.root.rename(devkit / "VOC2012")
+    (devkit / "readme").mkdir()
+    assert find_sources(devkit)[0].images == devkit / "VOC2012" / "JPEGImages"
+    shutil.copytree(devkit / "VOC2012", devkit / "VOC2007")
+    with pytest.raises(DataError, match=r"holds several datasets \(.*VOC2007, .*VOC2012\)"):
+        find_sources(devkit)
+
+
+def test_two_training_files_are_not_guessed_between(coco: Any) -> None:
+    _move(coco, "annotations/instances_train2014.json", "train2014")
+    root = _move(coco, "annotations/instances_train2017.json", "train2017")
+    with pytest.raises(DataError, match=r"fits several files \(instances_train2014.json, instances_train2017.json\)"):
+        find_sources(root)
+
+
+def test_an_unknown_layout_is_answered_with_what_was_sought_and_found(tmp_path: Path) -> None:
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "data.yaml").touch()
+    with pytest.raises(DataError) as caught:
+        find_sources(tmp_path)
+    message = str(caught.value)
+    for part in ("instances_train*.json", "train.json", "JPEGImages", "_annotations.coco.json"):
+        assert part in message
+    assert message.endswith("but found data.yaml, labels/")
+
+
+def test_a_missing_and_an_empty_folder_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="there is no such folder"):
+        find_sources(tmp_path / "nowhere")
+    with pytest.raises(DataError, match="the folder is empty"):
+        find_sources(tmp_path)
+
+
+def test_an_empty_annotation_file_is_left_to_the_reader(tmp_path: Path) -> None:
+    (tmp_path / "train.json").touch()
+    with pytest.raises(DataError, match="not valid JSON"):
+        load_pair(*find_sources(tmp_path), share=0.2, seed=0)

@@ -1,0 +1,172 @@
+"""Planted faults: each is named, none is invented, and what `launch` refuses is an error here."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.parts.data_faults import (
+    FAULTS,
+    DataFault,
+    axes_swapped,
+    class_without_boxes,
+    labels_off_by_one,
+    missing,
+    no_picture,
+)
+from benchmarks.parts.patient import NARROW, Patient
+from detector.data.dataset import load_pair
+from detector.data.formats.annotation import DataError
+from detector.data.layout import find_sources
+from detector.data.sample_data import write_sample
+from search.doctor.diagnosis import examine
+from search.doctor.finding import Severity
+from search.study.specification import specification_from
+
+ERROR, WARNING, NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
+BCCD = Path(__file__).resolve().parents[4] / "shared" / "data" / "bccd"
+
+
+@pytest.fixture(scope="module")
+def healthy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("healthy") / "sample"
+    write_sample(folder, train=24, validation=10)
+    return folder
+
+
+@pytest.fixture
+def patient(healthy: Path, tmp_path: Path) -> Patient:
+    return Patient.copied(healthy, tmp_path / "patient")
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_healthy_dataset_has_no_error_and_only_the_warning_that_its_objects_are_small(
+    tmp_path: Path, seed: int
+) -> None:
+    write_sample(tmp_path / "sample", train=30, validation=10, seed=seed)
+    diagnosis = Patient.copied(tmp_path / "sample", tmp_path / "copy").examine(space={})
+    warnings = {finding.name for finding in diagnosis.findings if finding.severity is not NOTE}
+    assert warnings <= {"anchors-misfit", "anchors-only-forced"}  # of Detectron2's anchors, from 32 px on
+    assert not diagnosis.has_errors
+    assert diagnosis.anchors is not None
+    assert diagnosis.anchors.best.fit.whole.half > 0.95
+
+
+@pytest.mark.parametrize("fault", [pytest.param(fault, id=fault.name) for fault in FAULTS])
+def test_a_planted_fault_is_named_and_nothing_else(patient: Patient, fault: DataFault) -> None:
+    before = {finding.name for finding in patient.examine().findings}
+    fault.plant(patient)
+    found = {finding.name: finding for finding in patient.examine().findings}
+    assert set(found) - before == {fault.expected} | fault.others
+    assert found[fault.expected].severity is fault.severity
+    assert found[fault.expected].count >= 1
+    assert found[fault.expected].advice
+
+
+@pytest.mark.parametrize("fault", [pytest.param(fault, id=fault.name) for fault in FAULTS])
+def test_whatever_launch_refuses_is_an_error_here(patient: Patient, fault: DataFault) -> None:
+    fault.plant(patient)
+    try:
+        load_pair(*find_sources(patient.written()), share=0.2, seed=0)
+    except DataError:
+        assert patient.examine().has_errors
+
+
+def test_every_broken_image_is_counted_and_the_first_are_named(patient: Patient) -> None:
+    missing(patient)
+    no_picture(patient)
+    found = {finding.name: finding for finding in patient.examine().findings}
+    assert found["image-missing"].count == 2
+    assert found["image-missing"].examples == (patient.image_file(0).name, patient.image_file(5).name)
+    assert found["image-unreadable"].examples == (patient.image_file(2).name,)
+    assert [finding.severity for finding in patient.examine().findings][:2] == [ERROR, ERROR]  # worst first
+
+
+def test_labels_that_are_off_by_one_are_called_so(patient: Patient) -> None:
+    labels_off_by_one(patient)
+    assert "off by one" in patient.examine().findings[0].message
+
+
+def test_axes_that_are_swapped_are_called_so(patient: Patient) -> None:
+    assert all(entry["width"] != entry["height"] for entry in patient.train["images"])  # else a swap can't be seen
+    axes_swapped(patient)
+    assert "[y, x, height, width]" in patient.examine().findings[0].message
+
+
+def test_a_canvas_on_which_objects_vanish_is_an_error_with_a_larger_one_as_advice(patient: Patient) -> None:
+    diagnosis = patient.examine(detector={"canvas": "32x32"})
+    found = {finding.name: finding for finding in diagnosis.findings}
+    assert found["anchors-hopeless"].severity is ERROR
+    assert "detector.canvas to " in found["anchors-hopeless"].advice
+    assert found["tiny-on-canvas"].severity is WARNING
+
+
+def test_a_canvas_of_another_aspect_is_mostly_padding(patient: Patient) -> None:
+    names = [finding.name for finding in patient.examine(detector={"canvas": "96x512"}).findings]
+    assert "padded-canvas" in names
+
+
+def test_anchors_of_the_study_that_fit_nothing_are_told(patient: Patient) -> None:
+    fixed = {"anchors": {"sizes_px": [200, 300], "ratios": [1]}}
+    hopeless = {finding.name: finding for finding in patient.examine(space=fixed).findings}
+    assert hopeless["anchors-hopeless"].severity is ERROR
+    wide = {
+        finding.name for finding in patient.examine(space={**NARROW, "anchor_base": {"low": 2, "high": 60}}).findings
+    }
+    assert "anchors-hopeless" not in wide
+
+
+@pytest.mark.parametrize(
+    ("sections", "expected"),
+    [
+        pytest.param({"space": {"lr_per_16": 0.02}}, {}, id="the reference"),
+        pytest.param({"space": {"lr_per_16": {"low": 1e-4, "high": 0.32}}}, {}, id="up to 16 times"),
+        pytest.param({"space": {"lr_per_16": {"high": 0.4}}}, {"learning-rate-high": WARNING}, id="beyond 16 times"),
+        pytest.param({"space": {"lr_per_16": [0.1, 0.2]}}, {"learning-rate-high": WARNING}, id="all above 4 times"),
+        pytest.param({"space": {"lr_per_16": 0.5}}, {"learning-rate-hopeless": ERROR}, id="all above 16 times"),
+        pytest.param({"space": {"lr_per_16": 0.5, "optimizer": "adam"}}, {}, id="not SGD"),
+        pytest.param({"space": {"batch_size": [8, 32]}}, {"batch-above-data": WARNING}, id="32 of 24 images"),
+        pytest.param({"budget": {"images": 16}}, {"budget-below-an-epoch": WARNING}, id="16 of 24 images"),
+    ],
+)
+def test_numbers_that_search_in_vain_are_named(
+    patient: Patient, sections: dict[str, Any], expected: dict[str, Severity]
+) -> None:
+    before = {finding.name for finding in patient.examine().findings}
+    sections = {**sections, "space": {**NARROW, **sections.get("space", {})}}
+    found = {f.name: f.severity for f in patient.examine(**sections).findings if f.name not in before}
+    assert found == expected
+
+
+def test_a_folder_without_a_dataset_is_one_error(tmp_path: Path) -> None:
+    document = {"name": "n", "storage": "sqlite:///unused.db", "data": {"folder": str(tmp_path)}}
+    diagnosis = examine(specification_from(document, "a test"))
+    assert [finding.name for finding in diagnosis.findings] == ["no-dataset"]
+    assert diagnosis.has_errors
+
+
+def test_the_diagnosis_is_plain_json_without_nan(patient: Patient) -> None:
+    class_without_boxes(patient)  # its fit has no figures
+    document = json.loads(json.dumps(patient.examine().to_json(), allow_nan=False))
+    assert document["data"]["training"]["images"] == 24
+    assert document["anchors"]["reference"]["fit"]["by_class"]["objects"]["mean_iou"] is None
+    assert set(document["anchors"]) == {"reference", "study", "derived"}  # trial 0 has one ratio here
+    assert document["space"]["anchor_base"]["low"] < document["anchors"]["derived"]["values"]["anchor_base"]
+
+
+@pytest.fixture
+def bccd(tmp_path: Path) -> Path:
+    if not BCCD.is_dir():
+        pytest.skip("the BCCD images are not part of the repository")
+    return shutil.copytree(BCCD, tmp_path / "bccd")
+
+
+def test_the_two_degenerate_boxes_of_bccd_are_found_by_file(bccd: Path) -> None:
+    document = {"name": "n", "storage": "sqlite:///unused.db", "data": {"folder": str(bccd)}, "space": NARROW}
+    diagnosis = examine(specification_from(document, "a test"))
+    found = [finding for finding in diagnosis.findings if finding.name == "degenerate-boxes"]
+    files = {text.split(":")[0] for finding in found for text in finding.examples}
+    assert files == {"BloodImage_00338.jpg", "BloodImage_00343.jpg"}
+    assert not diagnosis.has_errors

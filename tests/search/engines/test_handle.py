@@ -1,0 +1,211 @@
+"""One contract for every seat of a worker: a process of this machine, or an actor's on a node.
+
+The actor runs in a thread here, with Ray's part played by `ThreadedRay`; test_ray_cluster.py has the real one.
+"""
+
+import os
+import threading
+import types
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from search.engines.handle import Job, Left, ProcessSeat, Seat, log_of
+from search.engines.ray_actor import Attendant
+from search.engines.ray_handle import RaySeat
+from storage.connection.database import Database
+from storage.leases import Leases
+from tests.support.workforce import found, wait_until
+
+
+class RayError(Exception):
+    """As Ray's: something else than the actor's own code went wrong."""
+
+
+class TaskError(RayError):
+    """As Ray's: an exception in the actor's code."""
+
+
+class ActorDied(RayError):
+    """As Ray's: what became of the actor."""
+
+    actor_init_failed = False
+
+
+class Handle:
+    """An actor whose methods run in threads; `remote` returns what will be their result."""
+
+    def __init__(self, attendant: Attendant) -> None:
+        self.attendant = attendant
+        self._threads = ThreadPoolExecutor(max_workers=3)
+        self.pending: list[Future] = []
+
+    def __getattr__(self, name: str) -> Any:
+        def remote() -> Future:
+            future: Future = Future()
+            self.pending.append(future)
+
+            def run() -> None:
+                try:
+                    result, error = getattr(self.attendant, name)(), None
+                except Exception as raised:
+                    result, error = None, raised
+                if not future.done():  # the actor may have been killed meanwhile
+                    future.set_exception(error) if error else future.set_result(result)
+
+            self._threads.submit(run)
+            return future
+
+        return types.SimpleNamespace(remote=remote)
+
+
+class ThreadedRay:
+    """The four functions of Ray that a seat uses."""
+
+    exceptions = types.SimpleNamespace(RayError=RayError, RayTaskError=TaskError)
+
+    def wait(self, results: list[Future], timeout: float) -> tuple[list[Future], list[Future]]:
+        return [r for r in results if r.done()], [r for r in results if not r.done()]
+
+    def get(self, result: Future) -> Any:
+        return result.result()
+
+    def kill(self, handle: Handle) -> None:
+        """As Ray does: the actor's process ends, and its child with it."""
+        if handle.attendant._seat is not None:
+            handle.attendant._seat.kill()
+
+    def lose(self, handle: Handle, error: RayError) -> None:
+        """The actor is gone, and Ray says why."""
+        for future in handle.pending:
+            if not future.done():
+                future.set_exception(error)
+        self.kill(handle)
+
+
+@pytest.fixture(params=["process", "actor"])
+def sit(request, monkeypatch: pytest.MonkeyPatch) -> Callable[[Job], Seat]:
+    """What makes a seat for a job."""
+    monkeypatch.setenv("FRCNN_ANALYTIC_STEP_S", "0")
+
+    def process(job: Job) -> Seat:
+        return ProcessSeat(job, log=log_of(job.folder, 1), environment=os.environ)
+
+    def actor(job: Job) -> Seat:
+        return RaySeat(ThreadedRay(), Handle(Attendant(job, number=1, gpus=0)))
+
+    return process if request.param == "process" else actor
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    """Two trials in SQLite."""
+    storage = f"sqlite:///{tmp_path / 'study.db'}"
+    specification = found(storage, tmp_path, trials=2)
+    return Job(study=specification.name, storage=storage, folder=tmp_path, options=("--checked", "--lease-s", "5"))
+
+
+def end_of(seat: Seat) -> Left:
+    wait_until(lambda: seat.poll() is not None, within_s=120)
+    left = seat.poll()
+    assert left is not None
+    return left
+
+
+class TestSeat:
+    def test_a_worker_that_has_done_its_work_left_with_0(self, sit, job):
+        seat = sit(job)
+        assert seat.poll() is None
+        assert end_of(seat) == Left(code=0)
+        assert seat.poll() == Left(code=0)
+        seat.stop()
+        seat.kill()
+        assert seat.poll() == Left(code=0)  # for ever
+
+    def test_what_the_user_must_change_is_told(self, sit, job):
+        left = end_of(sit(Job(study="analitic", storage=job.storage, folder=job.folder)))
+        assert left.code == 2
+        assert "did you mean 'analytic'" in left.said
+
+    def test_a_stop_keeps_the_trial_and_frees_it(self, sit, job, monkeypatch):
+        monkeypatch.setenv("FRCNN_ANALYTIC_STEP_S", "0.05")
+        seat = sit(job)
+        with Database.open(job.storage) as database:
+            leases = Leases(database, job.study, duration_s=5, turn_s=5)
+            wait_until(leases.held, within_s=120)
+            seat.stop()
+            assert end_of(seat).code == 75
+            assert leases.held() == []
+            assert leases.claimable() == [0]  # nobody has to wait for the lease
+
+    def test_a_hurry_ends_one_that_cannot_stop(self, sit, job, monkeypatch):
+        monkeypatch.setenv("FRCNN_ANALYTIC_FAULTS", "0:hang:1")
+        strangers = psutil.Process().children(recursive=True)  # another file's fork server
+        seat = sit(job)
+        struck = job.folder / "trials" / "analytic" / "00000" / "faults"
+        wait_until(struck.exists, within_s=120)
+        family = set(psutil.Process().children(recursive=True)) - set(strangers)
+        assert family
+        seat.stop()
+        seat.hurry()
+        assert end_of(seat).code == 75
+        assert psutil.wait_procs(family, timeout=20)[1] == []
+
+
+LOSSES = {
+    "node": (ActorDied("died\n\tip: 10.0.0.7\nNo health."), "ip: 10.0.0.7 No health."),
+    "memory": (RayError("1 worker(s) were killed\n" + "memory\n" * 99), "1 worker(s) were killed"),
+    "process": (None, "its process was ended by signal 9."),
+}
+
+
+@pytest.mark.parametrize(("error", "said"), LOSSES.values(), ids=LOSSES)
+def test_a_worker_that_is_lost_with_its_node_or_killed_there_may_start_again(job, error, said):
+    ray, handle = ThreadedRay(), Handle(Attendant(job, number=1, gpus=0))
+    seat = RaySeat(ray, handle)
+    wait_until(lambda: handle.attendant._seat is not None, within_s=60)
+    if error is None:
+        handle.attendant._seat._process.kill()
+    else:
+        ray.lose(handle, error)
+    assert end_of(seat) == Left(code=None, said=said)
+
+
+def test_a_bug_in_the_actor_keeps_its_traceback(job):
+    handle = Handle(Attendant(job, number=1, gpus=0))
+    handle.attendant.work = lambda: (_ for _ in ()).throw(TaskError("KeyError"))
+    seat = RaySeat(ThreadedRay(), handle)
+    with pytest.raises(TaskError):
+        end_of(seat)
+
+
+def test_a_worker_that_still_waits_for_a_node_is_stopped_without_one(job, monkeypatch):
+    started = threading.Event()
+    monkeypatch.setattr(Attendant, "host", lambda self: started.wait(60))
+    monkeypatch.setattr(Attendant, "work", lambda self: started.wait(60))
+    seat = RaySeat(ThreadedRay(), Handle(Attendant(job, number=1, gpus=0)))
+    seat.stop()
+    assert seat.poll() == Left(code=75)
+    started.set()
+
+
+def test_a_node_without_our_code_needs_the_user(job):
+    ray = ThreadedRay()
+    failed = ActorDied("creation failed\nModuleNotFoundError: No module named 'search'")
+    failed.actor_init_failed = True
+    handle = Handle(Attendant(job, number=1, gpus=0))
+    handle.attendant.work = lambda: (_ for _ in ()).throw(failed)
+    left = end_of(RaySeat(ray, handle))
+    assert left == Left(code=2, said="a Ray node can't run our workers: ModuleNotFoundError: No module named 'search'")
+
+
+def test_a_folder_that_a_node_cannot_use_needs_the_user(job, tmp_path):
+    (tmp_path / "file").write_text("")
+    attendant = Attendant(Job(study="s", storage=job.storage, folder=tmp_path / "file"), number=1, gpus=0)
+    left = attendant.work()
+    assert left.code == 2
+    assert f"{tmp_path / 'file'} cannot be used" in left.said

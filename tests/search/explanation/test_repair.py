@@ -1,0 +1,169 @@
+"""From planted failures to the one change that should mend each."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from detector.config import ConfigError
+from search.explanation.cause import Cause, Remedy, diagnose
+from search.explanation.neighbour import nearest_healthy
+from search.explanation.repair import Area, Repair, repaired, repairs
+from search.explanation.trial_history import Casebook
+from tests.support.planting import Sown, diverged, healthy, imagine, planted_specification
+from trial.outcome import Outcome
+
+ONE_BY_ONE = {"space": {"optimizer": "sgd", "batch_size": [4, 8, 16]}}
+
+
+@pytest.fixture
+def sow(sample: Path) -> Any:
+    """Gives the casebook of a study with those trials and sections."""
+
+    def sow(*trials: Sown, **sections: Any) -> Casebook:
+        return imagine(planted_specification("sqlite:///none.db", sample, **{**ONE_BY_ONE, **sections}), trials)
+
+    return sow
+
+
+def mended(casebook: Casebook, number: int) -> tuple[Cause, tuple[Repair, ...]]:
+    """The cause and the repairs of a failed trial."""
+    case = casebook.case(number)
+    entry = diagnose(case, others_are_healthy=bool(casebook.healthy))
+    assert entry is not None
+    return entry.cause, repairs(case, casebook, entry, nearest_healthy(case, casebook))
+
+
+@pytest.mark.parametrize(
+    ("others", "expected", "reason"),
+    [
+        pytest.param([], 0.04, "a tenth", id="alone: 0.4 / 10"),
+        pytest.param([healthy(0.02), healthy(0.1)], 0.1, "differs least (1)", id="the nearest, at 0.1 of 0.4"),
+        pytest.param([healthy(0.02), healthy(0.3)], 0.02, "clearly below", id="0.3 is above half of 0.4, so 0.02"),
+        pytest.param(
+            [healthy(0.1, batch_size=8), healthy(0.02), healthy(0.3)], 0.02, "this batch size", id="batch 8 tells less"
+        ),
+        pytest.param(
+            [healthy(0.1, batch_size=8), healthy(0.3)],
+            0.1,
+            "at batch 8",
+            id="another batch size, at the same lr_per_16",
+        ),
+    ],
+)
+def test_a_rate_that_is_too_high_goes_down_to_what_the_study_saw_healthy(
+    sow: Any, others: list[Sown], expected: float, reason: str
+) -> None:
+    casebook = sow(*others, diverged(0.4), space={**ONE_BY_ONE["space"], "lr_per_16": {"high": 1.0}})
+    cause, found = mended(casebook, len(others))
+    assert cause is Cause.RATE_TOO_HIGH
+    lower = next(repair for repair in found if repair.remedy is Remedy.LOWER_RATE)
+    assert (lower.parameter, lower.before, lower.after) == ("lr_per_16", 0.4, pytest.approx(expected))
+    assert reason in lower.reason
+
+
+def test_a_rate_below_every_diverged_one_is_preferred_to_a_higher_that_was_healthy_by_luck(sow: Any) -> None:
+    space = {**ONE_BY_ONE["space"], "lr_per_16": {"high": 1.0}}
+    casebook = sow(healthy(0.3, clip_norm=1.0), healthy(0.05), diverged(0.1), diverged(0.9), space=space)
+    assert mended(casebook, 3)[1][0].after == pytest.approx(0.05)  # not 0.3, for 0.1 diverged
+
+
+def test_where_another_trial_was_healthy_at_this_rate_the_nearest_ones_own_difference_comes_first(sow: Any) -> None:
+    casebook = sow(healthy(0.05, clip_norm=5.0), diverged(0.05, clip_norm=90.0))
+    _, found = mended(casebook, 1)
+    assert (found[0].remedy, found[0].before, found[0].after) == (Remedy.CLIP_LOWER, 90.0, 5.0)
+
+
+def test_a_failure_after_a_spike_in_the_first_steps_asks_for_a_longer_warm_up(sow: Any) -> None:
+    spiked = Sown(
+        outcome=Outcome.DIVERGED,
+        values={"lr_per_16": 0.05, "warmup_fraction": 0.01},
+        rule="exploding",
+        images=160,
+        evidence={"warnings": "gradient spike at step 3: the gradient norm jumped to 900, 40 times its running mean"},
+    )
+    cause, found = mended(sow(healthy(0.01), spiked), 1)
+    assert cause is Cause.WARM_UP_TOO_SHORT
+    assert (found[0].parameter, found[0].after) == ("warmup_fraction", pytest.approx(0.1))  # max(0.1, 3 × 0.01)
+
+
+@pytest.mark.parametrize(
+    ("sown", "cause", "remedy", "area"),
+    [
+        pytest.param(
+            Sown(outcome=Outcome.NOT_LEARNING, values={"lr_per_16": 1e-4}, rule="not learning"),
+            Cause.RATE_TOO_LOW, Remedy.RAISE_RATE, Area.PARAMETER, id="dead",
+        ),
+        pytest.param(
+            Sown(outcome=Outcome.NOT_LEARNING, values={"anchor_base": 16.0}, rule="no positives"),
+            Cause.ANCHORS, Remedy.FIT_ANCHORS, Area.STUDY, id="no positives",
+        ),
+        pytest.param(
+            Sown(outcome=Outcome.DIVERGED, values={"rpn_lr_factor": 4.0}, rule="degenerate proposals", term="rpn"),
+            Cause.RATE_TOO_HIGH, Remedy.LOWER_RPN_FACTOR, Area.PARAMETER, id="RPN explodes",
+        ),
+        pytest.param(
+            Sown(outcome=Outcome.BAD_DATA, rule="corrupt sample", evidence={"images": "a.png\nb.png"}),
+            Cause.CORRUPT_SAMPLE, Remedy.MEND_IMAGES, Area.DATA, id="one image",
+        ),
+        pytest.param(
+            Sown(outcome=Outcome.BAD_DATA), Cause.DATA, Remedy.EXAMINE_DATA, Area.DATA, id="a file can't be read"
+        ),
+        pytest.param(
+            Sown(outcome=Outcome.INTERRUPTED, rule="features", step=0),
+            Cause.BAD_START, Remedy.EXAMINE_START, Area.STUDY, id="wrong weights stop the study",
+        ),
+        pytest.param(
+            Sown(outcome=Outcome.INTERRUPTED, rule="pixel scaling", step=4),
+            Cause.PIXELS, Remedy.EXAMINE_DATA, Area.DATA, id="pixels",
+        ),
+        pytest.param(
+            Sown(outcome=Outcome.OUT_OF_MEMORY), Cause.MEMORY, Remedy.SMALLER_MICRO_BATCH, Area.STUDY, id="memory"
+        ),
+        pytest.param(Sown(outcome=Outcome.CRASHED), Cause.TRAINER, Remedy.READ_LOG, Area.MACHINE, id="killed"),
+    ],
+)  # fmt: skip
+def test_every_family_of_failures_has_its_repair(
+    sow: Any, sown: Sown, cause: Cause, remedy: Remedy, area: Area
+) -> None:
+    found_cause, found = mended(sow(healthy(0.01), sown), 1)
+    assert found_cause is cause
+    assert (found[0].remedy, found[0].area) == (remedy, area)
+
+
+def test_a_background_collapse_is_the_labels_fault_only_where_no_trial_was_healthy(sow: Any) -> None:
+    collapsed = Sown(outcome=Outcome.NOT_LEARNING, rule="background collapse", values={"batch_size": 4})
+    assert mended(sow(collapsed), 0)[1][0].remedy is Remedy.EXAMINE_DATA
+    assert mended(sow(healthy(), collapsed, name="other"), 1)[1][0].area is Area.PARAMETER
+
+
+def test_derived_anchors_are_one_change_of_several_numbers(sow: Any) -> None:
+    derived = {"anchor_base": 3.0, "anchor_scales": 2, "anchor_octave_span": 1.0, "anchor_ratios": 1}
+    missed = Sown(outcome=Outcome.NOT_LEARNING, values={"anchor_base": 16.0}, rule="no positives")
+    casebook = sow(healthy(), missed, derived=derived)
+    repair = mended(casebook, 1)[1][0]
+    assert (repair.parameter, dict(repair.values)) == ("anchors", derived)
+    anchors = repaired(casebook.case(1), casebook, repair).anchors
+    assert anchors.sizes_px[0] == pytest.approx((3.0 * 4, 3.0 * 4 * 2**0.5))
+    assert anchors.ratios == (1.0,)
+
+
+def test_a_repair_may_leave_the_ranges_of_the_study(sow: Any) -> None:
+    casebook = sow(diverged(0.05), space={**ONE_BY_ONE["space"], "lr_per_16": {"low": 0.02, "high": 0.1}})
+    repair = mended(casebook, 0)[1][0]
+    assert repair.after == pytest.approx(0.005)
+    assert repaired(casebook.case(0), casebook, repair).lr_per_16 == pytest.approx(0.005)
+
+
+def test_a_healthy_trial_has_no_entry_unless_the_watch_warned(sow: Any) -> None:
+    warned = Sown(evidence={"warnings": "low-quality matches at step 9: 99% of the positives are forced"})
+    casebook = sow(healthy(), warned)
+    assert diagnose(casebook.case(0), others_are_healthy=True) is None
+    entry = diagnose(casebook.case(1), others_are_healthy=True)
+    assert entry is not None
+    assert entry.cause is Cause.ANCHORS
+
+
+def test_an_unknown_trial_is_an_error_that_names_those_there_are(sow: Any) -> None:
+    with pytest.raises(ConfigError, match="no trial 9 that has begun; they are 0 to 1"):
+        sow(healthy(), healthy()).case(9)

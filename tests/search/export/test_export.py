@@ -1,0 +1,109 @@
+"""The export of the hand-made study, and what it refuses."""
+
+from pathlib import Path
+
+import optuna
+import pytest
+
+from detector.config import ConfigError, Optimizer
+from search.export.configuration_file import read_configuration
+from search.export.export import choose, export
+from search.report.ranking import RankedTrial, ranking
+from search.study.specification import Specification
+from search.study.study_file import load_study_file
+from storage.connection.database import Database
+from storage.study import create_or_load_study
+
+
+@pytest.fixture
+def specification(study_file: Path) -> Specification:
+    return load_study_file(study_file)
+
+
+def test_the_best_trial_comes_back_complete_with_its_provenance(
+    database: Database, study: optuna.Study, specification: Specification, tmp_path: Path, sample: Path
+) -> None:
+    output = tmp_path / "exported" / "best.yaml"
+    output.parent.mkdir()
+    assert "trial 3, AP 0.420 after 324 images" in export(database, specification, output=output, trial=None)
+    read = read_configuration(output)
+    assert (read.hyperparameters.lr_per_16, read.hyperparameters.batch_size) == (0.04, 12)
+    assert read.hyperparameters.optimizer is Optimizer.SGD
+    assert read.hyperparameters == specification.space.configuration(study.get_trials()[3].params)
+    assert read.detector.micro_batch == 4  # the greatest that divides 4, 8, 12 and 16
+    assert sorted(read.classes) == ["disc", "square", "triangle"]
+    found = read.provenance
+    assert (found.study, found.trial, found.ap, found.images, found.budget_images) == ("blood cells", 3, 0.42, 324, 320)
+    assert found.anchor_slots == specification.space.anchors_per_cell()  # the RPN head that the trial began with
+    assert len(found.dataset_fingerprint) == 64
+    assert set(found.packages) == {"keras", "numpy", "optuna", "tensorflow"}
+    assert read.data.folder == sample
+
+
+def test_the_file_holds_no_absolute_path_and_no_database(
+    database: Database, study: optuna.Study, specification: Specification, tmp_path: Path
+) -> None:
+    output = tmp_path / "best.yaml"
+    export(database, specification, output=output, trial=None)
+    text = output.read_text()
+    assert "folder: ../" in text
+    assert "sqlite" not in text
+    assert str(tmp_path.parent) not in text
+
+
+def test_another_trial_can_be_chosen_and_an_export_replaced(
+    database: Database, study: optuna.Study, specification: Specification, tmp_path: Path
+) -> None:
+    output = tmp_path / "best.yaml"
+    export(database, specification, output=output, trial=None)
+    export(database, specification, output=output, trial=1)
+    assert read_configuration(output).provenance.trial == 1
+
+
+@pytest.mark.parametrize(
+    ("trial", "message"),
+    [
+        (2, "trial 2 ended as diverged: loss_rpn_box"),
+        (6, "no trial 6; those that have begun are 0, 1, 2, 3, 4, 5"),
+        (99, "no trial 99"),
+    ],
+)
+def test_a_trial_that_cannot_work_or_is_not_there_is_refused_with_the_reason(
+    database: Database, study: optuna.Study, specification: Specification, tmp_path: Path, trial: int, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        export(database, specification, output=tmp_path / "best.yaml", trial=trial)
+    assert not (tmp_path / "best.yaml").exists()
+
+
+def test_a_proposal_that_was_refused_is_not_exported() -> None:
+    trial = {"ap": None, "rung": 0, "images": 0, "state": "pruned", "cause": "learning rate", "parameters": {}}
+    refused = RankedTrial(rank=None, number=3, outcome="risky", feasible=False, **trial)
+    with pytest.raises(ConfigError, match=r"trial 3 was never trained \(risky\)"):
+        choose([refused], 3)
+
+
+def test_a_study_without_any_value_has_nothing_to_export(
+    database: Database, specification: Specification, tmp_path: Path
+) -> None:
+    create_or_load_study(database, specification.name).ask()
+    assert ranking(database, specification.name)[0].ap is None
+    with pytest.raises(ConfigError, match="no trial has a value yet"):
+        export(database, specification, output=tmp_path / "best.yaml", trial=None)
+
+
+def test_a_file_that_is_no_export_is_left_alone(
+    database: Database, study: optuna.Study, specification: Specification, tmp_path: Path
+) -> None:
+    (tmp_path / "thesis.txt").write_text("ten years of work")
+    with pytest.raises(ConfigError, match="is not an export"):
+        export(database, specification, output=tmp_path / "thesis.txt", trial=None)
+    assert (tmp_path / "thesis.txt").read_text() == "ten years of work"
+
+
+def test_the_file_is_what_the_study_was_launched_with_not_what_the_study_file_says_now(
+    database: Database, study: optuna.Study, study_file: Path, tmp_path: Path
+) -> None:
+    study_file.write_text(study_file.read_text().replace("96x128", "192x256"))
+    export(database, load_study_file(study_file), output=tmp_path / "best.yaml", trial=None)
+    assert str(read_configuration(tmp_path / "best.yaml").detector.canvas) == "96x128"

@@ -1,0 +1,122 @@
+"""A full training with the analytic trainer: result, resumption, and what it refuses."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import optuna
+import pytest
+from rich.console import Console
+
+from detector.config import ConfigError
+from search.export.export import export
+from search.export.training import DONE, TRY_AGAIN, evaluation_points, train
+from search.export.training_record import EVALUATIONS_FILE, metrics_table
+from search.study.study_file import load_study_file
+from storage.connection.database import Database
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture
+def configuration(database: Database, study: optuna.Study, study_file: Path, tmp_path: Path) -> Path:
+    """The export of the hand-made study."""
+    file = tmp_path / "best.yaml"
+    export(database, load_study_file(study_file), output=file, trial=0)
+    return file
+
+
+def run(configuration: Path, output: Path, *, images: int | None = 640, seed: int | None = None) -> tuple[int, str]:
+    """Exit code and what was printed."""
+    console = Console(width=100, file=io.StringIO())
+    with console.capture() as captured:
+        code = train(
+            configuration, images=images, data=None, output=output, seed=seed, trainer="analytic", console=console
+        )
+    return code, captured.get()
+
+
+@pytest.mark.parametrize(
+    ("images", "batch_size", "points"),
+    [
+        pytest.param(20_000, 16, (5_000, 10_000, 15_000, 20_000), id="every quarter"),
+        pytest.param(10, 1, (2, 5, 7, 10), id="quarters rounded down"),
+        pytest.param(32, 16, (16, 32), id="8 and 16 end with step 1, 24 and 32 with step 2"),
+        pytest.param(1, 16, (1,), id="a single image"),
+    ],
+)
+def test_a_training_is_evaluated_at_every_quarter_but_once_for_each_step(
+    images: int, batch_size: int, points: tuple[int, ...]
+) -> None:
+    assert evaluation_points(images, batch_size) == points
+
+
+def test_a_training_ends_with_its_table_and_its_evaluations_on_disk(configuration: Path, tmp_path: Path) -> None:
+    code, shown = run(configuration, tmp_path / "trained")
+    assert code == DONE
+    assert "AP (IoU .50:.95)" in shown
+    evaluations = json.loads((tmp_path / "trained" / EVALUATIONS_FILE).read_text())
+    assert [int(images) for images in evaluations] == [160, 320, 480, 640]
+    assert f"{evaluations['640']['ap']:.3f}" in shown
+
+
+def test_a_training_that_is_complete_shows_its_result_again(configuration: Path, tmp_path: Path) -> None:
+    _, first = run(configuration, tmp_path / "trained")
+    code, again = run(configuration, tmp_path / "trained")
+    assert code == DONE
+    assert again.splitlines()[-3:] == first.splitlines()[-3:]
+
+
+def test_without_images_the_budget_of_the_trial_is_trained(configuration: Path, tmp_path: Path) -> None:
+    run(configuration, tmp_path / "trained", images=None)
+    assert "320" in json.loads((tmp_path / "trained" / EVALUATIONS_FILE).read_text())  # budget.images of the study
+
+
+def test_the_folder_of_another_training_is_refused(configuration: Path, tmp_path: Path) -> None:
+    run(configuration, tmp_path / "trained")
+    with pytest.raises(ConfigError, match="another training"):
+        run(configuration, tmp_path / "trained", seed=99)
+
+
+def test_an_output_that_is_a_file_is_refused(configuration: Path, tmp_path: Path) -> None:
+    (tmp_path / "trained").write_text("")
+    with pytest.raises(ConfigError, match="cannot be written"):
+        run(configuration, tmp_path / "trained")
+
+
+def test_ctrl_c_pauses_and_the_same_command_goes_on_to_the_same_result(configuration: Path, tmp_path: Path) -> None:
+    script = (
+        "import sys\nfrom pathlib import Path\nfrom search.export.training import train\n"
+        f"sys.exit(train(Path({str(configuration)!r}), images=6400, data=None, output=Path('cut'), seed=None, "
+        "trainer='analytic'))\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "FRCNN_ANALYTIC_STEP_S": "0.01"}
+    with subprocess.Popen(
+        [sys.executable, "-c", script], cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL
+    ) as process:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "cut" / EVALUATIONS_FILE).exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == TRY_AGAIN
+    reached = json.loads((tmp_path / "cut" / EVALUATIONS_FILE).read_text())
+    assert "6400" not in reached
+    assert run(configuration, tmp_path / "cut", images=6400)[0] == DONE
+    assert run(configuration, tmp_path / "whole", images=6400)[0] == DONE
+    results = [json.loads((tmp_path / name / EVALUATIONS_FILE).read_text()) for name in ("cut", "whole")]
+    assert results[0] == results[1]
+
+
+def test_the_table_shows_overall_sizes_and_classes_and_nothing_that_was_not_measured() -> None:
+    console = Console(width=100, file=io.StringIO())
+    with console.capture() as captured:
+        console.print(metrics_table({"ap": 0.5, "ap50": 0.75, "ap_small": 0.25, "ap/disc": 0.125}))
+    text = captured.get()
+    for expected in ("0.500", "0.750", "0.250", "AP of disc", "0.125"):
+        assert expected in text
+    assert "large" not in text

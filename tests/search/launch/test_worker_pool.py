@@ -1,0 +1,141 @@
+"""The crew's policy, with seats that do as they are told."""
+
+import time
+
+import pytest
+
+from search.engines.handle import Left
+from search.launch import worker_pool as crew_module
+from search.launch.worker_pool import MOST_QUICK_LOSSES, Crew
+
+LOST = Left(code=None, said="node-b died")
+
+
+class ToldSeat:
+    """A seat whose worker ends when a test says so."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.end: Left | None = None
+        self.after_stop = Left(code=75)
+        self.calls: list[str] = []
+
+    def poll(self) -> Left | None:
+        return self.end
+
+    def stop(self) -> None:
+        self.calls.append("stop")
+        self.end = self.end or self.after_stop
+
+    def hurry(self) -> None:
+        self.calls.append("hurry")
+
+    def kill(self) -> None:
+        self.calls.append("kill")
+        self.end = self.end or Left(code=-9)
+
+
+@pytest.fixture
+def seats() -> list[ToldSeat]:
+    """All that were started, in order."""
+    return []
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def crew(seats, said) -> Crew:
+    """Two workers."""
+
+    def start(number: int) -> ToldSeat:
+        seats.append(ToldSeat(number))
+        return seats[-1]
+
+    return Crew(start, workers=2, say=said.append)
+
+
+def not_complete() -> bool:
+    return False
+
+
+def test_workers_are_numbered_from_one_and_tended_until_all_have_left(crew, seats):
+    assert [seat.number for seat in seats] == [1, 2]
+    assert crew.tend()
+    seats[0].end = Left(code=0)
+    assert crew.tend()
+    seats[1].end = Left(code=0)
+    assert not crew.tend()
+    assert crew.leave(complete=lambda: True).code == 0
+
+
+def test_a_worker_that_is_lost_is_started_again_with_its_number(crew, seats, said):
+    seats[1].end = LOST
+    assert crew.tend()
+    assert [seat.number for seat in seats] == [1, 2, 2]
+    assert seats[1].calls == ["kill"]  # should it only have been out of sight
+    assert said == ["worker 2 was lost: node-b died; it is started again elsewhere"]
+    seats[0].end = seats[2].end = Left(code=0)
+    assert not crew.tend()
+    assert crew.leave(complete=lambda: True).code == 0
+
+
+def test_machines_that_are_lost_again_and_again_at_once_are_given_up(crew, seats):
+    for _ in range(MOST_QUICK_LOSSES + 1):
+        seats[-1].end = LOST
+        crew.tend()
+    assert len(seats) == 2 + MOST_QUICK_LOSSES
+    assert crew.tend()  # the other one works
+    seats[0].end = Left(code=0)
+    assert not crew.tend()
+    departure = crew.leave(complete=not_complete)
+    assert (departure.code, departure.messages) == (1, ("node-b died",))
+
+
+def test_preemption_never_uses_up_the_patience(crew, seats, monkeypatch):
+    """Each machine holds for longer than it takes to be settled."""
+    now_s = time.monotonic()
+    monkeypatch.setattr(crew_module.time, "monotonic", lambda: now_s)
+    for _ in range(10 * MOST_QUICK_LOSSES):
+        now_s += crew_module.SETTLED_S + 1
+        seats[-1].end = LOST
+        assert crew.tend()
+    assert len(seats) == 2 + 10 * MOST_QUICK_LOSSES
+
+
+def test_one_worker_that_needs_the_user_ends_the_tending_and_his_words_are_kept(crew, seats):
+    seats[0].end = Left(code=2, said="other data")
+    assert not crew.tend()
+    crew.stop()
+    departure = crew.leave(complete=not_complete)
+    assert (departure.code, departure.messages) == (2, ("other data",))
+    assert seats[1].calls == ["stop"]
+
+
+@pytest.mark.parametrize(
+    ("ends", "complete", "code"),
+    [
+        pytest.param((75, 75), False, 75, id="stopped"),
+        pytest.param((0, 75), False, 75, id="one was stopped"),
+        pytest.param((0, None), False, 75, id="lost while leaving"),
+        pytest.param((-9, 0), False, 1, id="one was killed"),
+        pytest.param((-9, 0), True, 0, id="one was killed, the other finished the study"),
+        pytest.param((1, 75), False, 1, id="a bug"),
+    ],
+)
+def test_one_exit_code_stands_for_all(crew, seats, ends, complete, code):
+    for seat, end in zip(seats, ends, strict=True):
+        seat.end = Left(code=end)
+    assert crew.leave(complete=lambda: complete).code == code
+
+
+def test_who_does_not_leave_in_time_is_ended(crew, seats, monkeypatch):
+    monkeypatch.setattr(crew_module, "LEAVE_LIMIT_S", 0.2)
+    seats[0].after_stop = None
+    crew.stop()
+    crew.hurry()
+    assert crew.leave(complete=not_complete).code == 1
+    assert seats[0].calls == ["stop", "hurry", "kill"]
+    assert seats[1].calls == ["stop", "hurry"]
