@@ -1,4 +1,4 @@
-"""Reads a YAML file that a stranger may have written: plain values only, and bounded work.
+"""Reads a YAML 1.2 file that a stranger may have written: plain values only, and bounded work.
 
 Refused are tags (`!!python/object` and every other), keys given twice, aliases that expand to more than `MAX_VALUES`
 values, aliases of themselves, files above `MAX_BYTES`. Numbers are those of YAML 1.2, so that `1e-3` is one; dates and
@@ -9,7 +9,6 @@ the yes / no / on / off of YAML 1.1 stay text.
 """
 
 import re
-from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
@@ -25,45 +24,49 @@ class StudyFileError(ConfigError):
     """A study or configuration file that the user must change; one line for each problem."""
 
 
-class _Refused(Exception):
-    """A construct that PyYAML would accept and we do not."""
+class Loader(yaml.SafeLoader):
+    """PyYAML's safe loader, which composes plain values and counts them before it builds anything."""
 
-    def __init__(self, message: str, place: Any) -> None:  # a node or an event of PyYAML
-        super().__init__(f"line {place.start_mark.line + 1}: {message}")
-
-
-class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader without tags."""
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._sizes: dict[yaml.Node | None, int] = {}  # of the nodes composed, in values
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         event = self.peek_event()  # type: ignore[no-untyped-call]
         if getattr(event, "tag", None) is not None:
-            raise _Refused(f"tags are refused, but there is {event.tag}; write the plain value", event)
-        return super().compose_node(parent, index)
+            raise _refused(f"tags are refused, but there is {event.tag}; write the plain value", event)
+        node = super().compose_node(parent, index)
+        if not isinstance(event, yaml.AliasEvent):
+            self._sizes[node] = 1 + sum(self._sizes[child] for child in _children(node))
+        elif node not in self._sizes:
+            raise _refused("an alias contains itself", event)
+        if self._sizes[node] > MAX_VALUES:
+            count = f"{self._sizes[node]:,} or more"
+            raise _refused(f"at most {MAX_VALUES:,} values are allowed, but there are {count} with aliases", event)
+        return node
 
 
-_NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
-_RESOLVERS = (
-    ("tag:yaml.org,2002:bool", re.compile(r"true|True|TRUE|false|False|FALSE"), "tTfF"),
-    ("tag:yaml.org,2002:int", re.compile(r"[-+]?[0-9]+"), "-+0123456789"),
-    ("tag:yaml.org,2002:float", _NUMBER, "-+.0123456789"),
-    ("tag:yaml.org,2002:null", re.compile(r"~|null|Null|NULL|"), ["~", "n", "N", ""]),
-    ("tag:yaml.org,2002:merge", re.compile(r"<<"), "<"),
-)
-_Loader.yaml_implicit_resolvers = {}
-for _tag, _pattern, _first in _RESOLVERS:
-    _Loader.add_implicit_resolver(_tag, re.compile(f"^(?:{_pattern.pattern})$"), list(_first))
+_NUMBER = r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
+Loader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in (
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("int", r"[-+]?[0-9]+", "-+0123456789"),
+    ("float", _NUMBER, "-+.0123456789"),
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("merge", r"<<", "<"),
+):
+    Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first))
 
 
 def _whole_number(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
     return int(loader.construct_scalar(node))  # `010` is ten, as in YAML 1.2
 
 
-_Loader.add_constructor("tag:yaml.org,2002:int", _whole_number)
+Loader.add_constructor("tag:yaml.org,2002:int", _whole_number)
 
 
 def read_document(path: Path, *, writer: str = "launch --data DIR") -> dict[str, Any]:
-    """The mapping that the YAML file holds.
+    """The mapping that the YAML file holds; `writer` is the command that would write such a file.
 
     Raises:
         StudyFileError: it is missing, unreadable, too large, no YAML, no mapping, or holds what is refused.
@@ -72,22 +75,19 @@ def read_document(path: Path, *, writer: str = "launch --data DIR") -> dict[str,
 
 
 def parse_document(text: str, source: str) -> dict[str, Any]:
-    """The mapping in a YAML text; `source` names it in messages."""
-    loader: _Loader | None = None
+    """The mapping in a YAML text; `source` names it in messages.
+
+    Raises:
+        StudyFileError: it is no YAML, no mapping, or holds what is refused.
+    """
     try:
-        loader = _Loader(text)
-        root = loader.get_single_node()
-        _check_nodes(root)
-        document = loader.construct_document(root) if root is not None else None
-    except _Refused as error:
+        document = yaml.load(text, Loader)
+    except StudyFileError as error:
         raise StudyFileError(f"{source}: {error}") from None
     except yaml.YAMLError as error:
         raise StudyFileError(f"{source}: {_describe(error)}") from None
     except (RecursionError, ValueError) as error:  # nested too deep; an integer of thousands of digits
         raise StudyFileError(f"{source}: values this deep or this long are refused ({type(error).__name__})") from None
-    finally:
-        if loader is not None:
-            loader.dispose()
     if not isinstance(document, dict):
         found = "is empty" if document is None else f"holds a {type(document).__name__}"
         raise StudyFileError(f"{source}: must hold `key: value` lines, but {found}")
@@ -127,34 +127,21 @@ def _describe(error: yaml.YAMLError) -> str:
     return f"{where}{problem}{hint}"
 
 
-def _check_nodes(root: yaml.Node | None) -> None:
-    """Refuse double keys, and a document whose aliases expand beyond the cap."""
-    sizes: dict[int, int] = {}  # of the nodes done; a node is reached once, however many aliases name it
-    open_nodes: set[int] = set()
-
-    def size(node: yaml.Node) -> int:
-        if id(node) in open_nodes:
-            raise _Refused("an alias contains itself", node)
-        if id(node) not in sizes:
-            open_nodes.add(id(node))
-            sizes[id(node)] = 1 + sum(size(child) for child in _children(node))
-            open_nodes.remove(id(node))
-        return sizes[id(node)]
-
-    if root is not None and size(root) > MAX_VALUES:
-        raise _Refused(f"at most {MAX_VALUES:,} values are allowed, but there are {size(root):,} with aliases", root)
+def _refused(message: str, place: Any) -> StudyFileError:  # a node or an event of PyYAML
+    return StudyFileError(f"line {place.start_mark.line + 1}: {message}")
 
 
-def _children(node: yaml.Node) -> list[yaml.Node]:
+def _children(node: yaml.Node | None) -> list[yaml.Node]:
+    """The values in a node; keys that are no text or given twice are refused."""
     if isinstance(node, yaml.SequenceNode):
         return list(node.value)
     if not isinstance(node, yaml.MappingNode):
         return []
-    seen: set[Hashable] = set()
+    seen = set()
     for key, _ in node.value:
-        if not isinstance(key, yaml.ScalarNode) or key.tag not in ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"):
-            raise _Refused(f"a key must be text, but is {getattr(key, 'value', key)!r}", key)
+        if key.tag not in ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"):
+            raise _refused(f"a key must be text, but is {key.value!r}", key)
         if key.value in seen:
-            raise _Refused(f"key {key.value!r} is given twice; remove one", key)
+            raise _refused(f"key {key.value!r} is given twice; remove one", key)
         seen.add(key.value)
     return [value for _, value in node.value]

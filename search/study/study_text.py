@@ -1,11 +1,9 @@
 """A study file as text: every value shown, each with a short comment."""
 
-import json
 from typing import Any
 
-import yaml
-
 from search.study.specification import ADAPTER, Specification
+from search.study.yaml_text import yaml_value
 from spaces.catalogue import DEFINITIONS
 
 #: By section and key; a test holds them complete.
@@ -54,7 +52,7 @@ def study_text(specification: Specification) -> str:
 
     The storage is written as it is, password included: refer to it with `env:` or `file:`.
     """
-    document = ADAPTER.dump_python(specification, mode="json")
+    document = _given(ADAPTER.dump_python(specification, mode="json"))
     lines = [_HEAD]
     for key, value in document.items():
         if _HIDDEN_UNLESS_CHANGED.get(key) == value:
@@ -62,15 +60,10 @@ def study_text(specification: Specification) -> str:
         if key == "space":
             lines += ["", "space:", *_space_lines(value)]
         elif isinstance(value, dict) and key != "derived":
-            lines += ["", f"{key}:", *_section_lines(key, value)]
+            lines += ["", f"{key}:", *(setting_line(key, *setting) for setting in value.items())]
         else:
             lines += [_line(key, value, COMMENTS.get(key, ""))]
     return "\n".join(lines) + "\n"
-
-
-def _section_lines(section: str, document: dict[str, Any]) -> list[str]:
-    shown = {key: value for key, value in document.items() if value is not None}
-    return [setting_line(section, key, value) for key, value in shown.items()]
 
 
 def setting_line(section: str, key: str, value: object) -> str:
@@ -94,25 +87,9 @@ def _space_lines(document: dict[str, Any]) -> list[str]:
 
 
 def _line(key: str, value: object, comment: str) -> str:
-    return f"{key}: {_flow(value)}" + (f"  # {comment}" if comment else "")
+    return f"{key}: {yaml_value(value)}" + (f"  # {comment}" if comment else "")
 
 
-_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
-_PLAIN = _LETTERS | frozenset("0123456789_-./:")
-_KEYWORDS = frozenset({"true", "false", "null"})
-
-
-def _flow(value: object) -> str:
-    """The value on one line of YAML; text is quoted unless it is plain beyond doubt."""
-    if isinstance(value, dict):
-        shown = {key: item for key, item in value.items() if item is not None}
-        return "{" + ", ".join(f"{key}: {_flow(item)}" for key, item in shown.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(_flow(item) for item in value) + "]"
-    if not isinstance(value, str):
-        return json.dumps(value)
-    plain = value[:1] in _LETTERS | {"/"} and set(value) <= _PLAIN and not value.endswith(":")
-    if plain and value.lower() not in _KEYWORDS:
-        return value
-    quoted: str = yaml.safe_dump(value, default_style='"', allow_unicode=True, width=2**20)
-    return quoted.rstrip("\n")
+def _given(value: Any) -> Any:
+    """The value without the keys that hold nothing."""
+    return {key: _given(item) for key, item in value.items() if item is not None} if isinstance(value, dict) else value

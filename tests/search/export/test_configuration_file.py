@@ -29,7 +29,7 @@ def configuration(hyperparameters=None, **provenance):
     return Configuration(
         hyperparameters=hyperparameters or Hyperparameters(),
         detector=Detector(canvas=Canvas(height_px=128, width_px=160), weights="imagenet"),
-        classes=("red cell", "ünïcode", "on", "1"),
+        classes=("red cell", "ünïcode", "on", "1", "1e3"),
         data=Data(folder=Path("/data")),
         provenance=Provenance(**(facts | provenance)),
     )

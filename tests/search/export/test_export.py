@@ -46,7 +46,7 @@ def test_the_file_holds_no_absolute_path_and_no_database(
     output = tmp_path / "best.yaml"
     export(database, specification, output=output, trial=None)
     text = output.read_text()
-    assert "folder: ../" in text
+    assert 'folder: "../' in text
     assert "sqlite" not in text
     assert str(tmp_path.parent) not in text
 
