@@ -1,73 +1,93 @@
 """Puts what the doctor proposes into a study file, and leaves everything else in it as it stands."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from detector.config import ConfigError
 from search.study.document import parse_document
-from search.study.specification import specification_from
-from search.study.study_file import load_study_file
+from search.study.study_file import load_study_file, study_from
 from search.study.study_text import parameter_line, setting_line
+from search.study.whole_file import replace_file
+from search.study.yaml_text import yaml_value
 from spaces.parameters import Parameter
 from spaces.section import write_parameter
 
-_KEY = re.compile(r"^  ([A-Za-z_0-9]+):")
-
 
 def write_space(file: Path, parameters: dict[str, Parameter], counts: dict[str, int]) -> None:
-    """Set the parameters in the file's space section and the counts in its detector section, each on its line.
+    """Set the parameters in the file's space section and the counts in its detector section.
 
-    Comments and other lines stay.
-
-    The result is read back before it replaces the file, so that a file in another style is refused, never spoiled.
+    All other text stays, every comment included, whether a section is written line by line or in braces. The result is
+    read back before it replaces the file, so that a file that this cannot change is refused, never spoiled.
 
     Raises:
-        ConfigError: the file is none, or these sections aren't one setting a line; nothing was written then.
+        ConfigError: the file is none, or the result would say something else; nothing was written then.
     """
     before = load_study_file(file)
-    text = file.read_text(encoding="utf-8-sig")
-    space = {name: parameter_line(name, write_parameter(parameter)) for name, parameter in parameters.items()}
-    detector = {key: setting_line("detector", key, count) for key, count in counts.items()}
-    lines = _with_lines(_with_lines(text.splitlines(), "space", space), "detector", detector)
-    changed = "\n".join(lines) + "\n"
+    space = {name: write_parameter(parameter) for name, parameter in parameters.items()}
     try:
-        document = parse_document(changed, str(file))
-        document.setdefault("name", before.name)
-        document.setdefault("storage", before.storage)
-        after = specification_from(document, str(file)).absolute(file.resolve().parent)
+        text = file.read_bytes().decode("utf-8-sig").removesuffix("\n") + "\n"
+        changed = _with_settings(_with_settings(text, "space", space), "detector", counts)
+        after = study_from(parse_document(changed, str(file)), file)
         larger = replace(before.detector, **counts)  # type: ignore[arg-type]  # the keys are those of counts
         same = after == replace(before, space=before.space.replaced(parameters), detector=larger)
-    except ConfigError:
+    except (ConfigError, yaml.YAMLError):
         same = False
     if not same:
         raise ConfigError(
-            f"{file}: the sections space and detector must have one setting a line, indented by two spaces, to be "
-            "changed by a program; put the proposed lines in by hand"
+            f"{file}: the sections space and detector must hold plain settings, without aliases, to be changed by a "
+            "program; put the proposed lines in by hand"
         )
-    fresh = file.with_name(f".{file.name}.new")
-    try:
-        fresh.write_text(changed, encoding="utf-8")
-        fresh.replace(file)
-    except OSError as error:
-        raise ConfigError(f"{file}: cannot be written ({error.strerror})") from None
+    replace_file(file, changed)
 
 
-def _with_lines(lines: list[str], section: str, wanted: dict[str, str]) -> list[str]:
-    """The lines of a file with these, by key, in a section; a section that is missing comes at the end."""
-    if not wanted:
-        return lines
-    start = next((index for index, line in enumerate(lines) if re.match(rf"{section}:[ \t]*(#.*)?$", line)), None)
-    if start is None:
-        lines, start = [*lines, "", f"{section}:"], len(lines) + 1
-    behind = start + 1
-    while behind < len(lines) and (not lines[behind].strip() or lines[behind].startswith((" ", "#"))):
-        behind += 1
-    kept, written = [], set()
-    for line in lines[start + 1 : behind]:
-        key = match.group(1) if (match := _KEY.match(line)) else ""
-        if key in wanted:
-            written.add(key)
-        kept.append(wanted.get(key, line))
-    missing = [line for key, line in wanted.items() if key not in written]
-    return [*lines[: start + 1], *missing, *kept, *lines[behind:]]
+def _with_settings(text: str, section: str, settings: dict[str, Any]) -> str:
+    """The text of a study file with these settings in a section, which is added if it is missing."""
+    root: Any = yaml.compose(text, yaml.SafeLoader)
+    node = next((value for key, value in root.value if key.value == section), None)
+    if not settings:
+        return text
+    if node is None and not root.flow_style:
+        return _with_settings(f"{text.rstrip()}\n\n{section}:\n", section, settings)
+    edits = _edits(text, section, node, settings) if node else [_behind_the_brace(root, {section: settings})]
+    for start, end, piece in sorted(edits, reverse=True):
+        text = text[:start] + piece + text[end:]
+    return text
+
+
+def _edits(text: str, section: str, node: Any, settings: dict[str, Any]) -> Iterator[tuple[int, int, str]]:
+    """What to put in place of which part of the text, by the marks of PyYAML's nodes."""
+    old = {key.value: (key, value) for key, value in node.value} if isinstance(node, yaml.MappingNode) else {}
+    new = {key: value for key, value in settings.items() if key not in old}
+    in_braces = getattr(node, "flow_style", False)
+    for key in settings.keys() & old.keys():
+        start, end = old[key][0].end_mark.index, _end(old[key][1])
+        comments = re.findall(r"(?<=\s)#.*", text[start:end])
+        newline = "\n" if comments and in_braces else ""
+        yield start, end, "  ".join([f": {yaml_value(settings[key])}", *comments]) + newline
+    if new and in_braces:
+        yield _behind_the_brace(node, new)
+    elif new:
+        first = node.value[0][0].start_mark if old else None
+        at = first.index - first.column if first else text.index("\n", node.end_mark.index) + 1
+        write = parameter_line if section == "space" else partial(setting_line, section)
+        lines = (" " * (first.column if first else 2) + write(key, value).strip() for key, value in new.items())
+        yield at, at, "".join(f"{line}\n" for line in lines)
+
+
+def _behind_the_brace(node: Any, settings: dict[str, Any]) -> tuple[int, int, str]:
+    at = node.start_mark.index + 1
+    return at, at, yaml_value(settings)[1:-1] + (", " if node.value else "")
+
+
+def _end(node: Any) -> int:
+    """Where the node's last value ends; a block's own mark lies behind the comments that follow it."""
+    if isinstance(node, yaml.CollectionNode) and node.value and not node.flow_style:
+        last = node.value[-1]
+        return _end(last[1] if isinstance(last, tuple) else last)
+    return node.end_mark.index

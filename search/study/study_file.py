@@ -44,7 +44,15 @@ def load_study_file(path: Path) -> Specification:
     Raises:
         StudyFileError: one line for each problem, with where it is, the rule and the value.
     """
-    document = read_document(path)
+    return study_from(read_document(path), path)
+
+
+def study_from(document: dict[str, Any], path: Path) -> Specification:
+    """The study that the document describes where it stands in a file at this path.
+
+    Raises:
+        StudyFileError: one line for each problem, with where it is, the rule and the value.
+    """
     # A section whose lines are all commented out is empty, not wrong.
     document = {key: value for key, value in document.items() if value is not None or key not in _SECTIONS}
     document.setdefault("name", path.stem)

@@ -76,7 +76,7 @@ def test_the_proposed_ranges_replace_their_lines_and_no_other(study: Path, monke
     assert doctor(monkeypatch, study, "--write-space") == 0
     text, after = study.read_text(encoding="utf-8"), load_study_file(study)
     assert text.startswith("# kept\ndata: {folder: data}\n")
-    assert "  anchor_scales: 1  # anchor sizes" in text  # fixed by the study, and so it stays
+    assert "  anchor_scales: 1  # mine\n" in text  # fixed by the study, and so it stays
     assert "  batch_size: [4, 8]\n" in text
     low, high = (getattr(after.space.parameters["anchor_base"], side) for side in ("low", "high"))
     assert high / low >= 1.5**2 * 0.98
@@ -99,11 +99,16 @@ def test_the_proposed_ranges_replace_their_lines_and_no_other(study: Path, monke
     [
         pytest.param("data: {folder: data}\n", True, id="no space section"),
         pytest.param("data: {folder: data}\nspace:\n", True, id="an empty one"),
-        pytest.param("data: {folder: data}\nspace: {anchor_ratios: 1}\n", False, id="all on one line"),
-        pytest.param("data: {folder: data}\nspace:\n    anchor_base: 4\n", False, id="indented by four"),
+        pytest.param("data: {folder: data}\nspace: {anchor_ratios: 1}\n", True, id="all on one line"),
+        pytest.param("data: {folder: data}\nspace:\n    anchor_base: 4\n", True, id="indented by four"),
+        pytest.param(
+            "data: &d {folder: data}\nspace: {lr_per_16: &r {low: 0.001, high: 0.002}, adam_lr_per_16: *r}\n",
+            False,
+            id="an alias",
+        ),
     ],
 )
-def test_a_space_that_a_program_can_not_change_is_left_alone(
+def test_a_space_in_any_style_is_changed_unless_a_program_cannot(
     study: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], text: str, written: bool
 ) -> None:
     study.write_text(text, encoding="utf-8")
