@@ -44,7 +44,8 @@ def validate(adapter: TypeAdapter[T], model: type, document: object, source: str
         StudyFileError: one line for each problem, with where it is: `study.yaml: detector.canvas: …`.
     """
     try:
-        # JSON is the mode in which strict types still take "sgd" for an enum and a list for a tuple.
+        # Strict JSON still takes "sgd" for an enum, a list for a tuple and text for a path. Strict Python does not:
+        # each such field, also of the detector's plain dataclasses, would need an annotation of pydantic's.
         return adapter.validate_json(json.dumps(document), strict=True)
     except ValidationError as error:
         lines = [line for problem in error.errors() for line in _lines(model, problem)]

@@ -11,7 +11,7 @@ No message of this module shows more of a URL than its scheme.
 import os
 from pathlib import Path
 
-from detector.config import ConfigError, require
+from detector.config import require
 
 SQLITE = "sqlite:///"
 _SERVERS = ("postgresql://", "postgresql+psycopg://")
@@ -48,24 +48,3 @@ def absolute_storage(storage: str, folder: Path) -> str:
         if storage.startswith(kind):
             return f"{kind}{os.path.abspath(folder / storage.removeprefix(kind))}"
     return storage
-
-
-def read_storage(storage: str) -> str:
-    """The URL itself, looked up where `env:` or `file:` refers to one.
-
-    Raises:
-        ConfigError: the variable is not set, the file cannot be read, or what it holds is no URL of ours.
-    """
-    kind, _, place = storage.partition(":")
-    if kind == "env":
-        url = os.environ.get(place, "")
-        require(bool(url), f"storage refers to the environment variable {place}, but it is not set")
-    elif kind == "file":
-        try:
-            url = Path(place).read_text(encoding="utf-8").strip()
-        except (OSError, ValueError):
-            raise ConfigError(f"storage refers to the file {place}, but it cannot be read") from None
-    else:
-        return storage
-    require(not url.startswith(_REFERENCES), f"storage {kind}:{place} refers to another reference, not to a URL")
-    return check_storage(url)
