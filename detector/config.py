@@ -40,6 +40,11 @@ class DataFormat(StrEnum):
     VOC = "voc"  # a folder with Annotations, JPEGImages and ImageSets/Main
 
 
+def nearest_side_px(length_px: float) -> int:
+    """The side of a canvas that is nearest to the length."""
+    return max(1, round(length_px / CANVAS_MULTIPLE_PX)) * CANVAS_MULTIPLE_PX
+
+
 def require(holds: bool, message: str) -> None:
     """Raise `ConfigError` with the message unless the rule holds."""
     if not holds:
@@ -58,7 +63,7 @@ class Canvas:
             require(
                 value >= CANVAS_MULTIPLE_PX and value % CANVAS_MULTIPLE_PX == 0,
                 f"canvas {name} must be a positive multiple of {CANVAS_MULTIPLE_PX} px, but is {value}; "
-                f"the nearest is {max(CANVAS_MULTIPLE_PX, round(value / CANVAS_MULTIPLE_PX) * CANVAS_MULTIPLE_PX)}",
+                f"the nearest is {nearest_side_px(value)}",
             )
 
     @property
@@ -85,10 +90,9 @@ class DataSource:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Detector:
-    """What the user says of the network; everything that is not a hyperparameter of the search."""
+class DetectorSettings:
+    """What the user says of the network, but for its canvas; nothing of it is a hyperparameter of the search."""
 
-    canvas: Canvas
     backbone: str = "resnet50"
     weights: str = "none"  # `imagenet`, `none`, or the path of a file
     precision: Precision = Precision.FLOAT32
@@ -113,6 +117,13 @@ class Detector:
         if self.frozen_stages is not None:
             return self.frozen_stages
         return 0 if self.weights == "none" else 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detector(DetectorSettings):
+    """All that the user says of the network."""
+
+    canvas: Canvas
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

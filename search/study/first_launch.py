@@ -10,8 +10,7 @@ from detector.data.layout import find_sources
 from search.study.specification import Specification
 from search.study.study_file import default_study_text, folder_specification
 
-LONG_SIDE_PX = 512  # of an automatic canvas
-LONG_SIDE_CPU_PX = 256  # a quarter of the work, where there is no accelerator
+LONG_SIDE_CPU_PX = 256  # of an automatic canvas where there is no accelerator: a quarter of the work
 ACCELERATORS = (Path("/dev/nvidiactl"), Path("/dev/kfd"))  # NVIDIA's and AMD's, known without loading TensorFlow
 
 
@@ -47,8 +46,8 @@ def dataset_specification(data: Path) -> Specification:
     return folder_specification(data.resolve(), study_name(data), long_side_px=_long_side_px()).absolute(Path.cwd())
 
 
-def _long_side_px() -> int:
-    return LONG_SIDE_PX if any(map(Path.exists, ACCELERATORS)) else LONG_SIDE_CPU_PX
+def _long_side_px() -> int | None:
+    return None if any(map(Path.exists, ACCELERATORS)) else LONG_SIDE_CPU_PX
 
 
 def study_name(data: Path) -> str:

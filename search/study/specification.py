@@ -3,19 +3,28 @@
 `None` stands for `auto`: worked out from the data (`resolved`) or from the detector's canvas.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainSerializer, PlainValidator, TypeAdapter
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    TypeAdapter,
+    WrapSerializer,
+)
 
-from detector.config import Canvas, ConfigError, Detector, Precision, require
+from detector.config import Canvas, ConfigError, Detector, DetectorSettings, require
 from search.study.budget import Budget, automatic_images
 from search.study.canvas import canvas_for, parse_canvas
 from search.study.data_section import Data
-from search.study.fields import STRICT, Auto, Positive, absolute_path
+from search.study.fields import STRICT, Positive, absolute_path, write_auto
 from search.study.problems import validate
 from search.study.storage_url import absolute_storage, check_storage
 from spaces.faster_rcnn import Space
@@ -40,36 +49,7 @@ class PrunerName(StrEnum):
     NONE = "none"
 
 
-def _parse_canvas(value: object) -> Canvas | None:
-    return None if value in (None, "auto") else parse_canvas(value)
-
-
 _KNOWN_WEIGHTS = ("imagenet", "none")
-
-
-def _check_weights(weights: str) -> str:
-    known = weights in _KNOWN_WEIGHTS or (bool(Path(weights).suffix) and "\0" not in weights)
-    require(known, f"must be imagenet, none, or a file such as weights.h5, but is {weights!r}")
-    return weights
-
-
-AutoCanvas = Annotated[
-    Canvas | None, PlainValidator(_parse_canvas), PlainSerializer(lambda canvas: str(canvas) if canvas else "auto")
-]
-Weights = Annotated[str, AfterValidator(_check_weights)]
-Storage = Annotated[str, AfterValidator(check_storage)]
-SpaceSection = Annotated[Space, PlainValidator(lambda value: _parse_space(value)), PlainSerializer(write_space)]
-
-
-def _parse_derived(value: object) -> object:
-    return None if value == "auto" else {} if value == "none" else value
-
-
-def _write_derived(values: dict[str, Value] | None) -> Any:
-    return "auto" if values is None else values or "none"
-
-
-Derived = Annotated[dict[str, Value] | None, BeforeValidator(_parse_derived), PlainSerializer(_write_derived)]
 
 
 def _parse_space(value: object) -> Space:
@@ -80,19 +60,35 @@ def _parse_space(value: object) -> Space:
     return parse_space(value)
 
 
+def _parse_derived(value: object) -> object:
+    return None if value == "auto" else {} if value == "none" else value
+
+
+def _write_derived(values: dict[str, Value] | None) -> Any:
+    return "auto" if values is None else values or "none"
+
+
+Storage = Annotated[str, AfterValidator(check_storage)]
+SpaceSection = Annotated[Space, PlainValidator(_parse_space), PlainSerializer(write_space)]
+Derived = Annotated[dict[str, Value] | None, BeforeValidator(_parse_derived), PlainSerializer(_write_derived)]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DetectorSection:
-    """`detector.config.Detector` before the canvas is known."""
+class DetectorSection(DetectorSettings):
+    """The detector before its canvas is known. In the file, `auto` stands for every None."""
 
     backbone: Literal["resnet50"] = "resnet50"
-    weights: Weights = "none"
-    canvas: AutoCanvas = None
-    long_side_px: Annotated[int, Field(ge=32)] = 512
-    precision: Precision = Precision.FLOAT32
-    frozen_stages: Auto[Annotated[int, Field(ge=0, le=5)]] = None
-    micro_batch: Auto[Positive] = None
-    proposals: Auto[Positive] = None
-    roi_samples: Auto[Positive] = None
+    canvas: Annotated[
+        Canvas | None,
+        PlainValidator(lambda value: None if value is None else parse_canvas(value)),
+        PlainSerializer(str, when_used="unless-none"),
+    ] = None
+    long_side_px: Annotated[int, Field(ge=32)] = 512  # of an automatic canvas
+
+    def __post_init__(self) -> None:
+        DetectorSettings.__post_init__(self)
+        known = self.weights in _KNOWN_WEIGHTS or (bool(Path(self.weights).suffix) and "\0" not in self.weights)
+        require(known, f"weights must be imagenet, none, or a file such as weights.h5, but is {self.weights!r}")
 
     def detector(self) -> Detector:
         """The detector's own configuration.
@@ -102,16 +98,18 @@ class DetectorSection:
         """
         if self.canvas is None:
             raise ConfigError("detector.canvas is auto, and the data has not been looked at yet")
-        return Detector(
-            canvas=self.canvas,
-            backbone=self.backbone,
-            weights=self.weights,
-            precision=self.precision,
-            frozen_stages=self.frozen_stages,
-            micro_batch=self.micro_batch,
-            proposals=self.proposals,
-            roi_samples=self.roi_samples,
-        )
+        return Detector(**{setting.name: getattr(self, setting.name) for setting in fields(Detector)})
+
+
+def _none_for_auto(section: object) -> object:
+    if not isinstance(section, dict):
+        return section
+    automatic = {setting.name for setting in fields(DetectorSection) if setting.default is None}
+    return {key: None if key in automatic and value == "auto" else value for key, value in section.items()}
+
+
+def _auto_for_none(section: DetectorSection, write: Callable[[DetectorSection], dict[str, Any]]) -> dict[str, Any]:
+    return {key: write_auto(value) for key, value in write(section).items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +149,9 @@ class Specification:
     workers: Positive = 1
     trainer: Literal["detector", "analytic"] = "detector"  # analytic: a closed-form learning curve, for tests
     data: Data
-    detector: DetectorSection = field(default_factory=DetectorSection)
+    detector: Annotated[DetectorSection, BeforeValidator(_none_for_auto), WrapSerializer(_auto_for_none)] = field(
+        default_factory=DetectorSection
+    )
     space: SpaceSection = field(default_factory=Space.default)
     derived: Derived = None  # what trial 1 has in place of the reference's values; empty: no such trial
     budget: Budget = field(default_factory=Budget)

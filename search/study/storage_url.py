@@ -14,8 +14,7 @@ from pathlib import Path
 from detector.config import require
 
 SQLITE = "sqlite:///"
-_SERVERS = ("postgresql://", "postgresql+psycopg://")
-_REFERENCES = ("env:", "file:")
+_KINDS = (SQLITE, "postgresql://", "postgresql+psycopg://", "env:", "file:")
 
 
 def default_storage(name: str) -> str:
@@ -29,14 +28,13 @@ def check_storage(storage: str) -> str:
     Raises:
         ConfigError: another scheme, or a URL without a database.
     """
-    kinds = (SQLITE, *_SERVERS, *_REFERENCES)
-    kind = next((kind for kind in kinds if storage.startswith(kind)), None)
-    scheme = storage.split(":", 1)[0] if ":" in storage else "(none)"
+    kind = next((kind for kind in _KINDS if storage.startswith(kind)), "")
+    scheme = storage.split(":", 1)[0][:20] if ":" in storage else "(none)"
     require(
-        kind is not None,
-        f"must begin with {', '.join(kinds)}, but the scheme is {scheme[:20]}; leave it out for SQLite beside the file",
+        bool(kind),
+        f"must begin with {', '.join(_KINDS)}, but the scheme is {scheme}; leave it out for SQLite beside the file",
     )
-    rest = storage.removeprefix(kind or "")
+    rest = storage.removeprefix(kind)
     require(bool(rest) and rest != ":memory:", f"must name a file, database or variable after {kind}")
     require("\0" not in storage, "must not hold a NUL character")
     return storage

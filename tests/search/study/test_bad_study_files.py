@@ -76,8 +76,17 @@ BAD_STUDIES = [
     pytest.param(DATA + "detector: {precision: float16}", "must be one of float32 or bfloat16", id="precision"),
     pytest.param(DATA + "detector: {weights: imagnet}", "must be imagenet, none, or a file", id="weights"),
     pytest.param(DATA + "detector: {weights: 5}", "detector.weights: must be text, but is 5", id="weights of a number"),
-    pytest.param(DATA + "detector: {frozen_stages: 6}", "frozen_stages: must be at most 5, but is 6", id="stages"),
-    pytest.param(DATA + "detector: {roi_samples: 0}", "roi_samples: must be at least 1, but is 0", id="no RoIs"),
+    pytest.param(
+        DATA + "detector: {precision: auto}", "precision: must be one of float32", id="no automatic precision"
+    ),
+    pytest.param(
+        DATA + "detector: {frozen_stages: 6}",
+        "detector: frozen_stages must be 0 (none) to 5 (the whole backbone), not 6",
+        id="stages",
+    ),
+    pytest.param(
+        DATA + "detector: {roi_samples: 0}", "detector: roi_samples must be at least 1, but is 0", id="no RoIs"
+    ),
     pytest.param(
         DATA + "detector: {micro_batch: 3}", "micro_batch must divide every space.batch_size", id="micro-batch"
     ),

@@ -42,4 +42,4 @@ def test_any_images_have_a_canvas_no_longer_than_asked_for(sizes_px, long_side_p
 @pytest.mark.parametrize("sizes_px", [[], [(0, 10)]])
 def test_no_images_have_no_canvas(sizes_px):
     with pytest.raises(ConfigError):
-        canvas_for(sizes_px)
+        canvas_for(sizes_px, 512)
