@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from search.doctor.diagnosis import Diagnosis
     from search.engines.handle import Engine
     from search.study.specification import Specification
+    from search.study.study_file import Options
     from storage.connection.database import Database
 
 app = typer.Typer(
@@ -51,7 +52,7 @@ def main() -> None:
     app()
 
 
-@app.command()
+@app.command(rich_help_panel="Study")
 def launch(
     study_file: StudyFile = DEFAULT_STUDY_FILE,
     data: Annotated[
@@ -89,29 +90,30 @@ def launch(
 
         from search.launch.launching import launch as run
         from search.launch.launching import only_create as create
+        from search.study.study_file import Options
         from search.worker.standalone import refuse_secret
 
         if storage is not None:
             refuse_secret(storage)
         optuna.logging.set_verbosity(optuna.logging.WARNING)  # our own lines say what it would
-        first = {"name": name, "storage": storage}
-        options = {
-            "trials": trials,
-            "images": images,
-            "canvas": canvas,
-            "workers": workers,
-            "weights": weights,
-            "seed": seed,
-        }
-        placed = {"address": ray_address, "gpus_per_worker": gpus_per_worker, "cpus_per_worker": cpus_per_worker}
-        chosen = _engine(engine, placed)
-        specification = _specification(study_file, data, first, options)
+        options = Options(
+            name=name,
+            storage=storage,
+            workers=workers,
+            trials=trials,
+            images=images,
+            canvas=canvas,
+            weights=weights,
+            seed=seed,
+        )
+        chosen = _engine(engine, address=ray_address, gpus_per_worker=gpus_per_worker, cpus_per_worker=cpus_per_worker)
+        specification = _specification(study_file, data, options)
         if only_create:
             raise typer.Exit(create(specification))
         raise typer.Exit(run(specification, folder=study_file.resolve().parent, engine=chosen))
 
 
-@app.command()
+@app.command(rich_help_panel="Data")
 def doctor(
     study_file: StudyFile = DEFAULT_STUDY_FILE,
     data: Annotated[Path | None, typer.Option(help="A COCO or Pascal VOC folder, in place of a study file.")] = None,
@@ -133,13 +135,13 @@ def doctor(
         from search.doctor.diagnosis import examine, refused
         from search.doctor.report import diagnosis_json, print_diagnosis
         from search.study.first_launch import dataset_specification
-        from search.study.study_file import load_study_file, with_overrides
+        from search.study.study_file import Options, load_study_file, with_options
 
         if data is not None and write_space:
             raise ConfigError("--write-space changes a study file, but --data names none; `launch --data` writes one")
         try:
             specification = dataset_specification(data) if data is not None else load_study_file(study_file)
-            diagnosis = examine(with_overrides(specification, canvas=canvas))
+            diagnosis = examine(with_options(specification, Options(canvas=canvas)))
         except ConfigError as error:
             diagnosis = refused(str(data or study_file), error)
         if as_json:
@@ -153,7 +155,7 @@ def doctor(
         raise typer.Exit(EXIT_USER_ERROR if diagnosis.has_errors else 0)
 
 
-@app.command()
+@app.command(rich_help_panel="Study")
 def worker(
     storage: Annotated[
         str, typer.Option(help="env:NAME or file:PATH that holds the database URL, or a URL without a password.")
@@ -182,7 +184,7 @@ def worker(
         raise typer.Exit(work(storage, study, folder=folder, data_root=data_root, cache=cache, pace=pace))
 
 
-@app.command()
+@app.command(rich_help_panel="Study")
 def status(
     study_file: StudyFile = DEFAULT_STUDY_FILE,
     ranking: Annotated[bool, typer.Option("--ranking", help="Also list every trial, best first.")] = False,
@@ -207,7 +209,7 @@ def status(
             console.print(ranking_table(rank(database, specification.name)))
 
 
-@app.command()
+@app.command(rich_help_panel="Results")
 def explain(
     study_file: StudyFile = DEFAULT_STUDY_FILE,
     trial: Annotated[
@@ -245,7 +247,7 @@ def explain(
             typer.echo(f"wrote {html}", err=True)
 
 
-@app.command()
+@app.command(rich_help_panel="Results")
 def export(
     study_file: StudyFile = DEFAULT_STUDY_FILE,
     output: Annotated[Path, typer.Option(help="The file to write.")] = Path("best.yaml"),
@@ -258,7 +260,7 @@ def export(
         typer.echo(write(database, specification, output=output, trial=trial))
 
 
-@app.command()
+@app.command(rich_help_panel="Results")
 def train(
     configuration: Annotated[Path, typer.Argument(help="A file that `export` wrote.")],
     images: Annotated[
@@ -275,7 +277,7 @@ def train(
         raise typer.Exit(run(configuration, images=images, data=data, output=output, seed=seed))
 
 
-@app.command()
+@app.command(rich_help_panel="Study")
 def dashboard(
     study_file: StudyFile = DEFAULT_STUDY_FILE,
     host: Annotated[
@@ -307,7 +309,7 @@ def dashboard(
         )
 
 
-@app.command()
+@app.command(rich_help_panel="Data")
 def sample_data(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new or empty folder.")],
     seed: Annotated[int, typer.Option(help="The same seed writes the same bytes.")] = 0,
@@ -320,7 +322,7 @@ def sample_data(
         typer.echo(f"wrote {folder}; next: frcnn-search launch --data {folder}")
 
 
-def _engine(name: EngineName, options: dict[str, Any]) -> "Engine":
+def _engine(name: EngineName, **options: Any) -> "Engine":
     """Where to run workers; options that are None keep the engine's defaults."""
     from search.engines.local_executor import LocalEngine
     from search.engines.ray_executor import RayEngine, require_installed
@@ -336,24 +338,21 @@ def _engine(name: EngineName, options: dict[str, Any]) -> "Engine":
     return LocalEngine()
 
 
-def _specification(
-    study_file: Path, data: Path | None, first: dict[str, Any], options: dict[str, Any]
-) -> "Specification":
+def _specification(study_file: Path, data: Path | None, options: "Options") -> "Specification":
     """What to launch; with a dataset folder, from a study file that is written first."""
     from search.study.first_launch import write_study_file
-    from search.study.study_file import load_study_file, with_overrides
+    from search.study.study_file import load_study_file, with_options
 
     if data is not None:
-        chosen = {name: value for name, value in {**first, **options}.items() if value is not None}
-        if write_study_file(study_file, data, **chosen):
+        if write_study_file(study_file, data, options):
             typer.echo(f"wrote {study_file}: every setting of the study, to look at and to change")
         return load_study_file(study_file)
-    useless = [f"--{name}" for name, value in first.items() if value is not None]
+    useless = [f"--{name}" for name in ("name", "storage") if getattr(options, name) is not None]
     if useless:
         raise ConfigError(
             f"{' and '.join(useless)} must come with --data; for a study that is there, edit {study_file}"
         )
-    return with_overrides(load_study_file(study_file), **options)
+    return with_options(load_study_file(study_file), options)
 
 
 def _draw(diagnosis: "Diagnosis", folder: Path) -> None:

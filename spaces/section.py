@@ -8,6 +8,7 @@ anchors: {sizes_px: [128, 256], ratios: [1]}  explicit anchors: a flat list is t
 """
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from difflib import get_close_matches
 from typing import Any, assert_never
 
@@ -71,10 +72,8 @@ def write_parameter(parameter: Parameter) -> Any:
             return parameter.value
         case Choice():
             return list(parameter.values)
-        case Whole():
-            return {"low": parameter.low, "high": parameter.high, "step": parameter.step, "log": parameter.log}
-        case Real():
-            return {"low": parameter.low, "high": parameter.high, "log": parameter.log}
+        case Real() | Whole():
+            return asdict(parameter)
         case _:
             assert_never(parameter)
 

@@ -1,6 +1,7 @@
 """The `data` section: which images and annotations a study trains and evaluates on."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -20,23 +21,14 @@ class Split:
     split: SafePath | None = None  # VOC: the file that lists the stems
     format: DataFormat | None = None  # None: COCO if the annotations are a .json file
 
-    def absolute(self, folder: Path) -> "Split":
-        """The same with relative paths taken from the folder."""
-        return replace(
-            self,
-            images=absolute_path(self.images, folder),
-            annotations=absolute_path(self.annotations, folder),
-            split=self.split and absolute_path(self.split, folder),
-        )
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        return tuple(path for path in (self.images, self.annotations, self.split) if path)
 
-    def moved(self, old: Path, new: Path) -> "Split":
-        """The same with every path below `old` taken from `new`."""
-        return replace(
-            self,
-            images=new / self.images.relative_to(old),
-            annotations=new / self.annotations.relative_to(old),
-            split=self.split and new / self.split.relative_to(old),
-        )
+    def changed(self, change: Callable[[Path], Path]) -> "Split":
+        """The same with every path changed."""
+        split = self.split and change(self.split)
+        return replace(self, images=change(self.images), annotations=change(self.annotations), split=split)
 
     def source(self) -> DataSource:
         """The same for the detector, with the format settled."""
@@ -66,22 +58,18 @@ class Data:
 
         The root that it replaces is the folder, or the nearest folder that holds all that the splits name.
         """
-        if self.folder:
-            return replace(self, folder=root)
         splits = [split for split in (self.train, self.validation) if split]
-        places = [place for split in splits for place in (split.images, split.annotations, split.split) if place]
-        old = Path(os.path.commonpath(places))
-        return replace(
-            self,
-            train=self.train and self.train.moved(old, root),
-            validation=self.validation and self.validation.moved(old, root),
-        )
+        old = self.folder or Path(os.path.commonpath([path for split in splits for path in split.paths]))
+        return self._changed(lambda path: root / path.relative_to(old))
 
     def absolute(self, folder: Path) -> "Data":
         """The same with relative paths taken from the folder."""
+        return self._changed(lambda path: absolute_path(path, folder))
+
+    def _changed(self, change: Callable[[Path], Path]) -> "Data":
         return replace(
             self,
-            folder=self.folder and absolute_path(self.folder, folder),
-            train=self.train and self.train.absolute(folder),
-            validation=self.validation and self.validation.absolute(folder),
+            folder=self.folder and change(self.folder),
+            train=self.train and self.train.changed(change),
+            validation=self.validation and self.validation.changed(change),
         )

@@ -102,9 +102,7 @@ def _read_text(path: Path, writer: str) -> str:
             raise StudyFileError(f"{path}: there is no such file; `{writer}` writes one")
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
-    except (OSError, ValueError) as error:  # a path that holds NUL is a ValueError
-        if isinstance(error, StudyFileError):
-            raise
+    except OSError as error:
         raise StudyFileError(f"{path}: cannot be read ({error})") from None
     if len(content) > MAX_BYTES:
         raise StudyFileError(f"{path}: must be at most {MAX_BYTES:,} bytes, but is larger; is it the right file?")

@@ -2,22 +2,22 @@
 
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from detector.config import ConfigError, require
 from detector.data.layout import find_sources
 from search.study.specification import Specification
-from search.study.study_file import default_study_text, folder_specification
+from search.study.study_file import Options, default_study_text, folder_specification
 
 LONG_SIDE_CPU_PX = 256  # of an automatic canvas where there is no accelerator: a quarter of the work
 ACCELERATORS = (Path("/dev/nvidiactl"), Path("/dev/kfd"))  # NVIDIA's and AMD's, known without loading TensorFlow
 
 
-def write_study_file(file: Path, data: Path, *, name: str | None = None, **options: Any) -> bool:
+def write_study_file(file: Path, data: Path, options: Options) -> bool:
     """Write a study file on the dataset folder, and say whether it is new: the same text may lie there already.
 
-    Options are those of `study_file.with_overrides`. The dataset is named relative to the file, so that both can move.
+    The dataset is named relative to the file, so that both can move.
 
     Raises:
         ConfigError: the folder holds no dataset, an option breaks a rule, another file is in the way, or none can be
@@ -25,7 +25,8 @@ def write_study_file(file: Path, data: Path, *, name: str | None = None, **optio
     """
     find_sources(data)  # before anything is written
     folder = Path(os.path.relpath(data.resolve(), file.resolve().parent))
-    text = default_study_text(folder, name or study_name(data), long_side_px=_long_side_px(), **options)
+    named = replace(options, name=options.name or study_name(data))
+    text = default_study_text(folder, named, long_side_px=_long_side_px())
     try:
         with file.open("x", encoding="utf-8") as new:
             new.write(text)
@@ -38,10 +39,10 @@ def write_study_file(file: Path, data: Path, *, name: str | None = None, **optio
 
 
 def dataset_specification(data: Path) -> Specification:
-    """What `launch --data` would begin on the folder; nothing is written, and the folder isn't looked at.
+    """What `launch --data` would begin on the folder; nothing is written, and the folder is not looked at.
 
     Raises:
-        ConfigError: the folder can't be named in a study file.
+        ConfigError: the folder cannot be named in a study file.
     """
     return folder_specification(data.resolve(), study_name(data), long_side_px=_long_side_px()).absolute(Path.cwd())
 

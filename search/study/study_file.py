@@ -1,39 +1,31 @@
 """The study file: read, written for a new dataset, and overridden from the command line."""
 
 import os
-from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from detector.config import Canvas
 from search.study.document import read_document
-from search.study.problems import nearest_key
 from search.study.specification import ADAPTER, Specification, specification_from
 from search.study.storage_url import default_storage
 from search.study.study_text import study_text
 
-#: Options of the command line, and what each one stands over in the file.
-OVERRIDES: dict[str, tuple[str, ...]] = {
-    "name": ("name",),
-    "storage": ("storage",),
-    "workers": ("workers",),
-    "trainer": ("trainer",),
-    "trials": ("budget", "trials"),
-    "images": ("budget", "images"),
-    "rungs": ("budget", "rungs"),
-    "validation_images": ("budget", "validation_images"),
-    "canvas": ("detector", "canvas"),
-    "weights": ("detector", "weights"),
-    "precision": ("detector", "precision"),
-    "micro_batch": ("detector", "micro_batch"),
-    "sampler": ("sampler", "name"),
-    "seed": ("sampler", "seed"),
-    "startup_trials": ("sampler", "startup_trials"),
-    "pruner": ("pruner", "name"),
-    "reduction_factor": ("pruner", "reduction_factor"),
-}
-
 _SECTIONS = ("detector", "space", "budget", "sampler", "pruner", "watch")
+_SECTION_OF = {"trials": "budget", "images": "budget", "canvas": "detector", "weights": "detector", "seed": "sampler"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a command line sets over the values of a study file, by the same keys; None leaves the file's value."""
+
+    name: str | None = None
+    storage: str | None = None
+    workers: int | None = None
+    trials: int | None = None
+    images: int | None = None
+    canvas: str | None = None
+    weights: str | None = None
+    seed: int | None = None
 
 
 def load_study_file(path: Path) -> Specification:
@@ -60,33 +52,32 @@ def study_from(document: dict[str, Any], path: Path) -> Specification:
     return specification_from(document, str(path)).absolute(Path(os.path.abspath(path)).parent)
 
 
-def with_overrides(specification: Specification, **options: Any) -> Specification:
-    """The specification with the options (named in `OVERRIDES`) that are not None over its own values.
+def with_options(specification: Specification, options: Options) -> Specification:
+    """The specification with the options over its own values; relative paths are taken from the working folder.
 
     Raises:
         StudyFileError: an option's value breaks a rule of the study file.
-        TypeError: there is no such option.
     """
-    return _overridden(specification, options).absolute(Path.cwd())
+    return _with_options(specification, options).absolute(Path.cwd())
 
 
-def default_study_text(data_folder: Path, name: str, *, long_side_px: int | None = None, **options: Any) -> str:
+def default_study_text(data_folder: Path, options: Options, *, long_side_px: int | None = None) -> str:
     """A study file on a dataset folder: every default shown, each with a short comment.
 
-    Options are those of `with_overrides`, such as `weights="imagenet"`. Paths are written as they are given; the
-    long side is that of an automatic canvas on this machine.
+    Paths are written as they are given; the long side is that of an automatic canvas on this machine.
 
     Raises:
         StudyFileError: an option's value breaks a rule of the study file.
     """
-    return study_text(_overridden(folder_specification(data_folder, name, long_side_px=long_side_px), options))
+    specification = folder_specification(data_folder, options.name or "study", long_side_px=long_side_px)
+    return study_text(_with_options(specification, options))
 
 
 def folder_specification(data_folder: Path, name: str, *, long_side_px: int | None = None) -> Specification:
     """A study of that name on a dataset folder, with every other value at its default.
 
     Raises:
-        StudyFileError: the folder or the name can't stand in a study file.
+        StudyFileError: the folder or the name cannot stand in a study file.
     """
     document: dict[str, Any] = {"name": name, "storage": default_storage(name), "data": {"folder": str(data_folder)}}
     if long_side_px is not None:
@@ -94,15 +85,10 @@ def folder_specification(data_folder: Path, name: str, *, long_side_px: int | No
     return specification_from(document, f"a study on {data_folder}")
 
 
-def _overridden(specification: Specification, options: Mapping[str, Any]) -> Specification:
-    given = {name: value for name, value in options.items() if value is not None}
+def _with_options(specification: Specification, options: Options) -> Specification:
+    given = {key: value for key, value in asdict(options).items() if value is not None}
     document = ADAPTER.dump_python(specification, mode="json")
-    for name, value in given.items():
-        if name not in OVERRIDES:
-            raise TypeError(f"there is no option {name!r}; the nearest is {nearest_key(name, list(OVERRIDES))}")
-        *sections, key = OVERRIDES[name]
-        section = document
-        for step in sections:
-            section = section[step]
-        section[key] = str(value) if isinstance(value, Canvas | Path) else value
-    return specification_from(document, "with " + " ".join(f"--{name.replace('_', '-')}" for name in given))
+    for key, value in given.items():
+        section = document[_SECTION_OF[key]] if key in _SECTION_OF else document
+        section[key] = value
+    return specification_from(document, "with " + " ".join(f"--{key}" for key in given))

@@ -15,9 +15,6 @@ class _Dumper(yaml.SafeDumper):
 
     yaml_implicit_resolvers = Loader.yaml_implicit_resolvers
 
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if _PLAIN.fullmatch(text) else '"')

@@ -66,6 +66,27 @@ def test_every_command_has_help(run: Callable[..., Run], command: str) -> None:
     assert "Usage" in helped.out
 
 
+def test_help_groups_the_commands_by_what_they_are_about(run: Callable[..., Run]) -> None:
+    words = run("--help").out.split()
+    groups = {name: words.index(name) for name in ("Study", "Data", "Results")}
+    of = {
+        command: max((at, group) for group, at in groups.items() if at < words.index(command))[1]
+        for command in (
+            "launch",
+            "worker",
+            "status",
+            "dashboard",
+            "doctor",
+            "sample-data",
+            "explain",
+            "export",
+            "train",
+        )
+    }
+    assert [command for command in of if of[command] == "Data"] == ["doctor", "sample-data"]
+    assert [command for command in of if of[command] == "Results"] == ["explain", "export", "train"]
+
+
 def test_help_loads_neither_tensorflow_nor_optuna_nor_sqlalchemy(tmp_path: Path) -> None:
     script = (
         "import sys\n"

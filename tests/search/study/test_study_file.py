@@ -16,7 +16,7 @@ from search.study.specification import (
     specification_from_json,
     specification_to_json,
 )
-from search.study.study_file import OVERRIDES, default_study_text, load_study_file, with_overrides
+from search.study.study_file import Options, default_study_text, load_study_file, with_options
 from search.study.study_text import COMMENTS, study_text
 from spaces.faster_rcnn import Space
 from spaces.parameters import Choice, Fixed, Real
@@ -43,7 +43,7 @@ def test_everything_but_the_data_has_a_default(load, tmp_path):
 
 
 def test_the_default_text_shows_every_default_and_reads_back_as_them(load, tmp_path):
-    text = default_study_text(tmp_path / "data", "cells")
+    text = default_study_text(tmp_path / "data", Options(name="cells"))
     assert load(text) == load(f"name: cells\ndata: {{folder: {tmp_path}/data}}")
     document = parse_document(text, "text")
     assert set(document["space"]) == set(Space.default().parameters)
@@ -63,7 +63,7 @@ def test_every_key_of_a_study_file_has_a_comment(tmp_path):
 
 
 def test_options_of_the_default_text_are_shown_in_it(load, tmp_path):
-    text = default_study_text(tmp_path, "cells", weights="imagenet", canvas="64x96", trials=5, workers=None)
+    text = default_study_text(tmp_path, Options(weights="imagenet", canvas="64x96", trials=5))
     assert "  weights: imagenet  #" in text
     assert load(text).detector.canvas == Canvas(height_px=64, width_px=96)
     assert load(text).budget.trials == 5
@@ -74,8 +74,8 @@ def test_options_of_the_default_text_are_shown_in_it(load, tmp_path):
     ["with space", "true", "1.5", "a: b", "#x", "quote\"'", "ünïcode", "- a", "~", "[a", "\U0001f600", "a\x85b"],
 )
 def test_any_folder_name_survives_the_text(load, tmp_path, folder):
-    assert load(default_study_text(tmp_path / folder, "a")).data.folder == tmp_path / folder
-    relative = load(default_study_text(Path(folder), "a")).data.folder
+    assert load(default_study_text(tmp_path / folder, Options())).data.folder == tmp_path / folder
+    relative = load(default_study_text(Path(folder), Options())).data.folder
     assert relative == (Path.home() if folder == "~" else tmp_path / folder)
 
 
@@ -166,32 +166,32 @@ def test_a_specification_survives_its_own_text(load):
     assert load(study_text(specification)) == specification
 
 
-def test_overrides_stand_over_the_file(load, tmp_path, monkeypatch):
+def test_options_stand_over_the_file(load, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     specification = load("data: {folder: a}\nbudget: {trials: 3, images: 100}\n")
-    changed = with_overrides(specification, trials=7, canvas="64x64", storage="sqlite:///b.db", workers=None, seed=5)
+    changed = with_options(specification, Options(trials=7, canvas="64x64", storage="sqlite:///b.db", seed=5))
     assert changed.budget == Budget(trials=7, images=100)
     assert changed.detector.canvas == Canvas(height_px=64, width_px=64)
     assert changed.storage == f"sqlite:///{tmp_path}/b.db"
     assert (changed.workers, changed.sampler.seed) == (1, 5)
-    assert with_overrides(specification) == specification
+    assert with_options(specification, Options()) == specification
 
 
-def test_a_bad_override_is_named_as_the_option_it_is(load):
+def test_a_bad_option_is_named_as_the_option_it_is(load):
     specification = load("data: {folder: a}\nbudget: {images: 1000, rungs: [100, 500]}\n")
     with pytest.raises(StudyFileError, match=r"with --trials: budget\.trials: must be at least 1, but is 0"):
-        with_overrides(specification, trials=0)
+        with_options(specification, Options(trials=0))
     with pytest.raises(StudyFileError, match=r"with --images: budget\.rungs must not exceed"):
-        with_overrides(specification, images=300)
-    with pytest.raises(TypeError, match="the nearest is trials"):
-        with_overrides(specification, trial=1)
+        with_options(specification, Options(images=300))
 
 
-@pytest.mark.parametrize("option", OVERRIDES)
-def test_every_override_names_a_key_of_the_study_file(load, option):
-    document = specification_to_json(load("data: {folder: a}")) | {"storage": ""}
-    for key in OVERRIDES[option]:
-        document = document[key]
+def test_every_option_stands_over_a_key_of_the_study_file(load, tmp_path):
+    options = {"name": "b", "storage": "sqlite:////b.db", "workers": 2, "trials": 3, "images": 960, "seed": 5}
+    options |= {"canvas": "64x96", "weights": "/w.h5"}
+    assert set(options) == {field.name for field in fields(Options)}
+    before = load("data: {folder: a}")
+    changed = [with_options(before, Options(**{option: value})) for option, value in options.items()]
+    assert all(after != before for after in changed)
 
 
 def test_an_automatic_canvas_and_budget_come_from_the_data(load):
