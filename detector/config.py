@@ -26,6 +26,12 @@ class Precision(StrEnum):
     BFLOAT16 = "bfloat16"
 
 
+class BackboneName(StrEnum):
+    """The backbones that there are; `network.backbone` says what each is."""
+
+    RESNET50 = "resnet50"
+
+
 class Optimizer(StrEnum):
     """Update rule, each as PyTorch defines it."""
 
@@ -89,7 +95,7 @@ class Detector:
     """What the user says of the network; everything that is not a hyperparameter of the search."""
 
     canvas: Canvas
-    backbone: str = "resnet50"
+    backbone: BackboneName = BackboneName.RESNET50
     weights: str = "none"  # `imagenet`, `none`, or the path of a file
     precision: Precision = Precision.FLOAT32
     frozen_stages: int | None = None  # None: 2 with weights (Detectron2's FREEZE_AT), 0 without
@@ -98,7 +104,6 @@ class Detector:
     roi_samples: int | None = None  # per image; None: by canvas
 
     def __post_init__(self) -> None:
-        require(self.backbone == "resnet50", f"backbone must be resnet50, but is {self.backbone!r}")
         stages = self.frozen_stages
         require(
             stages is None or 0 <= stages <= 5,
@@ -133,7 +138,7 @@ class StepShape:
     detections: int = 100
     precision: Precision = Precision.FLOAT32
     frozen_stages: int = 2
-    backbone: str = "resnet50"
+    backbone: BackboneName = BackboneName.RESNET50
 
     @classmethod
     def for_detector(

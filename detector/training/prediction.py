@@ -12,7 +12,7 @@ from detector.data.average_precision import Detections
 from detector.data.batches import evaluation_batches
 from detector.data.image_cache import CanvasCache
 from detector.network.anchors import grid_anchors, grid_mask
-from detector.network.network import Network, preprocess
+from detector.network.network import Network
 from detector.network.proposals import detect, flatten_levels, propose
 from detector.training.step import TrainStep
 
@@ -30,8 +30,8 @@ class PredictStep:
     ) -> dict[str, Tensor]:
         network, shape = self._network, self._shape
         with network.bound(weights, frozen):
-            scene = preprocess(ops.cast(images, "float32"))
-            levels = network.pyramid(network.backbone(scene, training=False))
+            pictures = network.kind.preprocess(ops.cast(images, "float32"))
+            levels = network.pyramid(network.backbone(pictures, training=False))
             outputs = [network.rpn(level) for level in levels]
             proposals = propose(
                 flatten_levels([output[0] for output in outputs], 1)[..., 0],

@@ -22,7 +22,7 @@ from detector.config import StepShape
 from detector.network import losses
 from detector.network.anchors import grid_anchors, grid_mask
 from detector.network.matching import low_quality_count, match
-from detector.network.network import Network, preprocess
+from detector.network.network import Network
 from detector.network.proposals import Proposals, flatten_levels, propose
 from detector.network.roi_align import align
 from detector.network.sampled_rpn import outputs_at, worth_sampling
@@ -96,7 +96,7 @@ class TrainStep:
             ranges=inputs["augmentation"], seed=inputs["seed"], index=batch["index"],
         )  # fmt: skip
         truth = ops.where(alive[..., None], truth, 0.0)
-        return Scene(preprocess(images), extents, truth, alive, batch["classes"], batch["index"])
+        return Scene(self._network.kind.preprocess(images), extents, truth, alive, batch["classes"], batch["index"])
 
     def loss(
         self, weights: Sequence[Tensor], frozen: Sequence[Tensor], scene: Scene, inputs: dict[str, Tensor]

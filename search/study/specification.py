@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainSerializer, PlainValidator, TypeAdapter
 
-from detector.config import Canvas, ConfigError, Detector, Precision, require
+from detector.config import BackboneName, Canvas, ConfigError, Detector, Precision, require
 from search.study.budget import Budget, automatic_images
 from search.study.canvas import canvas_for, parse_canvas
 from search.study.data_section import Data
@@ -84,7 +84,7 @@ def _parse_space(value: object) -> Space:
 class DetectorSection:
     """`detector.config.Detector` before the canvas is known."""
 
-    backbone: Literal["resnet50"] = "resnet50"
+    backbone: BackboneName = BackboneName.RESNET50
     weights: Weights = "none"
     canvas: AutoCanvas = None
     long_side_px: Annotated[int, Field(ge=32)] = 512

@@ -5,6 +5,7 @@ from typing import Any
 
 import yaml
 
+from detector.config import BackboneName
 from search.study.specification import ADAPTER, Specification
 from spaces.catalogue import DEFINITIONS
 
@@ -17,7 +18,7 @@ COMMENTS: dict[str, str] = {
     "data.train": "COCO: annotations is a .json file; VOC: a folder of XML files, and split lists its stems",
     "data.validation": "without it, a share of the training images",
     "data.validation_share": "split off the training images where there is no validation set",
-    "detector.backbone": "the only one so far",
+    "detector.backbone": " or ".join(BackboneName),
     "detector.weights": "imagenet, none, or a file",
     "detector.canvas": "HEIGHTxWIDTH in multiples of 32; auto: the data's own aspect",
     "detector.long_side_px": "of an automatic canvas",
