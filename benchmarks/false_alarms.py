@@ -17,6 +17,7 @@ from benchmarks.parts.table import Table, drawing, wide_console
 from detector.config import Anchors, Augmentation, Detector, Hyperparameters, Optimizer
 from detector.data.layout import find_sources
 from detector.data.sample_data import write_sample
+from detector.setup import Setup
 from detector.training.trainer import Trainer
 from detector.watch.finding import Course, Figures, Finding
 from detector.watch.watch import Watch, course_of
@@ -103,7 +104,7 @@ def main(
 
 def _trainer(data: Path, canvas: str, folder: Path) -> TalliedTrainer:
     train, validation = find_sources(data)
-    return TalliedTrainer(
+    setup = Setup(
         train=train,
         validation=validation,
         validation_share=0.2,
@@ -114,6 +115,7 @@ def _trainer(data: Path, canvas: str, folder: Path) -> TalliedTrainer:
         cache=folder / "cache",
         seed=0,
     )
+    return TalliedTrainer(setup)
 
 
 if __name__ == "__main__":

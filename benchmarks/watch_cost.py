@@ -22,12 +22,12 @@ from benchmarks.parts.table import DOCUMENT, Section, Table, publish, wide_conso
 from detector.backend import Compiled, to_host
 from detector.boxes import Tensor
 from detector.config import Hyperparameters
+from detector.setup import Setup
 from detector.training import trainer as training
 from detector.training.step import TrainStep
 from detector.training.trainer import LOOK_EVERY_STEPS, Trainer
 from detector.watch.health import FORWARD_FIGURES, LOSSES, unpack
 from detector.watch.watch import Watch, course_of
-from search.trainer.detector_runner import settings_of
 from trial.reports import RungReport
 
 SCRIPT = "benchmarks.watch_cost"
@@ -59,8 +59,8 @@ class Pairs:
 class WatchedTrainer(Trainer):
     """A trainer whose watch can be switched off, and which keeps what its step was given."""
 
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(**settings)
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup)
         self.given: tuple[Any, ...] = ()
         self.train_step = _Kept(self)
 
@@ -178,7 +178,7 @@ def main(
         folder = Path(name)
         setup = replace(sample_plan(folder, canvas=canvas, images=480).setup, micro_batch=HYPERPARAMETERS.batch_size)
         with console.status("setup"):
-            trainer = WatchedTrainer(**settings_of(setup))
+            trainer = WatchedTrainer(setup)
         with console.status("rules"):
             rules = measure_intervals(trainer, intervals, folder / "rules", trainer.watch)
         trainer.watch(True)

@@ -1,16 +1,9 @@
-"""The one evaluation step, and the pass over a dataset that turns canvases into detections on the original images."""
+"""The one evaluation step."""
 
-from collections.abc import Callable
-
-import numpy as np
 from keras import ops
 
-from detector.backend import to_device, to_host
 from detector.boxes import Tensor
 from detector.config import StepShape
-from detector.data.average_precision import Detections
-from detector.data.batches import evaluation_batches
-from detector.data.image_cache import CanvasCache
 from detector.network.anchors import grid_anchors, grid_mask
 from detector.network.network import Network
 from detector.network.proposals import detect, flatten_levels, propose
@@ -46,22 +39,3 @@ class PredictStep:
             logits, deltas, proposals, extents, inputs["score_threshold"], inputs["detection_nms_iou"],
             detections=shape.detections,
         )  # fmt: skip
-
-
-def detections_of(
-    predict: Callable[[Tensor, Tensor], dict[str, Tensor]], cache: CanvasCache, count: int, batch_size: int
-) -> list[Detections]:
-    """Detections on the first `count` images of the cache, in original pixels; `predict` takes images and extents."""
-    found: list[Detections] = []
-    for images, extents, indices in evaluation_batches(cache, count, batch_size):
-        outputs = {name: to_host(value) for name, value in predict(to_device(images), to_device(extents)).items()}
-        for row, index in enumerate(indices):
-            alive = outputs["scores"][row] > 0
-            found.append(
-                Detections(
-                    boxes=outputs["boxes"][row][alive] / cache.scales[index],
-                    scores=outputs["scores"][row][alive],
-                    labels=outputs["classes"][row][alive].astype(np.int32),
-                )
-            )
-    return found

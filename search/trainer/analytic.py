@@ -20,8 +20,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from detector.config import Hyperparameters, Optimizer
+from detector.setup import Setup
 from search.trainer.analytic_faults import Faults, WrongWeights
-from search.trainer.protocol import Ended, Preparing, Ready, Setup, Start, Started, encode
+from search.trainer.protocol import Ended, Preparing, Ready, Start, Started, encode
 from trial.outcome import Outcome, Verdict
 from trial.reports import PausedReport, ProgressReport, RungReport
 
