@@ -6,7 +6,6 @@ features explode over the residual blocks (Detectron2 #5080).
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from detector.backend import Compiled, to_device, to_host
 from detector.boxes import Tensor
 from detector.config import ConfigError
 from detector.network.network import Network
+from detector.whole_file import write_whole
 
 CALIBRATION_IMAGES = 64
 
@@ -192,8 +192,5 @@ def load_weights(network: Network, path: Path) -> None:
 
 def _write(values: dict[str, np.ndarray], path: Path, facts: dict[str, object] | None = None) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    save_file(values, temporary, metadata={key: json.dumps(value) for key, value in (facts or {}).items()})
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    metadata = {key: json.dumps(value) for key, value in (facts or {}).items()}
+    write_whole(path, lambda file: save_file(values, file, metadata=metadata))

@@ -5,7 +5,6 @@ of them.
 """
 
 import os
-import tempfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
@@ -14,6 +13,7 @@ import yaml
 from pydantic import ConfigDict, TypeAdapter
 
 from detector.config import Detector, Hyperparameters, require
+from detector.whole_file import write_whole
 from search.study.data_section import Data
 from search.study.document import StudyFileError, read_document
 from search.study.fields import STRICT
@@ -74,7 +74,7 @@ def write_configuration(path: Path, configuration: Configuration) -> None:
     document = ADAPTER.dump_python(configuration, mode="json")
     text = _HEAD + yaml.safe_dump(document, sort_keys=False, default_flow_style=None, allow_unicode=True, width=100)
     try:
-        _replace(path, text)
+        write_whole(path, text)
     except OSError as error:
         raise StudyFileError(f"{path}: cannot be written ({error.strerror or error})") from None
 
@@ -88,17 +88,3 @@ def read_configuration(path: Path) -> Configuration:
     configuration = validate(ADAPTER, Configuration, read_document(path, writer="export"), str(path))
     folder = Path(os.path.abspath(path)).parent
     return replace(configuration, data=configuration.data.absolute(folder))
-
-
-def _replace(path: Path, text: str) -> None:
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)  # mkstemp's 0600 would hide the export from colleagues
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
