@@ -17,8 +17,9 @@ from detector.backend import give_memory_back, on_device, own, to_device, to_hos
 from detector.boxes import Tensor
 from detector.config import Hyperparameters, StepShape
 from detector.data.batches import TrainingBatches
-from detector.data.dataset import ground_truth_slots, load_pair
+from detector.data.dataset import ground_truth_slots
 from detector.data.image_cache import open_cache
+from detector.data.pair import load_pair
 from detector.network import weights
 from detector.network.network import Network
 from detector.schedule import optimizer_steps

@@ -121,7 +121,7 @@ def settle(specification: Specification, console: Console) -> Settled:
     """
     if specification.trainer != "detector":  # no data is read
         return Settled(specification=specification, data="")
-    from detector.data.dataset import load_pair
+    from detector.data.pair import load_pair
 
     train, validation = sources_of(Places.here().find(specification.data))
     share, seed = specification.data.validation_share, specification.sampler.seed
