@@ -14,6 +14,11 @@ LEVELS = 5  # P2 to P6
 STRIDES_PX = (4, 8, 16, 32, 64)  # of P2 to P6
 CANVAS_MULTIPLE_PX = 32
 
+# How the RPN matches anchors and boxes, for the network and for what foretells it.
+POSITIVE_IOU, NEGATIVE_IOU = 0.7, 0.3  # Detectron2's
+TIE_TOLERANCE = 1e-5  # best overlaps equal up to rounding tie whatever the compiler fused; == cost others 1–2 AP
+LEAST_BEST_IOU = 1e-3  # a box that overlaps no anchor has no best one; without this, 0 == 0 would make every anchor it
+
 
 class ConfigError(ValueError):
     """A value that the user must change. The message holds the rule, the value and what to do."""
@@ -249,8 +254,8 @@ class Hyperparameters:
     clip_norm: float = 35.0  # global norm; inert in a healthy run (MMDetection's advice)
     batch_size: int = 16
     augmentation: Augmentation = field(default_factory=Augmentation)
-    rpn_positive_iou: float = 0.7
-    rpn_negative_iou: float = 0.3
+    rpn_positive_iou: float = POSITIVE_IOU
+    rpn_negative_iou: float = NEGATIVE_IOU
     rpn_positive_fraction: float = 0.5
     low_quality_matches: bool = True
     roi_positive_iou: float = 0.5

@@ -14,8 +14,8 @@ from itertools import product
 
 import numpy as np
 
-from detector.config import Anchors, require
-from spaces.anchor_fit import NEGATIVE_IOU, POSITIVE_IOU, CanvasBoxes, Floats, best_ious
+from detector.config import NEGATIVE_IOU, POSITIVE_IOU, Anchors, require
+from spaces.anchor_fit import CanvasBoxes, Floats, best_ious
 from spaces.catalogue import DEFINITIONS
 from spaces.faster_rcnn import ANCHOR_PARAMETERS, Space, anchors_of
 from spaces.parameters import Fixed, Real, Value, at_share, values_of

@@ -169,7 +169,7 @@ DEFINITIONS |= {
 }
 
 #: Matching and sampling, at Detectron2's values unless the study names them. Named as in `Hyperparameters`.
-DEFINITIONS |= {
+MATCHING: dict[str, Definition] = {
     "rpn_positive_iou": _optional(0.5, 0.8, 0.7, "an anchor is positive from here", limits=(0.3, 0.95)),
     "rpn_negative_iou": _optional(0.1, 0.3, 0.3, "an anchor is negative below", limits=(0.01, 0.3)),
     "rpn_positive_fraction": _optional(0.25, 0.75, 0.5, "of the sampled anchors, at most", limits=(0.01, 1)),
@@ -178,3 +178,4 @@ DEFINITIONS |= {
     "proposal_nms_iou": _optional(0.6, 0.9, 0.7, "proposals overlapping more are merged", limits=(0.1, 1)),
     "detection_nms_iou": _optional(0.3, 0.7, 0.5, "detections overlapping more are merged", limits=(0.05, 1)),
 }
+DEFINITIONS |= MATCHING

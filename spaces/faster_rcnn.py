@@ -11,13 +11,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from detector.config import STRIDES_PX, Anchors, Augmentation, ConfigError, Hyperparameters, Optimizer, require
-from spaces.catalogue import AUGMENTATION_PREFIX, DEFINITIONS, RATES
+from spaces.catalogue import AUGMENTATION_PREFIX, DEFINITIONS, MATCHING, RATES
 from spaces.parameters import Fixed, Parameter, Real, Suggest, Value, nearest, suggest, values_of
 
 ANCHOR_PARAMETERS = tuple(name for name in DEFINITIONS if name.startswith("anchor_"))
 
 _OWN_AUGMENTATIONS = tuple(name for name in DEFINITIONS if name.startswith(AUGMENTATION_PREFIX))
-_THRESHOLDS = tuple(name for name in DEFINITIONS if name.endswith(("_iou", "_fraction")) and name != "warmup_fraction")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,7 +197,7 @@ def decay_boundaries(warmup_fraction: float, decays: int, first: float, gap: flo
 def _hyperparameters(point: Mapping[str, Value], anchors: Anchors | None) -> Hyperparameters:
     optimizer = Optimizer(str(point["optimizer"]))
     same = ("rpn_lr_factor", "momentum", "weight_decay", "warmup_fraction", "clip_norm")
-    numbers = {name: float(point[name]) for name in (*same, *_THRESHOLDS) if name in point}
+    numbers = {name: float(point[name]) for name in (*same, *MATCHING) if name in point}
     return Hyperparameters(
         anchors=anchors or anchors_of(point),
         optimizer=optimizer,

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.config import DataFormat
+from detector.data.formats.reader import Floats
 from detector.data.formats.table import READERS
 
-Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 SMALLEST_PX = 1.0  # a box of one pixel or less is a slip of the mouse (F15); BCCD has two

@@ -7,14 +7,9 @@ thresholds, not in the low-quality rule, not in the best overlap of anything.
 from keras import ops
 
 from detector.boxes import Tensor
+from detector.config import LEAST_BEST_IOU, TIE_TOLERANCE
 
 POSITIVE, NEGATIVE, IGNORED = 1, 0, -1
-
-# Best overlaps equal up to rounding must tie whatever the compiler fused; comparing with == cost others 1–2 AP.
-TIE_TOLERANCE = 1e-5
-
-# A truth that overlaps no anchor has no best anchor. Without this, 0 == 0 would make every anchor positive.
-LEAST_BEST_IOU = 1e-3
 
 
 def match(

@@ -16,7 +16,7 @@ from detector.config import DataSource
 from detector.data.formats.annotation import AnnotatedBox, AnnotatedImage, Annotations, DataError, Fault
 from detector.data.formats.coco_layout import LAYOUTS, recognise_coco
 from detector.data.formats.json_stream import JsonStream, NoObject
-from detector.data.formats.reader import Corners, Reader
+from detector.data.formats.reader import Floats, Reader
 
 Entry = dict[str, Any]
 
@@ -245,7 +245,7 @@ def _shown(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 
-def _corners_as_sizes(corners: Corners) -> Corners:
+def _corners_as_sizes(corners: Floats) -> Floats:
     x1, y1, x2, y2 = corners.T
     return np.stack([x1, y1, x2 - x1, y2 - y1], axis=1)
 

@@ -11,7 +11,7 @@ from detector.config import DataSource
 from detector.data.formats.annotation import Annotations
 
 Pair = tuple[DataSource, DataSource | None]  # training data, and validation data where there is any
-Corners = NDArray[np.float64]  # [n, 4] as x1, y1, x2, y2
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,4 +22,6 @@ class Reader:
     recognise: Callable[[Path], Pair | None]  # the data of a folder in a usual layout; none is read
     layouts: tuple[str, ...]  # what `recognise` looks for, for messages
     box: str  # the four numbers of a box, for messages
-    mistaken: Mapping[str, Callable[[Corners], Corners]]  # corners as read, as they are if another order was meant
+    mistaken: Mapping[
+        str, Callable[[Floats], Floats]
+    ]  # corners [n, 4] as read to those of another order of its numbers

@@ -16,7 +16,7 @@ import numpy as np
 
 from detector.config import DataFormat, DataSource
 from detector.data.formats.annotation import AnnotatedBox, AnnotatedImage, Annotations, DataError
-from detector.data.formats.reader import Corners, Pair, Reader
+from detector.data.formats.reader import Floats, Pair, Reader
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm"})
 
@@ -205,7 +205,7 @@ def _recognise(folder: Path) -> Pair | None:
     return source(lists["trainval"] if lists["trainval"].is_file() else None), None
 
 
-def _sizes_as_corners(corners: Corners) -> Corners:
+def _sizes_as_corners(corners: Floats) -> Floats:
     x1, y1, x2, y2 = corners.T
     return np.stack([x1, y1, x1 + x2, y1 + y2], axis=1)
 
