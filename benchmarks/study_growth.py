@@ -118,8 +118,9 @@ class Growth:
         def start() -> TrainerLink:
             link = TrainerLink("analytic", log=self._plan.log_file("trainer"))
             link.send(self._plan.setup)
-            while not isinstance(link.receive(LIMIT_S), Ready):
-                pass
+            while not isinstance(event := link.poll(LIMIT_S), Ready):
+                if event is None:
+                    raise link.hung()
             return link
 
         link, took = timed(start)

@@ -20,18 +20,6 @@ _OWN_AUGMENTATIONS = tuple(name for name in DEFINITIONS if name.startswith(AUGME
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Move:
-    """A reference value that the space does not contain, and what trial 0 has instead."""
-
-    parameter: str
-    reference: Value
-    used: Value
-
-    def __str__(self) -> str:
-        return f"{self.parameter}: {self.used} instead of {self.reference}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Space:
     """What each hyperparameter may be. With explicit `anchors`, no anchor parameter remains."""
 
@@ -107,21 +95,8 @@ class Space:
         return {name: value for name, value in point.items() if not isinstance(self.parameters[name], Fixed)}
 
     def reference(self) -> dict[str, Value]:
-        """Detectron2's defaults, as trial 0 tries them; `reference_moves` says where the space forbids them."""
+        """Detectron2's defaults, as trial 0 tries them, or the nearest values that the space has."""
         return self.nearest({})
-
-    def reference_moves(self) -> tuple[Move, ...]:
-        """Where `reference` had to leave Detectron2's defaults because the study narrowed or fixed a parameter."""
-        point: dict[str, Value] = {}
-        moves = []
-        for name, parameter in self._active(point):
-            wanted = DEFINITIONS[name].reference
-            point[name] = nearest(parameter, wanted)
-            if point[name] != wanted:
-                moves.append(Move(parameter=name, reference=wanted, used=point[name]))
-        if self.anchors not in (None, Anchors()):
-            moves.append(Move(parameter="anchors", reference=str(Anchors()), used=str(self.anchors)))
-        return tuple(moves)
 
     def anchors_per_cell(self) -> int:
         """The most anchors at one cell that any point of the space has: the slots that the step needs."""

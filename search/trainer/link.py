@@ -104,19 +104,6 @@ class TrainerLink:
         self._heard_at = time.monotonic()
         return event
 
-    def receive(self, timeout_s: float) -> Event:
-        """The next event.
-
-        Raises:
-            TrainerHung: none came in time; the process still lives.
-            TrainerDied: the process is gone.
-            ProtocolError: it said something that is no message.
-        """
-        event = self.poll(timeout_s)
-        if event is None:
-            raise self.hung()
-        return event
-
     def hung(self, silent_s: float | None = None, limit_s: float | None = None) -> TrainerHung:
         """The exception for a silence that has lasted too long, with the last lines of the log."""
         return TrainerHung(self.idle_s if silent_s is None else silent_s, self._tail(), limit_s=limit_s)
