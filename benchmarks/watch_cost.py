@@ -27,7 +27,7 @@ from detector.training import trainer as training
 from detector.training.step import TrainStep
 from detector.training.trainer import LOOK_EVERY_STEPS, Trainer
 from detector.watch.health import FORWARD_FIGURES, LOSSES, unpack
-from detector.watch.watch import Watch, course_of
+from detector.watch.watch import Watch, trial_context
 from trial.reports import RungReport
 
 SCRIPT = "benchmarks.watch_cost"
@@ -65,7 +65,7 @@ class WatchedTrainer(Trainer):
         self.train_step = _Kept(self)
 
     def watch(self, on: bool) -> None:
-        """From now on."""
+        """Switch the watch on or off, from now on."""
         self._watches = on
 
     def evaluate(self, *on_evaluation: Any, **named: Any) -> dict[str, float]:
@@ -90,7 +90,7 @@ class _Kept(Compiled):
 
 
 def look_every(steps: int) -> None:
-    """From now on, past the first steps of a trial."""
+    """Look after so many steps from now on, past the first ones of a trial."""
     training.LOOK_EVERY_STEPS, training.STEPS_PER_LATE_STEP = steps, 1
 
 
@@ -130,7 +130,7 @@ def rules_us(trainer: WatchedTrainer, repeats: int = 2000) -> float:
     frozen, batch, inputs = trainer.given
     _, vector = trainer.train_step(trainer._fresh_state(0), frozen, batch, inputs)
     packed = to_host(vector)
-    watch = Watch(course_of(HYPERPARAMETERS, trainer.shape, budget_images=repeats * HYPERPARAMETERS.batch_size))
+    watch = Watch(trial_context(HYPERPARAMETERS, trainer.shape, budget_images=repeats * HYPERPARAMETERS.batch_size))
     wall_s, _ = _timed(lambda: [watch.observe(step, unpack(packed)) for step in range(repeats)])
     return 1e6 * wall_s / repeats
 

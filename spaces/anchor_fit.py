@@ -55,7 +55,7 @@ class CanvasBoxes:
         return np.sqrt((self.boxes[:, 2] - self.boxes[:, 0]) * (self.boxes[:, 3] - self.boxes[:, 1]))
 
     def select(self, chosen: Integers) -> "CanvasBoxes":
-        """Only the boxes at these positions; images and classes stay."""
+        """The boxes at these positions alone; images and classes stay."""
         return CanvasBoxes(
             canvas=self.canvas,
             boxes=self.boxes[chosen],

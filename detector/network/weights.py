@@ -1,4 +1,4 @@
-"""Where a network's values come from: ImageNet, a file, or nothing but a seed; and where they go.
+"""A network's values: from ImageNet, from a file or from nothing but a seed, and into a file.
 
 With no pretrained weights the batch norm that is about to be frozen must first see data: identity statistics let the
 features explode over the residual blocks (Detectron2 #5080).

@@ -97,7 +97,7 @@ def _read(folder: Path) -> Checkpoint | None:
 
 
 def _digest(path: Path, images: int, step: int) -> str:
-    """Of the state, and of what the manifest says about it."""
+    """The hash of the state and of what the manifest says about it."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256")
     digest.update(f"{images} {step}".encode())

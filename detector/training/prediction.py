@@ -30,7 +30,7 @@ class PredictStep:
                 flatten_levels([output[0] for output in outputs], 1)[..., 0],
                 flatten_levels([output[1] for output in outputs], 4),
                 grid_anchors(inputs["cells"], shape.canvas),
-                grid_mask(inputs["cell_alive"], shape.canvas),
+                grid_mask(inputs["cell_valid"], shape.canvas),
                 extents, inputs["proposal_nms_iou"], shape=shape,
                 before_nms=shape.pre_nms_test, after_nms=shape.proposals_test,
             )  # fmt: skip

@@ -33,7 +33,7 @@ from detector.training.step import State, initial_state
 from detector.training.validation import Validation
 from detector.watch.finding import Finding, Severity
 from detector.watch.health import unpack
-from detector.watch.watch import Watch, course_of
+from detector.watch.watch import Watch, trial_context
 from trial.reports import PausedReport, ProgressReport, RungReport, Stopped, Warned
 
 STEPS_PER_LATE_STEP = 10  # most that diverge do so early: the watch is late by a tenth of the steps so far at most,
@@ -111,7 +111,7 @@ class Trainer:
             inputs={name: to_device(value) for name, value in inputs.items()},
             state=self._fresh_state(seed),
             frozen=self._frozen,
-            watch=Watch(course_of(hyperparameters, self.shape, budget_images)),
+            watch=Watch(trial_context(hyperparameters, self.shape, budget_images)),
         )
         if (checkpoint := newest_checkpoint(directory)) is not None:
             self._trial.restore(checkpoint)

@@ -17,7 +17,7 @@ from typing import IO
 
 from search.trainer.exits import TAIL_CHARACTERS, TAIL_LINES, TrainerDied, TrainerHung, count_memory_kills
 from search.trainer.protocol import Command, Event, Message, ProtocolError, Start, decode, encode
-from search.trainer.watchdog import Cadence
+from search.trainer.watchdog import Speed
 
 _END = None  # what the reader puts after the last event
 
@@ -36,7 +36,7 @@ class TrainerLink:
         variables = dict(os.environ if environment is None else environment)
         for name in withheld:
             variables.pop(name, None)
-        self.cadence = Cadence()
+        self.speed = Speed()
         self._log = log
         self._mark = log.stat().st_size if log.exists() else 0
         self._memory_kills = count_memory_kills()

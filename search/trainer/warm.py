@@ -28,7 +28,7 @@ class SetupFailed(Exception):
 
 
 class WarmTrainer:
-    """At most one trainer process; the first use starts it."""
+    """A trainer process that the first use starts; there is never more than one."""
 
     def __init__(self, kind: str, setup: Setup, *, log: Path, withheld: Collection[str] = ()) -> None:
         self._kind = kind

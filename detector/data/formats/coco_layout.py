@@ -87,7 +87,7 @@ def _image_folder(annotations: Path, folder: Path) -> Path:
 
 
 def _first_file_name(annotations: Path) -> str | None:
-    """Without parsing what may be hundreds of megabytes."""
+    """The first file name in the JSON, which may have hundreds of megabytes and is not parsed."""
     try:
         with annotations.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             match = _FILE_NAME.search(content)
