@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from detector.config import STRIDES_PX, Anchors, Augmentation, ConfigError, Hyperparameters, Optimizer, require
 from spaces.catalogue import AUGMENTATION_PREFIX, DEFINITIONS, MATCHING, RATES
-from spaces.parameters import Fixed, Parameter, Real, Suggest, Value, nearest, suggest, values_of
+from spaces.parameters import Fixed, Float, Parameter, Suggest, Value, nearest, suggest, values_of
 
 ANCHOR_PARAMETERS = tuple(name for name in DEFINITIONS if name.startswith("anchor_"))
 
@@ -128,7 +128,7 @@ class Space:
 
     def _whole_values(self, name: str) -> tuple[int, ...]:
         parameter = self.parameters[name]
-        if isinstance(parameter, Real):
+        if isinstance(parameter, Float):
             raise ConfigError(f"{name} must be whole numbers, but is {parameter}")
         return tuple(int(value) for value in values_of(parameter))
 

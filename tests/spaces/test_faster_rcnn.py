@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from detector.config import Anchors, Augmentation, ConfigError, Hyperparameters, Optimizer
 from spaces.catalogue import DEFINITIONS
 from spaces.faster_rcnn import Space, anchor_ratios, anchor_sizes_px, decay_boundaries
-from spaces.parameters import Choice, Fixed, Real, Whole
+from spaces.parameters import Categorical, Fixed, Float, Int
 from spaces.section import parse, write
 
 #: A machine that others use too may be slow for a while.
@@ -18,11 +18,11 @@ PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 def values_in(parameter):
     match parameter:
-        case Real(low=low, high=high):
+        case Float(low=low, high=high):
             return st.one_of(st.floats(low, high), st.sampled_from([low, high]))
-        case Whole(low=low, high=high, step=step):
+        case Int(low=low, high=high, step=step):
             return st.sampled_from(range(low, high + 1, step))
-        case Choice(values=values):
+        case Categorical(values=values):
             return st.sampled_from(values)
         case Fixed(value=value):
             return st.just(value)
@@ -42,11 +42,11 @@ def entries(draw, name):
     chosen = sorted(draw(st.lists(numbers, min_size=1, max_size=3, unique=True)))
     if len(chosen) == 1:
         return chosen[0]
-    if isinstance(definition.default, Choice) or draw(st.booleans()):
+    if isinstance(definition.default, Categorical) or draw(st.booleans()):
         return chosen
     log = chosen[0] > 0 and draw(st.booleans())
     entry = {"low": chosen[0], "high": chosen[-1], "log": log}
-    return entry | {"step": 1} if isinstance(definition.default, Whole) else entry
+    return entry | {"step": 1} if isinstance(definition.default, Int) else entry
 
 
 @st.composite
@@ -62,10 +62,10 @@ class DrawingTrial:
         self.data = data
 
     def suggest_float(self, name, low, high, *, log=False):
-        return self.data.draw(values_in(Real(low=low, high=high, log=log)), label=name)
+        return self.data.draw(values_in(Float(low=low, high=high, log=log)), label=name)
 
     def suggest_int(self, name, low, high, *, step=1, log=False):
-        return self.data.draw(values_in(Whole(low=low, high=high, step=step, log=log)), label=name)
+        return self.data.draw(values_in(Int(low=low, high=high, step=step, log=log)), label=name)
 
     def suggest_categorical(self, name, choices):
         return self.data.draw(st.sampled_from(choices), label=name)
