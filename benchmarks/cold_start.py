@@ -1,4 +1,4 @@
-"""From the start of a process until its first training step is done: the first process on a machine, and later ones.
+"""The time of a process until its first training step is done: the first process on a machine, and later ones.
 
 The first finds an empty cache folder; a later one the decoded images, the calibrated weights and, on JAX, the compiled
 steps. One more side is a later process without what docs/decisions/0012 gained. The sides take turns.

@@ -20,7 +20,7 @@ from benchmarks.parts.planted_data import BCCD
 from benchmarks.parts.table import DOCUMENT, Section, Table, publish, wide_console
 from benchmarks.parts.timing import TimedTrainer
 from detector.config import Anchors, Hyperparameters, Optimizer
-from detector.data.dataset import load_pair
+from detector.data.pair import load_pair
 from detector.data.sample_data import write_sample
 from search.doctor.anchor_advice import canvas_boxes, derived_anchors
 from search.plan import Plan, sources_of

@@ -17,9 +17,10 @@ from benchmarks.parts.table import Table, drawing, wide_console
 from detector.config import Anchors, Augmentation, Detector, Hyperparameters, Optimizer
 from detector.data.layout import find_sources
 from detector.data.sample_data import write_sample
+from detector.setup import Setup
 from detector.training.trainer import Trainer
-from detector.watch.finding import Course, Figures, Finding
-from detector.watch.watch import Watch, course_of
+from detector.watch.finding import Figures, Finding, TrialContext
+from detector.watch.watch import Watch, trial_context
 from search.study.canvas import parse_canvas
 from trial.reports import RungReport
 
@@ -31,8 +32,8 @@ SGD_RATES, ADAM_RATES = (2e-3, 4e-2), (5e-5, 5e-4)  # per 16 images, from scratc
 class Tally(Watch):
     """A watch that only counts: the first finding of each rule."""
 
-    def __init__(self, course: Course) -> None:
-        super().__init__(course)
+    def __init__(self, context: TrialContext) -> None:
+        super().__init__(context)
         self.found: dict[str, Finding] = {}
 
     def observe(self, step: int, figures: Figures) -> Finding | None:
@@ -46,7 +47,7 @@ class TalliedTrainer(Trainer):
 
     def begin(self, hyperparameters: Hyperparameters, **named: Any) -> int:
         images = super().begin(hyperparameters, **named)
-        self.tally = Tally(course_of(hyperparameters, self.shape, named["budget_images"]))
+        self.tally = Tally(trial_context(hyperparameters, self.shape, named["budget_images"]))
         self._running().watch = self.tally
         return images
 
@@ -103,7 +104,7 @@ def main(
 
 def _trainer(data: Path, canvas: str, folder: Path) -> TalliedTrainer:
     train, validation = find_sources(data)
-    return TalliedTrainer(
+    setup = Setup(
         train=train,
         validation=validation,
         validation_share=0.2,
@@ -114,6 +115,7 @@ def _trainer(data: Path, canvas: str, folder: Path) -> TalliedTrainer:
         cache=folder / "cache",
         seed=0,
     )
+    return TalliedTrainer(setup)
 
 
 if __name__ == "__main__":

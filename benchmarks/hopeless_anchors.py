@@ -17,7 +17,7 @@ import optuna
 import typer
 
 from benchmarks.parts.table import Table, drawing, wide_console
-from detector.data.dataset import load_pair
+from detector.data.pair import load_pair
 from detector.data.sample_data import write_sample
 from search.doctor.anchor_advice import canvas_boxes, derived_anchors
 from search.plan import Plan, sources_of

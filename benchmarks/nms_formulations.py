@@ -25,7 +25,7 @@ SIDE_PX = 256.0  # of the canvas that the boxes lie on
 CELLS = ((2, 256), (8, 256), (2, 1000), (8, 1000), (1, 2000))  # images, boxes of each
 
 
-def greedy_loop(boxes: Tensor, alive: Tensor, iou_threshold: Tensor) -> Tensor:
+def greedy_loop(boxes: Tensor, valid: Tensor, iou_threshold: Tensor) -> Tensor:
     """Which of `boxes` [B, K, 4], by falling score, the textbook keeps, bool [B, K]: one pass a box."""
     count = boxes.shape[-2]
     before = ops.arange(count)[:, None] < ops.arange(count)[None, :]
@@ -35,7 +35,7 @@ def greedy_loop(boxes: Tensor, alive: Tensor, iou_threshold: Tensor) -> Tensor:
         suppressed = ops.logical_and(ops.take(overlaps, index, axis=1), ops.take(keep, index, axis=1)[:, None])
         return ops.logical_and(keep, ops.logical_not(suppressed))
 
-    return ops.fori_loop(0, count, one, ops.cast(alive, "bool"))
+    return ops.fori_loop(0, count, one, ops.cast(valid, "bool"))
 
 
 def crowd(images: int, count: int) -> dict[str, Any]:
@@ -45,12 +45,12 @@ def crowd(images: int, count: int) -> dict[str, Any]:
     centres += random.normal(0, 6, centres.shape)
     sides = random.uniform(16, 64, (images, count, 2))
     boxes = np.concatenate([centres - sides / 2, centres + sides / 2], axis=-1).astype(np.float32)
-    return {"boxes": boxes, "alive": np.ones((images, count), bool), "iou": np.float32(IOU)}
+    return {"boxes": boxes, "valid": np.ones((images, count), bool), "iou": np.float32(IOU)}
 
 
 def on(suppression: Callable[..., Tensor]) -> Formulation:
     """The suppression of the crowd's boxes."""
-    return lambda arrays: suppression(arrays["boxes"], arrays["alive"], arrays["iou"])
+    return lambda arrays: suppression(arrays["boxes"], arrays["valid"], arrays["iou"])
 
 
 def main(

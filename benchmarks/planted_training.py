@@ -19,8 +19,8 @@ import typer
 from benchmarks.parts.table import Table, drawing, wide_console
 from benchmarks.parts.tampered_trainer import NOTHING, SIDE_PX, Batch, First, TamperedTrainer
 from detector.backend import to_host
-from detector.config import Anchors
-from detector.network.network import MEAN_BGR
+from detector.config import Anchors, BackboneName
+from detector.network.backbone import BACKBONES
 from detector.network.weights import UntrainedNorms, save_weights
 
 UNCLIPPED = 1e9
@@ -125,7 +125,8 @@ def _identity_norms(trainer: TamperedTrainer) -> None:
 
 def _white_overflows(trainer: TamperedTrainer) -> None:
     """One image is white all over, and the first layer overflows on white alone, as a broken kernel might."""
-    white = float(np.mean(WHITE - np.array(MEAN_BGR)))  # of the preprocessed channels
+    pixel = np.full((1, 1, 1, 3), WHITE, np.float32)
+    white = float(np.mean(to_host(BACKBONES[BackboneName.RESNET50].preprocess(pixel))))
 
     def first_channel(value: float) -> Callable[[np.ndarray], np.ndarray]:
         def change(values: np.ndarray) -> np.ndarray:

@@ -92,7 +92,7 @@ class Growth:
         return took
 
     def _process(self) -> Took:
-        """From the start of `search.worker.process`, with its modules to load, until it has noted its claim."""
+        """The time from the start of `search.worker.process`, modules included, until it has noted its claim."""
         with tempfile.TemporaryDirectory() as notes:
             environment = {**os.environ, STORAGE_VARIABLE: self._url, history.VARIABLE: notes}
             command = [sys.executable, "-m", "search.worker.process", "--study", STUDY, "--checked"]
@@ -113,13 +113,14 @@ class Growth:
         return Took(wall_s=wall_s, cpu_s=times.user + times.system)
 
     def _trainer(self) -> Took:
-        """From the start of a trainer's process until it can take trials."""
+        """The time from the start of a trainer's process until it can take trials."""
 
         def start() -> TrainerLink:
             link = TrainerLink("analytic", log=self._plan.log_file("trainer"))
             link.send(self._plan.setup)
-            while not isinstance(link.receive(LIMIT_S), Ready):
-                pass
+            while not isinstance(event := link.poll(LIMIT_S), Ready):
+                if event is None:
+                    raise link.hung()
             return link
 
         link, took = timed(start)

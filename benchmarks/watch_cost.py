@@ -22,12 +22,12 @@ from benchmarks.parts.table import DOCUMENT, Section, Table, publish, wide_conso
 from detector.backend import Compiled, to_host
 from detector.boxes import Tensor
 from detector.config import Hyperparameters
+from detector.setup import Setup
 from detector.training import trainer as training
 from detector.training.step import TrainStep
 from detector.training.trainer import LOOK_EVERY_STEPS, Trainer
 from detector.watch.health import FORWARD_FIGURES, LOSSES, unpack
-from detector.watch.watch import Watch, course_of
-from search.trainer.detector_runner import settings_of
+from detector.watch.watch import Watch, trial_context
 from trial.reports import RungReport
 
 SCRIPT = "benchmarks.watch_cost"
@@ -59,13 +59,13 @@ class Pairs:
 class WatchedTrainer(Trainer):
     """A trainer whose watch can be switched off, and which keeps what its step was given."""
 
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(**settings)
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup)
         self.given: tuple[Any, ...] = ()
         self.train_step = _Kept(self)
 
     def watch(self, on: bool) -> None:
-        """From now on."""
+        """Switch the watch on or off, from now on."""
         self._watches = on
 
     def evaluate(self, *on_evaluation: Any, **named: Any) -> dict[str, float]:
@@ -90,7 +90,7 @@ class _Kept(Compiled):
 
 
 def look_every(steps: int) -> None:
-    """From now on, past the first steps of a trial."""
+    """Look after so many steps from now on, past the first ones of a trial."""
     training.LOOK_EVERY_STEPS, training.STEPS_PER_LATE_STEP = steps, 1
 
 
@@ -130,7 +130,7 @@ def rules_us(trainer: WatchedTrainer, repeats: int = 2000) -> float:
     frozen, batch, inputs = trainer.given
     _, vector = trainer.train_step(trainer._fresh_state(0), frozen, batch, inputs)
     packed = to_host(vector)
-    watch = Watch(course_of(HYPERPARAMETERS, trainer.shape, budget_images=repeats * HYPERPARAMETERS.batch_size))
+    watch = Watch(trial_context(HYPERPARAMETERS, trainer.shape, budget_images=repeats * HYPERPARAMETERS.batch_size))
     wall_s, _ = _timed(lambda: [watch.observe(step, unpack(packed)) for step in range(repeats)])
     return 1e6 * wall_s / repeats
 
@@ -178,7 +178,7 @@ def main(
         folder = Path(name)
         setup = replace(sample_plan(folder, canvas=canvas, images=480).setup, micro_batch=HYPERPARAMETERS.batch_size)
         with console.status("setup"):
-            trainer = WatchedTrainer(**settings_of(setup))
+            trainer = WatchedTrainer(setup)
         with console.status("rules"):
             rules = measure_intervals(trainer, intervals, folder / "rules", trainer.watch)
         trainer.watch(True)

@@ -154,3 +154,8 @@ else:
 def to_host(tensor: Tensor) -> np.ndarray:
     """The tensor's values; waits for the device."""
     return np.asarray(tensor)
+
+
+def on_device(arrays: dict[str, Any]) -> dict[str, Tensor]:
+    """The arrays as tensors, by the same names."""
+    return {name: to_device(array) for name, array in arrays.items()}

@@ -14,6 +14,11 @@ LEVELS = 5  # P2 to P6
 STRIDES_PX = (4, 8, 16, 32, 64)  # of P2 to P6
 CANVAS_MULTIPLE_PX = 32
 
+# How the RPN matches anchors and boxes, for the network and for what foretells it.
+POSITIVE_IOU, NEGATIVE_IOU = 0.7, 0.3  # Detectron2's
+TIE_TOLERANCE = 1e-5  # best overlaps equal up to rounding tie whatever the compiler fused; == cost others 1–2 AP
+LEAST_BEST_IOU = 1e-3  # a box that overlaps no anchor has no best one; without this, 0 == 0 would make every anchor it
+
 
 class ConfigError(ValueError):
     """A value that the user must change. The message holds the rule, the value and what to do."""
@@ -24,6 +29,12 @@ class Precision(StrEnum):
 
     FLOAT32 = "float32"
     BFLOAT16 = "bfloat16"
+
+
+class BackboneName(StrEnum):
+    """The backbones that there are; `network.backbone` says what each is."""
+
+    RESNET50 = "resnet50"
 
 
 class Optimizer(StrEnum):
@@ -93,7 +104,7 @@ class DataSource:
 class DetectorSettings:
     """What the user says of the network, but for its canvas; nothing of it is a hyperparameter of the search."""
 
-    backbone: str = "resnet50"
+    backbone: BackboneName = BackboneName.RESNET50
     weights: str = "none"  # `imagenet`, `none`, or the path of a file
     precision: Precision = Precision.FLOAT32
     frozen_stages: int | None = None  # None: 2 with weights (Detectron2's FREEZE_AT), 0 without
@@ -102,7 +113,6 @@ class DetectorSettings:
     roi_samples: int | None = None  # per image; None: by canvas
 
     def __post_init__(self) -> None:
-        require(self.backbone == "resnet50", f"backbone must be resnet50, but is {self.backbone!r}")
         stages = self.frozen_stages
         require(
             stages is None or 0 <= stages <= 5,
@@ -144,7 +154,7 @@ class StepShape:
     detections: int = 100
     precision: Precision = Precision.FLOAT32
     frozen_stages: int = 2
-    backbone: str = "resnet50"
+    backbone: BackboneName = BackboneName.RESNET50
 
     @classmethod
     def for_detector(
@@ -255,8 +265,8 @@ class Hyperparameters:
     clip_norm: float = 35.0  # global norm; inert in a healthy run (MMDetection's advice)
     batch_size: int = 16
     augmentation: Augmentation = field(default_factory=Augmentation)
-    rpn_positive_iou: float = 0.7
-    rpn_negative_iou: float = 0.3
+    rpn_positive_iou: float = POSITIVE_IOU
+    rpn_negative_iou: float = NEGATIVE_IOU
     rpn_positive_fraction: float = 0.5
     low_quality_matches: bool = True
     roi_positive_iou: float = 0.5

@@ -8,11 +8,11 @@ import optuna
 
 from detector.config import ConfigError, DataSource
 from detector.data.layout import find_sources
+from detector.setup import Setup
 from search.policy.pruning import make_pruner
 from search.policy.samplers import make_sampler
 from search.study.data_section import Data
 from search.study.specification import Specification
-from search.trainer.protocol import Setup
 from spaces.faster_rcnn import Space
 from spaces.parameters import Value
 

@@ -15,16 +15,23 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.config import LEVELS, STRIDES_PX, Anchors, Canvas
+from detector.config import (
+    LEAST_BEST_IOU,
+    LEVELS,
+    NEGATIVE_IOU,
+    POSITIVE_IOU,
+    STRIDES_PX,
+    TIE_TOLERANCE,
+    Anchors,
+    Canvas,
+)
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-POSITIVE_IOU, HALF_IOU, NEGATIVE_IOU = 0.7, 0.5, 0.3  # Detectron2's, and the bound of a fair match between them
+HALF_IOU = 0.5  # of a fair match, between the RPN's bounds of a positive and a negative anchor
 SMALL_PX, LARGE_PX = 32.0, 96.0  # COCO's bounds, square roots of areas; here in canvas pixels
 BUCKETS = ("small", "medium", "large")
-TIE_TOLERANCE = 1e-5  # as in `detector.network.matching`, whose low-quality rule is meant
-LEAST_BEST_IOU = 1e-3
 BOXES_AT_ONCE = 8192  # bounds the memory
 CELLS_AT_ONCE = 2_000_000
 
@@ -48,7 +55,7 @@ class CanvasBoxes:
         return np.sqrt((self.boxes[:, 2] - self.boxes[:, 0]) * (self.boxes[:, 3] - self.boxes[:, 1]))
 
     def select(self, chosen: Integers) -> "CanvasBoxes":
-        """Only the boxes at these positions; images and classes stay."""
+        """The boxes at these positions alone; images and classes stay."""
         return CanvasBoxes(
             canvas=self.canvas,
             boxes=self.boxes[chosen],
@@ -102,6 +109,11 @@ def fit_anchors(data: CanvasBoxes, anchors: Anchors, *, positive_iou: float = PO
 def best_ious(boxes: Floats, anchors: Anchors, canvas: Canvas) -> Floats:
     """The largest IoU of each box with any anchor of the canvas, [n]."""
     return np.concatenate([part.max(axis=1) for part in _parts(boxes, anchors, canvas)] or [np.zeros(0)])
+
+
+def share_fitted(boxes: Floats, anchors: Anchors, canvas: Canvas) -> float:
+    """The share of the boxes with an IoU of 0.5 or more with one of the anchors of the canvas."""
+    return float((best_ious(boxes, anchors, canvas) >= HALF_IOU).mean())
 
 
 def best_anchors(boxes: Floats, anchors: Anchors, canvas: Canvas) -> Floats:

@@ -14,11 +14,11 @@ from itertools import product
 
 import numpy as np
 
-from detector.config import Anchors, require
-from spaces.anchor_fit import NEGATIVE_IOU, POSITIVE_IOU, CanvasBoxes, Floats, best_ious
+from detector.config import NEGATIVE_IOU, POSITIVE_IOU, Anchors, require
+from spaces.anchor_fit import CanvasBoxes, Floats, best_ious
 from spaces.catalogue import DEFINITIONS
 from spaces.faster_rcnn import ANCHOR_PARAMETERS, Space, anchors_of
-from spaces.parameters import Fixed, Real, Value, at_share, values_of
+from spaces.parameters import Fixed, Float, Value, at_share, values_of
 
 MOST_BOXES = 1000  # looked at in the search; the standard error of a mean over so many is below 0.015
 WORTH_IT = 0.02  # of the score: what an anchor more must bring, above that error
@@ -62,7 +62,7 @@ def _counts(space: Space) -> Iterator[dict[str, Value]]:
     choices = []
     for name in names:
         parameter = space.parameters[name]
-        require(not isinstance(parameter, Real), f"{name} must be whole numbers, but is {parameter}")
+        require(not isinstance(parameter, Float), f"{name} must be whole numbers, but is {parameter}")
         choices.append(values_of(parameter))  # type: ignore[arg-type]  # just checked
     for combination in product(*choices):
         yield dict(zip(names, combination, strict=True))

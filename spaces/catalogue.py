@@ -7,7 +7,7 @@ comment says where it comes from. Limits are those of validity: a study may wide
 from dataclasses import dataclass
 
 from detector.config import Optimizer
-from spaces.parameters import Choice, Parameter, Real, Value, Whole
+from spaces.parameters import Categorical, Float, Int, Parameter, Value
 
 UNLIMITED = (float("-inf"), float("inf"))  # of a text
 
@@ -39,12 +39,12 @@ class Definition:
     optional: bool = False  # absent from the default space: its reference value is used
 
 
-def _range(low: float, high: float) -> Real:
-    return Real(low=low, high=high)
+def _range(low: float, high: float) -> Float:
+    return Float(low=low, high=high)
 
 
-def _log(low: float, high: float) -> Real:
-    return Real(low=low, high=high, log=True)
+def _log(low: float, high: float) -> Float:
+    return Float(low=low, high=high, log=True)
 
 
 WARMUP_FRACTION = 0.011  # 1,000 of 90,000 iterations
@@ -55,7 +55,7 @@ DEFINITIONS: dict[str, Definition] = {
         default=_log(2, 16), reference=8.0, limits=(0.5, 64), about="smallest anchor of a level, in strides"
     ),
     "anchor_scales": Definition(
-        default=Whole(low=1, high=3), reference=1, limits=(1, 6), about="anchor sizes on each level"
+        default=Int(low=1, high=3), reference=1, limits=(1, 6), about="anchor sizes on each level"
     ),
     "anchor_octave_span": Definition(
         default=_range(0.5, 1),
@@ -68,7 +68,7 @@ DEFINITIONS: dict[str, Definition] = {
         default=_log(0.5, 2), reference=1.0, limits=(0.05, 20), about="middle ratio, height / width"
     ),
     "anchor_ratios": Definition(
-        default=Whole(low=1, high=5, step=2), reference=3, limits=(1, 9), about="anchor ratios of each size"
+        default=Int(low=1, high=5, step=2), reference=3, limits=(1, 9), about="anchor ratios of each size"
     ),
     "anchor_ratio_spread": Definition(
         default=_log(1, 4),
@@ -78,7 +78,7 @@ DEFINITIONS: dict[str, Definition] = {
         about="factor from the middle ratio to the outermost",
     ),
     "optimizer": Definition(
-        default=Choice(values=(Optimizer.SGD.value, Optimizer.ADAM.value)),
+        default=Categorical(values=(Optimizer.SGD.value, Optimizer.ADAM.value)),
         reference=Optimizer.SGD.value,
         about="update rule, as PyTorch defines it",
     ),
@@ -109,7 +109,7 @@ DEFINITIONS: dict[str, Definition] = {
         default=_range(0, 0.1), reference=WARMUP_FRACTION, limits=(0, 0.5), about="of the budget, linear warm-up"
     ),
     "decays": Definition(
-        default=Whole(low=0, high=2), reference=2, limits=(0, 4), about="times that the learning rate drops"
+        default=Int(low=0, high=2), reference=2, limits=(0, 4), about="times that the learning rate drops"
     ),
     "decay_first": Definition(
         default=_range(0.3, 0.95),
@@ -139,7 +139,7 @@ DEFINITIONS: dict[str, Definition] = {
         about="largest global norm of a gradient",
     ),
     "batch_size": Definition(
-        default=Choice(values=(4, 8, 16)), reference=16, limits=(1, 1024), about="images for each update"
+        default=Categorical(values=(4, 8, 16)), reference=16, limits=(1, 1024), about="images for each update"
     ),
     "augmentation": Definition(
         default=_range(0, 1), reference=0.1, limits=(0, 1), about="strength of all augmentations at once"
@@ -169,7 +169,7 @@ DEFINITIONS |= {
 }
 
 #: Matching and sampling, at Detectron2's values unless the study names them. Named as in `Hyperparameters`.
-DEFINITIONS |= {
+MATCHING: dict[str, Definition] = {
     "rpn_positive_iou": _optional(0.5, 0.8, 0.7, "an anchor is positive from here", limits=(0.3, 0.95)),
     "rpn_negative_iou": _optional(0.1, 0.3, 0.3, "an anchor is negative below", limits=(0.01, 0.3)),
     "rpn_positive_fraction": _optional(0.25, 0.75, 0.5, "of the sampled anchors, at most", limits=(0.01, 1)),
@@ -178,3 +178,4 @@ DEFINITIONS |= {
     "proposal_nms_iou": _optional(0.6, 0.9, 0.7, "proposals overlapping more are merged", limits=(0.1, 1)),
     "detection_nms_iou": _optional(0.3, 0.7, 0.5, "detections overlapping more are merged", limits=(0.05, 1)),
 }
+DEFINITIONS |= MATCHING

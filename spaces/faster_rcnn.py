@@ -11,25 +11,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from detector.config import STRIDES_PX, Anchors, Augmentation, ConfigError, Hyperparameters, Optimizer, require
-from spaces.catalogue import AUGMENTATION_PREFIX, DEFINITIONS, RATES
-from spaces.parameters import Fixed, Parameter, Real, Suggest, Value, nearest, suggest, values_of
+from spaces.catalogue import AUGMENTATION_PREFIX, DEFINITIONS, MATCHING, RATES
+from spaces.parameters import Fixed, Float, Parameter, Suggest, Value, nearest, suggest, values_of
 
 ANCHOR_PARAMETERS = tuple(name for name in DEFINITIONS if name.startswith("anchor_"))
 
 _OWN_AUGMENTATIONS = tuple(name for name in DEFINITIONS if name.startswith(AUGMENTATION_PREFIX))
-_THRESHOLDS = tuple(name for name in DEFINITIONS if name.endswith(("_iou", "_fraction")) and name != "warmup_fraction")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Move:
-    """A reference value that the space does not contain, and what trial 0 has instead."""
-
-    parameter: str
-    reference: Value
-    used: Value
-
-    def __str__(self) -> str:
-        return f"{self.parameter}: {self.used} instead of {self.reference}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,21 +95,8 @@ class Space:
         return {name: value for name, value in point.items() if not isinstance(self.parameters[name], Fixed)}
 
     def reference(self) -> dict[str, Value]:
-        """Detectron2's defaults, as trial 0 tries them; `reference_moves` says where the space forbids them."""
+        """Detectron2's defaults, as trial 0 tries them, or the nearest values that the space has."""
         return self.nearest({})
-
-    def reference_moves(self) -> tuple[Move, ...]:
-        """Where `reference` had to leave Detectron2's defaults because the study narrowed or fixed a parameter."""
-        point: dict[str, Value] = {}
-        moves = []
-        for name, parameter in self._active(point):
-            wanted = DEFINITIONS[name].reference
-            point[name] = nearest(parameter, wanted)
-            if point[name] != wanted:
-                moves.append(Move(parameter=name, reference=wanted, used=point[name]))
-        if self.anchors not in (None, Anchors()):
-            moves.append(Move(parameter="anchors", reference=str(Anchors()), used=str(self.anchors)))
-        return tuple(moves)
 
     def anchors_per_cell(self) -> int:
         """The most anchors at one cell that any point of the space has: the slots that the step needs."""
@@ -154,7 +128,7 @@ class Space:
 
     def _whole_values(self, name: str) -> tuple[int, ...]:
         parameter = self.parameters[name]
-        if isinstance(parameter, Real):
+        if isinstance(parameter, Float):
             raise ConfigError(f"{name} must be whole numbers, but is {parameter}")
         return tuple(int(value) for value in values_of(parameter))
 
@@ -198,7 +172,7 @@ def decay_boundaries(warmup_fraction: float, decays: int, first: float, gap: flo
 def _hyperparameters(point: Mapping[str, Value], anchors: Anchors | None) -> Hyperparameters:
     optimizer = Optimizer(str(point["optimizer"]))
     same = ("rpn_lr_factor", "momentum", "weight_decay", "warmup_fraction", "clip_norm")
-    numbers = {name: float(point[name]) for name in (*same, *_THRESHOLDS) if name in point}
+    numbers = {name: float(point[name]) for name in (*same, *MATCHING) if name in point}
     return Hyperparameters(
         anchors=anchors or anchors_of(point),
         optimizer=optimizer,

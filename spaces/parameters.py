@@ -1,6 +1,6 @@
 """What one hyperparameter may be: a range of numbers, a list of choices, or one fixed value.
 
-Values only: nothing here knows Optuna. `suggest` asks whatever looks like an Optuna trial (`Suggest`).
+Named as Optuna names them, of which nothing here knows: `suggest` asks whatever looks like its trial (`Suggest`).
 """
 
 import math
@@ -19,7 +19,7 @@ def is_number(value: object) -> TypeGuard[float]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Real:
+class Float:
     """Every number from `low` to `high`, both included; with `log`, each factor is equally likely."""
 
     low: float
@@ -39,7 +39,7 @@ class Real:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Whole:
+class Int:
     """The whole numbers low, low + step, … up to `high`; with `log`, each factor is equally likely."""
 
     low: int
@@ -69,7 +69,7 @@ class Whole:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class Categorical:
     """One of the values listed."""
 
     values: tuple[Value, ...]
@@ -104,7 +104,7 @@ class Fixed:
         return not isinstance(value, bool) and value == self.value
 
 
-Parameter = Real | Whole | Choice | Fixed
+Parameter = Float | Int | Categorical | Fixed
 
 
 class Suggest(Protocol):
@@ -120,11 +120,11 @@ class Suggest(Protocol):
 def suggest(parameter: Parameter, name: str, trial: Suggest) -> Value:
     """The trial's value of the parameter; a fixed one is returned without asking the trial."""
     match parameter:
-        case Real():
+        case Float():
             return trial.suggest_float(name, parameter.low, parameter.high, log=parameter.log)
-        case Whole():
+        case Int():
             return trial.suggest_int(name, parameter.low, parameter.high, step=parameter.step, log=parameter.log)
-        case Choice():
+        case Categorical():
             value: Value = trial.suggest_categorical(name, parameter.values)
             return value
         case Fixed():
@@ -139,12 +139,12 @@ def nearest(parameter: Parameter, value: Value) -> Value:
     Among choices the numerically nearest, the first when they are text and the value is not listed.
     """
     match parameter:
-        case Real():
+        case Float():
             return min(max(_number(value), parameter.low), parameter.high)
-        case Whole():
+        case Int():
             steps = round((_number(value) - parameter.low) / parameter.step)
             return min(max(parameter.low + steps * parameter.step, parameter.low), parameter.high)
-        case Choice():
+        case Categorical():
             if parameter.contains(value) or any(isinstance(v, str) for v in (value, *parameter.values)):
                 return value if parameter.contains(value) else parameter.values[0]
             return min(parameter.values, key=lambda choice: abs(_number(choice) - _number(value)))
@@ -156,7 +156,7 @@ def nearest(parameter: Parameter, value: Value) -> Value:
 
 def at_share(parameter: Parameter, share: float) -> Value:
     """The value that lies at a share of the way from the lowest (0) to the highest (1), as the parameter counts it."""
-    if isinstance(parameter, Real):
+    if isinstance(parameter, Float):
         if parameter.log:
             return min(max(parameter.low * (parameter.high / parameter.low) ** share, parameter.low), parameter.high)
         return parameter.low + share * (parameter.high - parameter.low)
@@ -164,12 +164,12 @@ def at_share(parameter: Parameter, share: float) -> Value:
     return values[min(int(share * len(values)), len(values) - 1)]
 
 
-def values_of(parameter: Whole | Choice | Fixed) -> tuple[Value, ...]:
+def values_of(parameter: Int | Categorical | Fixed) -> tuple[Value, ...]:
     """Every value that the parameter can take, in order."""
     match parameter:
-        case Whole():
+        case Int():
             return tuple(range(parameter.low, parameter.high + 1, parameter.step))
-        case Choice():
+        case Categorical():
             return parameter.values
         case Fixed():
             return (parameter.value,)

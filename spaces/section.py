@@ -15,7 +15,7 @@ from typing import Any, assert_never
 from detector.config import LEVELS, Anchors, ConfigError, require
 from spaces.catalogue import DEFINITIONS, Definition
 from spaces.faster_rcnn import ANCHOR_PARAMETERS, Space
-from spaces.parameters import Choice, Fixed, Parameter, Real, Value, Whole, is_number
+from spaces.parameters import Categorical, Fixed, Float, Int, Parameter, Value, is_number
 
 ANCHORS = "anchors"
 
@@ -70,9 +70,9 @@ def write_parameter(parameter: Parameter) -> Any:
     match parameter:
         case Fixed():
             return parameter.value
-        case Choice():
+        case Categorical():
             return list(parameter.values)
-        case Real() | Whole():
+        case Float() | Int():
             return asdict(parameter)
         case _:
             assert_never(parameter)
@@ -89,26 +89,26 @@ def _parse_parameter(name: str, entry: object, current: Parameter) -> Parameter:
     definition = DEFINITIONS[name]
     match entry:
         case Mapping():
-            return _parse_range(name, entry, current if isinstance(current, Real | Whole) else definition.default)
+            return _parse_range(name, entry, current if isinstance(current, Float | Int) else definition.default)
         case list() | tuple():
-            return Choice(values=tuple(_value(name, value) for value in entry))
+            return Categorical(values=tuple(_value(name, value) for value in entry))
         case _:
             return Fixed(value=_value(name, entry))
 
 
 def _parse_range(name: str, entry: Mapping[object, object], current: Parameter) -> Parameter:
-    if not isinstance(current, Real | Whole):
+    if not isinstance(current, Float | Int):
         raise ConfigError("has no range: give one value, or a list of the values to try")
-    known = {"low", "high", "log"} | ({"step"} if isinstance(current, Whole) else set())
+    known = {"low", "high", "log"} | ({"step"} if isinstance(current, Int) else set())
     for key in entry:
         require(key in known, f"a range has {', '.join(sorted(known))}, but not {key!r}")
     log = entry.get("log", current.log)
     require(isinstance(log, bool), f"log must be true or false, but is {log!r}")
     low, high = (_value(name, entry.get(key, getattr(current, key))) for key in ("low", "high"))
-    if isinstance(current, Real):
-        return Real(low=float(low), high=float(high), log=bool(log))
+    if isinstance(current, Float):
+        return Float(low=float(low), high=float(high), log=bool(log))
     step: Any = entry.get("step", current.step)
-    return Whole(low=int(low), high=int(high), step=step, log=bool(log))
+    return Int(low=int(low), high=int(high), step=step, log=bool(log))
 
 
 def _value(name: str, value: object) -> Value:
@@ -116,7 +116,7 @@ def _value(name: str, value: object) -> Value:
     definition = DEFINITIONS[name]
     lowest, highest = definition.limits
     if isinstance(definition.reference, str):
-        options = definition.default.values if isinstance(definition.default, Choice) else ()
+        options = definition.default.values if isinstance(definition.default, Categorical) else ()
         require(value in options, f"must be one of {', '.join(map(str, options))}, but is {value!r}")
         return str(value)
     require(is_number(value), f"must be a finite number, a list of choices or {{low, high}}, but is {value!r}")

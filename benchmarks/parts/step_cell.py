@@ -93,12 +93,12 @@ def _batch(shape: StepShape) -> dict[str, np.ndarray]:
     count, size = shape.micro_batch, np.array([shape.canvas.height_px, shape.canvas.width_px], np.float32)
     low = random.uniform(0.0, 0.5, (count, BOX_SLOTS, 2))
     corners = np.concatenate([low, low + random.uniform(0.125, 0.5, low.shape)], axis=-1) * np.tile(size, 2)
-    alive = np.broadcast_to(np.arange(BOX_SLOTS) < BOXES, (count, BOX_SLOTS))
+    valid = np.broadcast_to(np.arange(BOX_SLOTS) < BOXES, (count, BOX_SLOTS))
     return {
         "images": random.integers(0, 256, (count, shape.canvas.height_px, shape.canvas.width_px, 3)).astype(np.uint8),
         "extents": np.tile(size, (count, 1)),
-        "boxes": np.where(alive[..., None], corners, 0.0).astype(np.float32),
-        "alive": alive,
+        "boxes": np.where(valid[..., None], corners, 0.0).astype(np.float32),
+        "valid": valid,
         "classes": random.integers(0, CLASSES, (count, BOX_SLOTS)).astype(np.int32),
         "index": np.arange(count, dtype=np.int32),
     }

@@ -12,6 +12,7 @@ from detector.boxes import Tensor
 from detector.config import Anchors, Augmentation, Canvas, DataFormat, DataSource, Detector, Hyperparameters
 from detector.data.batches import TrainingBatches
 from detector.data.sample_data import write_sample
+from detector.setup import Setup
 from detector.training.step import State
 from detector.training.trainer import Trainer
 from trial.reports import PausedReport, ProgressReport, RungReport, Stopped, Warned
@@ -68,7 +69,7 @@ class TamperedTrainer(Trainer):
         data = folder / "data"
         if not data.exists():
             write_sample(data, train=IMAGES, validation=2, size_px=(SIDE_PX, SIDE_PX))
-        super().__init__(
+        setup = Setup(
             train=_source(data, "train"),
             validation=_source(data, "val"),
             validation_share=0.2,
@@ -81,6 +82,7 @@ class TamperedTrainer(Trainer):
             cache=folder / "cache",
             seed=0,
         )
+        super().__init__(setup)
         self._honest = self._batches
         self._untouched = self._frozen
 

@@ -9,9 +9,8 @@ from typing import Any, cast
 import keras
 
 from detector.backend import Compiled, to_host
+from detector.setup import Setup
 from detector.training.trainer import Trainer
-from search.trainer.detector_runner import settings_of
-from search.trainer.protocol import Setup
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +68,7 @@ class TimedTrainer(Trainer):
     """A trainer for that setup which keeps the times of its steps, evaluations and checkpoints."""
 
     def __init__(self, setup: Setup) -> None:
-        super().__init__(**settings_of(setup))
+        super().__init__(setup)
         self.timed_train, self.timed_predict = TimedStep(self.train_step), TimedStep(self.predict_step)
         self.train_step = cast(Compiled, self.timed_train)
         self.predict_step = cast(Compiled, self.timed_predict)

@@ -24,13 +24,13 @@ class TrainingBatches:
         count = len(dataset.images)
         self._boxes = np.zeros((count, slots, 4), np.float32)  # canvas pixels
         self._classes = np.zeros((count, slots), np.int32)
-        self._alive = np.zeros((count, slots), bool)
+        self._valid = np.zeros((count, slots), bool)
         for index in self._trainable:
             image = dataset.images[index]
             kept = np.flatnonzero(~image.crowd)
             self._boxes[index, : len(kept)] = image.boxes[kept] * cache.scales[index]
             self._classes[index, : len(kept)] = image.labels[kept]
-            self._alive[index, : len(kept)] = True
+            self._valid[index, : len(kept)] = True
 
     def arrays(self, seed: int, first_sample: int, count: int) -> dict[str, np.ndarray]:
         """Samples `first_sample` and the `count - 1` after it."""
@@ -40,7 +40,7 @@ class TrainingBatches:
             "images": np.stack([self._cache.pixels[index] for index in chosen]),
             "extents": self._cache.extents[chosen],
             "boxes": self._boxes[chosen],
-            "alive": self._alive[chosen],
+            "valid": self._valid[chosen],
             "classes": self._classes[chosen],
             "index": samples.astype(np.int32),
         }

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.config import DataFormat
+from detector.data.formats.reader import Floats
+from detector.data.formats.table import READERS
 
-Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 SMALLEST_PX = 1.0  # a box of one pixel or less is a slip of the mouse (F15); BCCD has two
@@ -76,28 +77,15 @@ def confusion(corners: Floats, sizes_px: Floats, file_format: DataFormat) -> str
     share = 1.0 - float(np.mean(good)) if len(good) else 0.0
     if share <= SUSPICIOUS_SHARE:
         return None
-    likely = [
-        name for name, other in _readings(corners, file_format).items() if _plausible(other, sizes_px).mean() >= 0.99
-    ]
+    reader = READERS[file_format]
+    likely = [name for name, meant in reader.mistaken.items() if _plausible(meant(corners), sizes_px).mean() >= 0.99]
     if share <= HOPELESS_SHARE and not likely:
         return None
     cause = f"; all would fit if the numbers were {likely[0]}" if likely else _normalised(corners)
-    expected = "[x, y, width, height]" if file_format is DataFormat.COCO else "xmin, ymin, xmax, ymax"
     return (
-        f"{share:.0%} of the {len(corners)} boxes have no area or reach beyond their image, read as {expected} "
+        f"{share:.0%} of the {len(corners)} boxes have no area or reach beyond their image, read as {reader.box} "
         f"in pixels{cause}; check the order and unit of the coordinates (xywh or xyxy, x and y swapped)"
     )
-
-
-def _readings(corners: Floats, file_format: DataFormat) -> dict[str, Floats]:
-    """Other orders that the numbers in the file may have been meant in, as corners."""
-    x1, y1, x2, y2 = corners.T
-    swapped = corners[:, [1, 0, 3, 2]]
-    if file_format is DataFormat.COCO:
-        as_corners = np.stack([x1, y1, x2 - x1, y2 - y1], axis=1)
-        return {"[x1, y1, x2, y2]": as_corners, "[y, x, height, width]": swapped}
-    as_sizes = np.stack([x1, y1, x1 + x2, y1 + y2], axis=1)
-    return {"x, y, width, height": as_sizes, "ymin, xmin, ymax, xmax": swapped}
 
 
 def _plausible(corners: Floats, sizes_px: Floats) -> Mask:

@@ -5,22 +5,19 @@ than one pixel. Labels are int32 [n] in 0 … K-1. An image without boxes has ar
 """
 
 import hashlib
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.config import DataFormat, DataSource, require
-from detector.data.cleaning import clean_boxes, confusion
-from detector.data.formats.annotation import AnnotatedImage, Annotations, Defect, Fault, problems_message
+from detector.config import DataSource
+from detector.data.checked_image import CheckedImage, check_images, refuse_confusion, refuse_unknown_classes
+from detector.data.cleaning import clean_boxes
+from detector.data.formats.annotation import Annotations, Fault, problems_message
 from detector.data.formats.annotation import DataError as DataError
-from detector.data.formats.coco import read_coco
-from detector.data.formats.voc import read_voc
-from detector.data.image_file import Header, path_inside, read_header
+from detector.data.formats.table import READERS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -48,15 +45,6 @@ class Image:
     def training_labels(self) -> NDArray[np.int32]:
         """Labels of `training_boxes`, [m]."""
         return self.labels[~self.crowd]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckedImage:
-    """An annotated image whose file is there and has the size stated."""
-
-    entry: AnnotatedImage
-    path: Path  # resolved
-    header: Header
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +97,7 @@ def load_dataset(source: DataSource, *, classes: tuple[str, ...] | None = None) 
     Raises:
         DataError: something that the user must change, before any image is decoded.
     """
-    annotations = read_annotations(source)
+    annotations = READERS[source.format].read(source)
     names = classes or tuple(annotations.categories.values())
     refuse_unknown_classes(annotations, names, source)
     checked, defects = check_images(annotations.images, source)
@@ -119,15 +107,6 @@ def load_dataset(source: DataSource, *, classes: tuple[str, ...] | None = None) 
         raise DataError(f"{source.annotations}: {total}:\n{listed}", fault=defects[0].fault)
     refuse_confusion(checked, source)
     return assemble(annotations, checked, names, source)
-
-
-def read_annotations(source: DataSource) -> Annotations:
-    """What the files of the source state, not yet checked against the images.
-
-    Raises:
-        DataError: a file is missing or breaks a rule of the format.
-    """
-    return read_coco(source) if source.format is DataFormat.COCO else read_voc(source)
 
 
 def assemble(
@@ -154,23 +133,6 @@ def assemble(
     )
 
 
-def load_pair(train: DataSource, validation: DataSource | None, *, share: float, seed: int) -> tuple[Dataset, Dataset]:
-    """Training and validation data with the same classes and no image in common.
-
-    Without validation data, `share` of the training images is held out: those whose file names hash lowest with the
-    seed, so the split depends on neither order nor machine.
-
-    Raises:
-        DataError: as `load_dataset`; or an image is in both; or a split would be left without boxes.
-    """
-    whole = load_dataset(train)
-    if validation is None:
-        return split(whole, share=share, seed=seed)
-    held_out = load_dataset(validation, classes=whole.classes)
-    refuse_leakage(whole, held_out)
-    return whole, held_out
-
-
 def most_boxes(dataset: Dataset) -> int:
     """The largest number of training boxes in one image."""
     return max(len(image.training_boxes) for image in dataset.images)
@@ -182,77 +144,6 @@ def ground_truth_slots(dataset: Dataset, *, multiple: int = 8) -> int:
     Rounded up, so that a few boxes more in another version of the data don't mean a new compilation.
     """
     return -(-most_boxes(dataset) // multiple) * multiple
-
-
-def refuse_unknown_classes(annotations: Annotations, classes: tuple[str, ...], source: DataSource) -> None:
-    """Raise `DataError` if a category is none of the classes."""
-    unknown = [name for name in annotations.categories.values() if name not in classes]
-    if unknown:
-        raise DataError(
-            f"{source.annotations}: the classes {', '.join(map(repr, unknown[:10]))} are not among the training "
-            f"classes ({', '.join(map(repr, classes[:20]))}); use the same classes in training and validation data",
-            fault=Fault.CLASS_MISMATCH,
-        )
-
-
-def check_images(entries: Sequence[AnnotatedImage], source: DataSource) -> tuple[list[CheckedImage], list[Defect]]:
-    """The images that can be used, in their order, and what is wrong with the others. Decodes none.
-
-    Raises:
-        DataError: the folder of images is missing.
-    """
-
-    def check(entry: AnnotatedImage) -> CheckedImage | Defect:
-        try:
-            path = path_inside(folder, entry.file_name)
-            header = read_header(path)
-            _check_size(entry, header, path)
-        except DataError as error:
-            return Defect(fault=error.fault, file=entry.file_name, message=f"{entry.place}: {error}")
-        return CheckedImage(entry=entry, path=path, header=header)
-
-    if not source.images.is_dir():
-        message = f"{source.images}: the folder of images is missing; check the path"
-        raise DataError(message, fault=Fault.IMAGE_MISSING)
-    folder = source.images.resolve()
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        results = list(pool.map(check, entries))
-    defects = [result for result in results if isinstance(result, Defect)]
-    first_of: dict[Path, CheckedImage] = {}
-    for image in (result for result in results if isinstance(result, CheckedImage)):
-        if (first := first_of.setdefault(image.path, image)) is not image:
-            name, number = image.entry.file_name, first.entry.image_id
-            message = f"{image.entry.place}: {name} is also image {number}; list every file once"
-            defects.append(Defect(fault=Fault.LISTED_TWICE, file=name, message=message))
-    return list(first_of.values()), defects
-
-
-def _check_size(entry: AnnotatedImage, header: Header, path: Path) -> None:
-    stated = (entry.width_px or header.width_px, entry.height_px or header.height_px)
-    if stated == (header.width_px, header.height_px):
-        return
-    hint, fault = "correct the annotations, their boxes would be misplaced", Fault.IMAGE_SIZE
-    if header.rotated and stated == (header.height_px, header.width_px):
-        fault = Fault.EXIF_ROTATION
-        hint = (
-            "its EXIF data rotates it, but the boxes were drawn unrotated: annotate anew, or remove the EXIF rotation"
-        )
-    raise DataError(
-        f"{path}: the annotations state {stated[0]} × {stated[1]} px, "
-        f"but the image has {header.width_px} × {header.height_px}; {hint}",
-        fault=fault,
-    )
-
-
-def refuse_confusion(checked: Sequence[CheckedImage], source: DataSource) -> None:
-    """Raise `DataError` if most boxes are impossible, with the order of numbers that would explain them."""
-    pairs = [
-        (box.corners, (image.header.width_px, image.header.height_px)) for image in checked for box in image.entry.boxes
-    ]
-    corners = np.array([corners for corners, _ in pairs], dtype=np.float64).reshape(-1, 4)
-    sizes = np.array([size for _, size in pairs], dtype=np.float64).reshape(-1, 2)
-    if cause := confusion(corners, sizes, source.format):
-        raise DataError(f"{source.annotations}: {cause}", fault=Fault.COORDINATE_ORDER)
 
 
 def _image(checked: CheckedImage, labels: dict[int, int]) -> tuple[Image, list[Dropped]]:
@@ -292,43 +183,3 @@ def _fingerprint(annotations: Annotations, images: tuple[Image, ...], classes: t
     """Content only, so that it is the same on every machine that has the same files."""
     lines = [annotations.digest, *classes, *(f"{image.name}\0{image.digest}" for image in images)]
     return hashlib.sha256("\n".join(lines).encode(errors="surrogatepass")).hexdigest()
-
-
-def split(whole: Dataset, *, share: float, seed: int) -> tuple[Dataset, Dataset]:
-    """Training and validation data out of one dataset, as `load_pair` does it.
-
-    Raises:
-        DataError: a part would be left without boxes.
-    """
-    require(0 < share < 1, f"the validation share must lie between 0 and 1, but is {share}")
-    count = len(whole.images)
-    if count < 2:
-        raise DataError("one image can't be split into training and validation data; name validation data")
-    names = [f"{seed}/{image.name}".encode(errors="surrogatepass") for image in whole.images]
-    ranked = sorted(range(count), key=lambda index: hashlib.sha256(names[index]).digest())
-    held_out = min(count - 1, max(1, round(share * count)))
-    parts = {"validation": whole.select(sorted(ranked[:held_out])), "training": whole.select(sorted(ranked[held_out:]))}
-    for name, part in parts.items():
-        if not part.trainable:
-            raise DataError(
-                f"the split by share {share} and seed {seed} leaves no box for {name} "
-                f"({len(part.images)} of {count} images); choose another share or seed, or name validation data"
-            )
-    return parts["training"], parts["validation"]
-
-
-def refuse_leakage(train: Dataset, validation: Dataset) -> None:
-    """Raise `DataError` if an image is in both."""
-    paths = {image.path for image in train.images}
-    contents = {(Path(image.name).name, image.digest) for image in train.images}
-    shared = [
-        image.name
-        for image in validation.images
-        if image.path in paths or (Path(image.name).name, image.digest) in contents
-    ]
-    if shared:
-        raise DataError(
-            f"{len(shared)} images are in both training and validation data, so that results would be too good; "
-            f"remove them from one:\n{problems_message(shared)}",
-            fault=Fault.LEAKAGE,
-        )

@@ -23,6 +23,7 @@ from detector.config import Canvas
 from detector.data.dataset import Dataset, Image
 from detector.data.formats.annotation import DataError, problems_message
 from detector.data.image_file import PADDING_RGB, read_rgb
+from detector.whole_file import sync, write_whole
 
 DECODING = 1  # raise it when the same file would give other pixels
 BATCH = 64  # images that are decoded before they are written; bounds the memory
@@ -104,11 +105,11 @@ def _mapped(file: Path, shape: tuple[int, ...]) -> np.memmap | None:
 
 
 def _build(dataset: Dataset, canvas: Canvas, file: Path, shape: tuple[int, ...], progress: Progress | None) -> None:
-    for remains in file.parent.glob(f"{file.stem}.*.partial"):  # of a builder that was killed; we hold its lock
+    for remains in file.parent.glob(f".{file.name}.*"):  # of a builder that was killed; we hold its lock
         remains.unlink()
-    partial = file.with_suffix(f".{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as stream:
+
+    def write(path: Path) -> None:
+        with path.open("wb") as stream:
             header = io.BytesIO()
             np.lib.format.write_array_header_1_0(
                 header, {"descr": np.dtype(np.uint8).str, "fortran_order": False, "shape": shape}
@@ -116,12 +117,10 @@ def _build(dataset: Dataset, canvas: Canvas, file: Path, shape: tuple[int, ...],
             stream.write(header.getvalue())
             for picture in _decoded(dataset, canvas, progress):
                 stream.write(picture.data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(file)
-        _sync_folder(file.parent)
-    finally:
-        partial.unlink(missing_ok=True)
+
+    write_whole(file, write)
+    with contextlib.suppress(OSError):  # not every system can open a folder
+        sync(file.parent)
 
 
 def _decoded(dataset: Dataset, canvas: Canvas, progress: Progress | None) -> Iterator[NDArray[np.uint8]]:
@@ -147,13 +146,3 @@ def _decoded(dataset: Dataset, canvas: Canvas, progress: Progress | None) -> Ite
     if problems:
         message = f"{len(problems)} of {total} images can't be decoded; replace or remove them:"
         raise DataError(f"{message}\n{problems_message(problems)}")
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the renaming itself durable, where the system can open a folder."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

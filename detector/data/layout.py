@@ -3,29 +3,14 @@
 Looks in the folder itself, then one folder down. Nothing is guessed between two candidates: that is an error.
 """
 
-import contextlib
-import json
-import mmap
-import re
 from pathlib import Path
 
-from detector.config import DataFormat, DataSource
 from detector.data.formats.annotation import DataError
-
-Pair = tuple[DataSource, DataSource | None]
-
-LAYOUTS = (
-    "annotations/instances_train*.json and instances_val*.json, with train*/, val*/ or images/ (COCO)",
-    "train.json and val.json, with images/ or the images beside them (COCO)",
-    "train/_annotations.coco.json and valid/_annotations.coco.json, with the images beside them (COCO, Roboflow)",
-    "Annotations/, JPEGImages/ and ImageSets/Main/train.txt (Pascal VOC)",
-)
-VALIDATION_NAMES = ("val", "valid", "validation")
-
-_FILE_NAME = re.compile(rb'"file_name"\s*:\s*("(?:[^"\\]|\\.)*")')
+from detector.data.formats.reader import Pair
+from detector.data.formats.table import READERS
 
 
-def find_sources(folder: Path) -> tuple[DataSource, DataSource | None]:
+def find_sources(folder: Path) -> Pair:
     """Training data and, where the folder has it, validation data; neither has been read.
 
     Raises:
@@ -41,96 +26,14 @@ def find_sources(folder: Path) -> tuple[DataSource, DataSource | None]:
             raise DataError(f"{folder}: holds several datasets ({places}); name one of them")
         if found:
             return found[0][1]
-    looked_for = "\n".join(f"  {layout}" for layout in LAYOUTS)
+    looked_for = "\n".join(f"  {layout}" for reader in READERS.values() for layout in reader.layouts)
     raise DataError(
         f"{folder}: no dataset recognised. Looked here and one folder down for\n{looked_for}\nbut {_listing(folder)}"
     )
 
 
 def _recognised(folder: Path) -> Pair | None:
-    return _instances(folder) or _named_pair(folder) or _roboflow(folder) or _voc(folder)
-
-
-def _instances(folder: Path) -> Pair | None:
-    annotations = folder / "annotations"
-    train = _only(annotations, "instances_train*.json") or _only(annotations, "instances_default.json")
-    if train is None:
-        return None
-    validation = _only(annotations, "instances_val*.json")
-    return _coco(train, folder), None if validation is None else _coco(validation, folder)
-
-
-def _named_pair(folder: Path) -> Pair | None:
-    for place in (folder, folder / "annotations"):
-        train = place / "train.json"
-        if train.is_file():
-            validation = next((file for name in VALIDATION_NAMES if (file := place / f"{name}.json").is_file()), None)
-            return _coco(train, folder), None if validation is None else _coco(validation, folder)
-    return None
-
-
-def _roboflow(folder: Path) -> Pair | None:
-    found = [
-        folder / name / "_annotations.coco.json"
-        for name in ("train", *VALIDATION_NAMES)
-        if (folder / name / "_annotations.coco.json").is_file()
-    ]
-    if not found or found[0].parent.name != "train":
-        return None
-    pair = [DataSource(format=DataFormat.COCO, images=file.parent, annotations=file) for file in found]
-    return pair[0], pair[1] if len(pair) > 1 else None
-
-
-def _voc(folder: Path) -> Pair | None:
-    annotations, images = folder / "Annotations", folder / "JPEGImages"
-    if not annotations.is_dir() or not images.is_dir():
-        return None
-
-    def source(split: Path | None) -> DataSource:
-        return DataSource(format=DataFormat.VOC, images=images, annotations=annotations, split=split)
-
-    lists = {name: folder / "ImageSets" / "Main" / f"{name}.txt" for name in ("train", "val", "trainval")}
-    if lists["train"].is_file():
-        return source(lists["train"]), source(lists["val"]) if lists["val"].is_file() else None
-    return source(lists["trainval"] if lists["trainval"].is_file() else None), None
-
-
-def _only(folder: Path, pattern: str) -> Path | None:
-    found = sorted(folder.glob(pattern))
-    if len(found) > 1:
-        names = ", ".join(file.name for file in found)
-        raise DataError(f"{folder}: {pattern} fits several files ({names}); name the files one by one in study.yaml")
-    return found[0] if found else None
-
-
-def _coco(annotations: Path, folder: Path) -> DataSource:
-    return DataSource(format=DataFormat.COCO, images=_image_folder(annotations, folder), annotations=annotations)
-
-
-def _image_folder(annotations: Path, folder: Path) -> Path:
-    """The folder that holds the first image that the JSON names, among the usual ones."""
-    split = annotations.stem.removeprefix("instances_")
-    names = [split, *(VALIDATION_NAMES if split.startswith("val") else ["train"] if split.startswith("train") else [])]
-    usual = [path for name in names for path in (folder / name, folder / "images" / name, folder / name / "images")]
-    candidates = [path for path in (*usual, folder / "images", annotations.parent, folder) if path.is_dir()]
-    first = _first_file_name(annotations)
-    if first is not None:
-        for path in candidates:
-            with contextlib.suppress(OSError):  # a name that no file system takes
-                if (path / first).is_file():
-                    return path
-    return candidates[0]  # reading will say which image it misses there
-
-
-def _first_file_name(annotations: Path) -> str | None:
-    """Without parsing what may be hundreds of megabytes."""
-    try:
-        with annotations.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            match = _FILE_NAME.search(content)
-            name = json.loads(match.group(1)) if match else None
-    except (OSError, ValueError):  # unreadable, empty or no JSON: reading it later says so
-        return None
-    return name if name and "\0" not in name else None
+    return next((pair for reader in READERS.values() if (pair := reader.recognise(folder))), None)
 
 
 def _listing(folder: Path) -> str:

@@ -6,18 +6,11 @@ What `load_pair` would refuse is a defect here, and the other way round: both ar
 from dataclasses import dataclass
 
 from detector.config import DataSource
-from detector.data.dataset import (
-    CheckedImage,
-    Dataset,
-    assemble,
-    check_images,
-    read_annotations,
-    refuse_confusion,
-    refuse_leakage,
-    refuse_unknown_classes,
-    split,
-)
+from detector.data.checked_image import CheckedImage, check_images, refuse_confusion, refuse_unknown_classes
+from detector.data.dataset import Dataset, assemble
 from detector.data.formats.annotation import AnnotatedImage, Annotations, DataError, Defect, Fault
+from detector.data.formats.table import READERS
+from detector.data.pair import refuse_leakage, split
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -67,7 +60,7 @@ def survey_pair(train: DataSource, validation: DataSource | None, *, share: floa
 def survey_split(source: DataSource, *, classes: tuple[str, ...] | None = None) -> SplitSurvey:
     """One split; with `classes` its labels follow them by name. Raises nothing."""
     try:
-        annotations = read_annotations(source)
+        annotations = READERS[source.format].read(source)
     except DataError as error:
         fault = Fault.ANNOTATION_FILE if error.fault is Fault.UNUSABLE else error.fault
         return SplitSurvey(source=source, defects=(_defect(error, source, fault=fault),))

@@ -7,20 +7,15 @@ thresholds, not in the low-quality rule, not in the best overlap of anything.
 from keras import ops
 
 from detector.boxes import Tensor
+from detector.config import LEAST_BEST_IOU, TIE_TOLERANCE
 
 POSITIVE, NEGATIVE, IGNORED = 1, 0, -1
-
-# Best overlaps equal up to rounding must tie whatever the compiler fused; comparing with == cost others 1–2 AP.
-TIE_TOLERANCE = 1e-5
-
-# A truth that overlaps no anchor has no best anchor. Without this, 0 == 0 would make every anchor positive.
-LEAST_BEST_IOU = 1e-3
 
 
 def match(
     iou: Tensor,
-    anchor_alive: Tensor,
-    truth_alive: Tensor,
+    anchor_valid: Tensor,
+    truth_valid: Tensor,
     *,
     positive_iou: Tensor,
     negative_iou: Tensor,
@@ -28,14 +23,14 @@ def match(
 ) -> tuple[Tensor, Tensor]:
     """Labels int32 [B, N] (1 positive, 0 negative, -1 ignored) and the index int32 [B, N] of each one's best truth.
 
-    `iou` is [B, N, G], `anchor_alive` bool [N] or [B, N], `truth_alive` bool [B, G]. Positive from `positive_iou` on,
+    `iou` is [B, N, G], `anchor_valid` bool [N] or [B, N], `truth_valid` bool [B, G]. Positive from `positive_iou` on,
     negative below `negative_iou`. Where `low_quality` (0 or 1) is set, the anchors with the best overlap of each truth
-    are positive as well, however low it is; the index stays the anchor's own best truth, as in Detectron2. Dead
-    anchors are ignored. In an image without truth every live anchor is negative, with index 0.
+    are positive as well, however low it is; the index stays the anchor's own best truth, as in Detectron2. Anchors
+    that are not valid are ignored. In an image without truth every valid anchor is negative, with index 0.
     """
-    anchor_alive = ops.broadcast_to(ops.cast(anchor_alive, "bool"), ops.shape(iou)[:2])  # [B, N]
-    both_alive = ops.logical_and(anchor_alive[:, :, None], ops.cast(truth_alive, "bool")[:, None, :])
-    iou = ops.where(both_alive, ops.stop_gradient(iou), -1.0)  # [B, N, G]
+    anchor_valid = ops.broadcast_to(ops.cast(anchor_valid, "bool"), ops.shape(iou)[:2])  # [B, N]
+    both_valid = ops.logical_and(anchor_valid[:, :, None], ops.cast(truth_valid, "bool")[:, None, :])
+    iou = ops.where(both_valid, ops.stop_gradient(iou), -1.0)  # [B, N, G]
     best_of_anchor = ops.max(iou, axis=2)  # [B, N]
     matched = ops.cast(ops.argmax(iou, axis=2), "int32")
 
@@ -43,7 +38,7 @@ def match(
     forced = ops.logical_and(_is_best_of_a_truth(iou), ops.cast(low_quality, "bool"))
     labels = ops.where(best_of_anchor < negative_iou, NEGATIVE, IGNORED)
     labels = ops.where(ops.logical_or(positive, forced), POSITIVE, labels)
-    return ops.cast(ops.where(anchor_alive, labels, IGNORED), "int32"), matched
+    return ops.cast(ops.where(anchor_valid, labels, IGNORED), "int32"), matched
 
 
 def _is_best_of_a_truth(iou: Tensor) -> Tensor:

@@ -1,28 +1,23 @@
-"""The layers of a Faster R-CNN: ResNet-50, feature pyramid, RPN head, box head.
+"""The layers of a Faster R-CNN: backbone, feature pyramid, RPN head, box head.
 
 Shapes: B images, H × W canvas pixels, h × w cells of a level, A anchor slots per cell, R RoIs, K classes.
 Only the layers live here; what happens between them (anchors, proposals, RoIs) is in `proposals` and `step`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 from keras import initializers, layers
 
 from detector.boxes import Tensor
 from detector.config import StepShape
-from detector.watch.health import COMPONENTS
+from detector.network.backbone import BACKBONES, Backbone
 
 CHANNELS = 256  # of every pyramid level
 POOLED = 7  # cells of a pooled RoI on each side
 BOX_HEAD_UNITS = 1024
-
-STAGE_OUTPUTS = ("conv2_block3_out", "conv3_block4_out", "conv4_block6_out", "conv5_block3_out")  # C2 to C5
-# keras.applications names the stem conv1 and the stages conv2 to conv5; Detectron2 counts them 1 to 5 as well.
-MEAN_BGR = (103.939, 116.779, 123.68)  # caffe preprocessing of keras.applications' ResNet-50
 
 
 def _xavier() -> initializers.Initializer:
@@ -32,12 +27,6 @@ def _xavier() -> initializers.Initializer:
 
 def _normal(deviation: float) -> initializers.Initializer:
     return initializers.RandomNormal(stddev=deviation)
-
-
-def _backbone(shape: StepShape) -> keras.Model:
-    size = (shape.canvas.height_px, shape.canvas.width_px, 3)
-    resnet = keras.applications.ResNet50(include_top=False, weights=None, input_shape=size)
-    return keras.Model(resnet.input, [resnet.get_layer(name).output for name in STAGE_OUTPUTS], name="backbone")
 
 
 def _pyramid(backbone: keras.Model) -> keras.Model:
@@ -77,18 +66,19 @@ def _box_head(classes: int) -> keras.Model:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """The four parts, and which of their variables the optimizer moves.
+    """The four parts, which kind its backbone is, and which of their variables the optimizer moves.
 
     Batch norm is frozen throughout (statistics and affine), and so are the backbone's convolution biases, which only
     shift what the frozen affine shifts; Detectron2's backbone has none.
     """
 
+    kind: Backbone
     backbone: keras.Model
     pyramid: keras.Model
     rpn: keras.Model
     box_head: keras.Model
     trainable: tuple[keras.Variable, ...]
-    component_of: tuple[str, ...]  # of each trainable variable, one of COMPONENTS
+    component_of: tuple[str, ...]  # of each trainable variable, one of `health.COMPONENTS`
     frozen: tuple[keras.Variable, ...]
 
     def bound(self, trainable: Sequence[Tensor], frozen: Sequence[Tensor]) -> "keras.StatelessScope":
@@ -105,42 +95,25 @@ class Network:
 
 def build(shape: StepShape) -> Network:
     """The network with its initial values, in the shape's precision; the backbone's are not yet meant for training."""
+    kind = BACKBONES[shape.backbone]
     policy = "mixed_bfloat16" if shape.precision == "bfloat16" else "float32"
     with _dtype_policy(policy):
-        backbone = _backbone(shape)
+        backbone = kind.build(shape.canvas)
         parts = {
             "backbone": backbone,
             "pyramid": _pyramid(backbone),
             "rpn": rpn_head(shape.anchors_per_cell),
             "box_head": _box_head(shape.classes),
         }
-    trains = dict.fromkeys(COMPONENTS, _trains_all) | {"backbone": _trains_above(shape.frozen_stages)}
     trainable, component_of, frozen = [], [], []
     for name, part in parts.items():
         for variable in part.variables:
-            if trains[name](variable):
+            if part is not backbone or (variable.name == "kernel" and kind.stage_of(variable) > shape.frozen_stages):
                 trainable.append(variable)
                 component_of.append(name)
             else:
                 frozen.append(variable)
-    return Network(**parts, trainable=tuple(trainable), component_of=tuple(component_of), frozen=tuple(frozen))
-
-
-def preprocess(images: Tensor) -> Tensor:
-    """RGB [B, H, W, 3] in 0..255 to what keras.applications' ResNet-50 was trained on (BGR, mean taken off)."""
-    return images[..., ::-1] - keras.ops.convert_to_tensor(MEAN_BGR, "float32")
-
-
-def _trains_all(variable: keras.Variable) -> bool:
-    return True
-
-
-def _trains_above(frozen_stages: int) -> Callable[[Any], bool]:
-    def trains(variable: keras.Variable) -> bool:
-        layer = variable.path.split("/")[-2]  # conv3_block1_2_conv
-        return variable.name == "kernel" and int(layer[len("conv")]) > frozen_stages
-
-    return trains
+    return Network(kind, **parts, trainable=tuple(trainable), component_of=tuple(component_of), frozen=tuple(frozen))
 
 
 @contextmanager

@@ -18,24 +18,24 @@ MOST_PAIRS_AT_ONCE = 2**26
 GROUPS_PER_ROW = 32
 
 
-def non_maximum_suppression(boxes: Tensor, alive: Tensor, iou_threshold: Tensor) -> Tensor:
+def non_maximum_suppression(boxes: Tensor, valid: Tensor, iou_threshold: Tensor) -> Tensor:
     """Which boxes greedy suppression keeps, bool [..., K].
 
-    `boxes` [..., K, 4] fall in score, `alive` [..., K] marks the real ones. A box goes when a kept box before it
+    `boxes` [..., K, 4] fall in score, `valid` [..., K] marks the real ones. A box goes when a kept box before it
     overlaps it by more than `iou_threshold`. No gradient flows.
     """
     boxes = ops.stop_gradient(boxes)
-    alive = ops.cast(alive, "bool")
+    valid = ops.cast(valid, "bool")
     shape = tuple(boxes.shape[:-1])
     sets = math.prod(shape[:-1])
     if sets * shape[-1] ** 2 <= MOST_PAIRS_AT_ONCE or sets == 1:
-        return _suppress(boxes, alive, iou_threshold)
-    flat = (ops.reshape(boxes, (sets, shape[-1], 4)), ops.reshape(alive, (sets, shape[-1])))
+        return _suppress(boxes, valid, iou_threshold)
+    flat = (ops.reshape(boxes, (sets, shape[-1], 4)), ops.reshape(valid, (sets, shape[-1])))
     return ops.reshape(ops.map(lambda one: _suppress(one[0], one[1], iou_threshold), flat), shape)
 
 
-def _suppress(boxes: Tensor, alive: Tensor, iou_threshold: Tensor) -> Tensor:
-    """Iterates `keep[j] = alive[j] and no kept i < j overlaps j` to its fixed point.
+def _suppress(boxes: Tensor, valid: Tensor, iou_threshold: Tensor) -> Tensor:
+    """Iterates `keep[j] = valid[j] and no kept i < j overlaps j` to its fixed point.
 
     The fixed point is unique and is the greedy answer: each pass settles at least the first box not yet settled, so
     the passes are as many as the longest chain of boxes that suppress one another, usually fewer than ten.
@@ -50,9 +50,9 @@ def _suppress(boxes: Tensor, alive: Tensor, iou_threshold: Tensor) -> Tensor:
 
     def step(keep: Tensor, previous: Tensor) -> tuple[Tensor, Tensor]:
         suppressors = ops.matmul(ops.cast(keep, "float32")[..., None, :], suppresses)[..., 0, :]  # [..., K]
-        return ops.logical_and(alive, suppressors < 0.5), keep
+        return ops.logical_and(valid, suppressors < 0.5), keep
 
-    start = step(alive, alive)
+    start = step(valid, valid)
     keep, _ = cast(tuple[Tensor, Tensor], ops.while_loop(unsettled, step, start, maximum_iterations=count))
     return keep
 

@@ -1,7 +1,7 @@
-"""From RPN outputs to proposals, and from box-head outputs to detections.
+"""Proposals from RPN outputs, and detections from box-head outputs.
 
 Shapes: B images, N anchors over all levels, L levels, A slots per cell, P proposals, K classes, D detections.
-Boxes: yxyx, float32, canvas pixels. A slot that holds nothing is all zero and not alive.
+Boxes: yxyx, float32, canvas pixels. A slot that holds nothing is all zero and not valid.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from detector.network.anchors import level_sizes
 from detector.network.nms import non_maximum_suppression, separated
 
 DETECTION_CANDIDATES = 1000  # (RoI, class) pairs that enter NMS
-DEAD = -1e9  # score of what is masked; finite, so that no NaN can arise from it
+MASKED = -1e9  # score of what is masked; finite, so that no NaN can arise from it
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Proposals:
     """The best boxes of each image after NMS, by falling score."""
 
     boxes: Tensor  # [B, P, 4]
-    alive: Tensor  # [B, P]
+    valid: Tensor  # [B, P]
 
 
 def flatten_levels(outputs: Sequence[Tensor], width: int) -> Tensor:
@@ -38,7 +38,7 @@ def propose(
     logits: Tensor,  # [B, N]
     deltas: Tensor,  # [B, N, 4]
     anchors: Tensor,  # [N, 4]
-    anchor_alive: Tensor,  # [N]
+    anchor_valid: Tensor,  # [N]
     extents: Tensor,  # [B, 2] height and width of the image inside the canvas
     nms_iou: Tensor,
     *,
@@ -47,7 +47,7 @@ def propose(
     after_nms: int,
 ) -> Proposals:
     """The `after_nms` highest-scored boxes that survive NMS within their level; no gradient flows through them."""
-    scores = ops.where(anchor_alive[None], ops.stop_gradient(logits), DEAD)
+    scores = ops.where(anchor_valid[None], ops.stop_gradient(logits), MASKED)
     deltas = ops.stop_gradient(deltas)
     kept_boxes, kept_scores, start = [], [], 0
     for height, width in level_sizes(shape.canvas):
@@ -57,10 +57,10 @@ def propose(
         level_deltas = ops.take_along_axis(deltas[:, start:end], chosen[..., None], axis=1)
         found = box_math.decode(level_deltas, level_anchors, box_math.RPN_WEIGHTS)
         found = box_math.clip(found, extents[:, None, 0], extents[:, None, 1])
-        alive = (level_scores > DEAD / 2) & (box_math.area(found) > 0)
-        alive = non_maximum_suppression(found, alive, nms_iou)
+        valid = (level_scores > MASKED / 2) & (box_math.area(found) > 0)
+        valid = non_maximum_suppression(found, valid, nms_iou)
         kept_boxes.append(found)
-        kept_scores.append(ops.where(alive, level_scores, DEAD))
+        kept_scores.append(ops.where(valid, level_scores, MASKED))
         start = end
     return _best(ops.concatenate(kept_boxes, axis=1), ops.concatenate(kept_scores, axis=1), after_nms)
 
@@ -71,9 +71,9 @@ def _best(candidates: Tensor, scores: Tensor, count: int) -> Proposals:
     boxes = ops.take_along_axis(candidates, chosen[..., None], axis=1)
     if available < count:
         boxes = ops.pad(boxes, ((0, 0), (0, count - available), (0, 0)))
-        scores = ops.pad(scores, ((0, 0), (0, count - available)), constant_values=DEAD)
-    alive = scores > DEAD / 2
-    return Proposals(ops.where(alive[..., None], boxes, 0.0), alive)
+        scores = ops.pad(scores, ((0, 0), (0, count - available)), constant_values=MASKED)
+    valid = scores > MASKED / 2
+    return Proposals(ops.where(valid[..., None], boxes, 0.0), valid)
 
 
 def detect(
@@ -89,7 +89,7 @@ def detect(
     """Boxes [B, D, 4], scores [B, D] (0 where there is none) and classes [B, D] after class-wise NMS."""
     batch, count, classes = deltas.shape[:3]
     scores = ops.softmax(logits, axis=-1)[..., :classes]  # [B, P, K]
-    scores = ops.where(proposals.alive[..., None] & (scores > score_threshold), scores, 0.0)
+    scores = ops.where(proposals.valid[..., None] & (scores > score_threshold), scores, 0.0)
     scores, chosen = ops.top_k(ops.reshape(scores, (batch, -1)), min(DETECTION_CANDIDATES, count * classes))
     picked, labels = chosen // classes, chosen % classes
     found = box_math.decode(
@@ -98,9 +98,9 @@ def detect(
         box_math.ROI_WEIGHTS,
     )
     found = box_math.clip(found, extents[:, None, 0], extents[:, None, 1])
-    alive = (scores > 0) & (box_math.area(found) > 0)
-    alive = non_maximum_suppression(separated(found, labels), alive, nms_iou)
-    scores, best = ops.top_k(ops.where(alive, scores, 0.0), min(detections, scores.shape[1]))
+    valid = (scores > 0) & (box_math.area(found) > 0)
+    valid = non_maximum_suppression(separated(found, labels), valid, nms_iou)
+    scores, best = ops.top_k(ops.where(valid, scores, 0.0), min(detections, scores.shape[1]))
     return {
         "boxes": ops.take_along_axis(found, best[..., None], axis=1),
         "scores": scores,

@@ -1,12 +1,11 @@
-"""Where a network's values come from: ImageNet, a file, or nothing but a seed; and where they go.
+"""A network's values: from ImageNet, from a file or from nothing but a seed, and into a file.
 
 With no pretrained weights the batch norm that is about to be frozen must first see data: identity statistics let the
-features explode over sixteen residual blocks (Detectron2 #5080).
+features explode over the residual blocks (Detectron2 #5080).
 """
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,14 +18,10 @@ from safetensors.numpy import load_file, save_file
 from detector.backend import Compiled, to_device, to_host
 from detector.boxes import Tensor
 from detector.config import ConfigError
-from detector.network.network import Network, preprocess
+from detector.network.network import Network
+from detector.whole_file import write_whole
 
 CALIBRATION_IMAGES = 64
-
-# Without pretrained weights each of ResNet-50's 16 residual branches is scaled by 1 / √16, so that the features do not
-# grow with depth (SkipInit, De & Smith 2020): at scale 1 the first gradients are ten times as large and a short trial
-# learns half as much (docs/decisions/0005).
-RESIDUAL_SCALE = 0.25
 
 
 class UntrainedNorms(ConfigError):
@@ -40,7 +35,7 @@ def load_backbone(network: Network, weights: str) -> None:
     whole detector saved by `save_weights`.
 
     Raises:
-        ConfigError: the download failed, or the file does not hold a trained ResNet-50.
+        ConfigError: the download failed, or the file does not hold a trained backbone of this kind.
     """
     if weights == "imagenet":
         _load_imagenet(network)
@@ -55,9 +50,11 @@ def load_backbone(network: Network, weights: str) -> None:
 
 def _load_keras(network: Network, path: Path) -> None:
     try:
-        _whole_resnet(network).load_weights(path)
+        _single_output(network).load_weights(path)
     except (ValueError, OSError, KeyError) as error:
-        raise ConfigError(f"{path} does not hold the weights of a ResNet-50 without its top: {error}") from error
+        raise ConfigError(
+            f"{path} does not hold the weights of a {network.kind.name} without its top: {error}"
+        ) from error
 
 
 def _refuse_untrained_norms(network: Network, weights: str) -> None:
@@ -73,7 +70,7 @@ def _refuse_untrained_norms(network: Network, weights: str) -> None:
 
 def _load_imagenet(network: Network) -> None:
     try:
-        pretrained = keras.applications.ResNet50(include_top=False, weights="imagenet")
+        pretrained = network.kind.pretrained()
     except Exception as error:  # keras raises a bare Exception for a failed download
         raise ConfigError(
             f"the ImageNet weights could not be downloaded ({error}); give a file in `weights`, or `none`"
@@ -83,7 +80,7 @@ def _load_imagenet(network: Network) -> None:
         variable.assign(by_path[variable.path])
 
 
-def _whole_resnet(network: Network) -> keras.Model:
+def _single_output(network: Network) -> keras.Model:
     """The backbone with the single output that weight files are written for; the layers are the same objects."""
     return keras.Model(network.backbone.input, network.backbone.outputs[-1])
 
@@ -98,7 +95,7 @@ def initial_backbone(network: Network, weights: str, seed: int, images: np.ndarr
         return
     cache.mkdir(parents=True, exist_ok=True)
     key = hashlib.sha256(images.tobytes() + f"{seed} {images.shape} {keras.backend.backend()}".encode()).hexdigest()
-    path = cache / f"resnet50-{key[:16]}.safetensors"
+    path = cache / f"{network.kind.name}-{key[:16]}.safetensors"
     with FileLock(f"{path}.lock"):
         if not _load_backbone_values(network, path):
             draw_backbone(network, seed, images)
@@ -133,8 +130,8 @@ def draw_backbone(network: Network, seed: int, images: np.ndarray) -> None:
     """A backbone from nothing: kernels drawn by seed, residual branches scaled down, batch norm calibrated."""
     reseed(network.backbone, seed)
     for norm in _norms(network):
-        closes_branch = norm.name.endswith("_3_bn")
-        norm.gamma.assign(np.full(norm.gamma.shape, RESIDUAL_SCALE if closes_branch else 1.0, np.float32))
+        scale = network.kind.residual_scale if network.kind.closes_branch(norm.name) else 1.0
+        norm.gamma.assign(np.full(norm.gamma.shape, scale, np.float32))
         norm.beta.assign(np.zeros(norm.beta.shape, np.float32))
     calibrate(network, images)
 
@@ -147,7 +144,7 @@ def calibrate(network: Network, images: np.ndarray) -> None:
 
     def forward(batch: Tensor) -> list[Tensor]:
         with keras.StatelessScope() as scope:
-            network.backbone(preprocess(keras.ops.cast(batch, "float32")), training=True)
+            network.backbone(network.kind.preprocess(keras.ops.cast(batch, "float32")), training=True)
         return [scope.get_current_value(variable) for variable in statistics]
 
     momenta = [norm.momentum for norm in norms]
@@ -195,8 +192,5 @@ def load_weights(network: Network, path: Path) -> None:
 
 def _write(values: dict[str, np.ndarray], path: Path, facts: dict[str, object] | None = None) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    save_file(values, temporary, metadata={key: json.dumps(value) for key, value in (facts or {}).items()})
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    metadata = {key: json.dumps(value) for key, value in (facts or {}).items()}
+    write_whole(path, lambda file: save_file(values, file, metadata=metadata))

@@ -33,11 +33,11 @@ def pack_ranges(augmentation: Augmentation) -> np.ndarray:
 
 
 def augment(
-    images: Tensor, boxes: Tensor, alive: Tensor, extents: Tensor, *, ranges: Tensor, seed: Tensor, index: Tensor
+    images: Tensor, boxes: Tensor, valid: Tensor, extents: Tensor, *, ranges: Tensor, seed: Tensor, index: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Images float32 [B, H, W, 3] in 0..255, boxes [B, G, 4], alive bool [B, G] and extents float32 [B, 2], changed.
+    """Images float32 [B, H, W, 3] in 0..255, boxes [B, G, 4], valid bool [B, G] and extents float32 [B, 2], changed.
 
-    Takes uint8 `images`, `boxes`, `alive`, `extents` (height, width) [B, 2], `ranges` [9] from `pack_ranges`, an
+    Takes uint8 `images`, `boxes`, `valid`, `extents` (height, width) [B, 2], `ranges` [9] from `pack_ranges`, an
     integer `seed` and the integer `index` [B] of each image; what happens to an image depends on these two only, not on
     its place in the batch. All-zero ranges return the picture exactly; outside the picture is `PADDING_RGB`. A new
     extent reaches as far right and down as the moved picture does.
@@ -51,8 +51,8 @@ def augment(
     pictures, inside = _sample(images, extents, matrix, shift)
     pictures = _recolour(pictures, inside, ranges, draws[5:])
     pictures = ops.where(inside[..., None], pictures, ops.convert_to_tensor(PADDING_RGB, "float32"))
-    boxes, alive = _move_boxes(boxes, alive, extents, matrix, shift, ranges["visible_share"], limits=(height, width))
-    return pictures, boxes, alive, _move_extents(extents, matrix, shift, limits=(height, width))
+    boxes, valid = _move_boxes(boxes, valid, extents, matrix, shift, ranges["visible_share"], limits=(height, width))
+    return pictures, boxes, valid, _move_extents(extents, matrix, shift, limits=(height, width))
 
 
 def _affine(ranges: dict[str, Tensor], draws: list[Tensor], *, height: int, width: int) -> tuple[Tensor, Tensor]:
@@ -152,7 +152,7 @@ def _enclosing(boxes: Tensor, extents: Tensor, matrix: Tensor, shift: Tensor) ->
 
 def _move_boxes(
     boxes: Tensor,
-    alive: Tensor,
+    valid: Tensor,
     extents: Tensor,
     matrix: Tensor,
     shift: Tensor,
@@ -160,14 +160,14 @@ def _move_boxes(
     *,
     limits: tuple[int, int],
 ) -> tuple[Tensor, Tensor]:
-    """Boxes moved and clipped to the canvas; zeros and not alive where too little is left to see."""
+    """Boxes moved and clipped to the canvas; zeros and not valid where too little is left to see."""
     moved = _enclosing(boxes, extents, matrix, shift)
     clipped = box_math.clip(moved, float(limits[0]), float(limits[1]))
     seen = box_math.area(clipped) >= visible_share * box_math.area(moved)
     tall = clipped[..., 2] - clipped[..., 0] >= LEAST_SIDE_PX
     wide = clipped[..., 3] - clipped[..., 1] >= LEAST_SIDE_PX
-    alive = ops.cast(alive, "bool") & seen & tall & wide
-    return ops.where(alive[..., None], clipped, 0.0), alive
+    valid = ops.cast(valid, "bool") & seen & tall & wide
+    return ops.where(valid[..., None], clipped, 0.0), valid
 
 
 def _move_extents(extents: Tensor, matrix: Tensor, shift: Tensor, *, limits: tuple[int, int]) -> Tensor:

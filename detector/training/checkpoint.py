@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
+from detector.whole_file import sync
+
 KEPT = 2
 STATE, MANIFEST = "state.safetensors", "MANIFEST.json"
 
@@ -47,7 +49,7 @@ def save_checkpoint(directory: Path, checkpoint: Checkpoint) -> Path:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)  # a full disk needs the room
         raise
-    _sync(directory)
+    sync(directory)
     for old in _folders(directory)[KEPT:]:
         shutil.rmtree(old, ignore_errors=True)
     return final
@@ -59,7 +61,7 @@ def _write(folder: Path, checkpoint: Checkpoint) -> None:
     manifest = {"images": checkpoint.images, "step": checkpoint.step, "sha256": digest}
     (folder / MANIFEST).write_text(json.dumps(manifest))
     for path in (folder / STATE, folder / MANIFEST, folder):
-        _sync(path)
+        sync(path)
 
 
 def newest_checkpoint(directory: Path) -> Checkpoint | None:
@@ -95,16 +97,8 @@ def _read(folder: Path) -> Checkpoint | None:
 
 
 def _digest(path: Path, images: int, step: int) -> str:
-    """Of the state, and of what the manifest says about it."""
+    """The hash of the state and of what the manifest says about it."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256")
     digest.update(f"{images} {step}".encode())
     return digest.hexdigest()
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -20,12 +20,12 @@ SCALARS = (
 
 def trial_inputs(hyperparameters: Hyperparameters, shape: StepShape, seed: int) -> dict[str, Any]:
     """What stays the same for all steps of a trial: float32 scalars, and
-    `cells` [L, A, 4], `cell_alive` [L, A], `augmentation` [9], `seed`, `adam`, `low_quality_matches`."""
-    cells, alive = cell_anchors(hyperparameters.anchors, shape.anchors_per_cell)
+    `cells` [L, A, 4], `cell_valid` [L, A], `augmentation` [9], `seed`, `adam`, `low_quality_matches`."""
+    cells, valid = cell_anchors(hyperparameters.anchors, shape.anchors_per_cell)
     return {
         **{name: np.float32(getattr(hyperparameters, name)) for name in SCALARS},
         "cells": cells,
-        "cell_alive": alive,
+        "cell_valid": valid,
         "augmentation": pack_ranges(hyperparameters.augmentation),
         "seed": np.int32(seed % 2**31),
         "adam": np.bool_(hyperparameters.optimizer is Optimizer.ADAM),

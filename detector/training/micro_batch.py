@@ -4,12 +4,12 @@ The batch size of a trial is a multiple of it, and k micro-batches equal one bat
 """
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from detector.backend import ran_out_of_memory
 from detector.config import ConfigError
+from detector.whole_file import write_whole
 
 
 def divisors(largest: int) -> list[int]:
@@ -58,9 +58,7 @@ class Choices:
     def keep(self, key: str, micro_batch: int) -> None:
         """Add a choice; of two trainers that measure at the same time the last one's stands."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}")
-        temporary.write_text(json.dumps({**self._read(), key: micro_batch}, indent=1), encoding="utf-8")
-        os.replace(temporary, self._path)
+        write_whole(self._path, json.dumps({**self._read(), key: micro_batch}, indent=1))
 
     def _read(self) -> dict[str, object]:
         try:

@@ -1,18 +1,11 @@
-"""The one evaluation step, and the pass over a dataset that turns canvases into detections on the original images."""
+"""The one evaluation step."""
 
-from collections.abc import Callable
-
-import numpy as np
 from keras import ops
 
-from detector.backend import to_device, to_host
 from detector.boxes import Tensor
 from detector.config import StepShape
-from detector.data.average_precision import Detections
-from detector.data.batches import evaluation_batches
-from detector.data.image_cache import CanvasCache
 from detector.network.anchors import grid_anchors, grid_mask
-from detector.network.network import Network, preprocess
+from detector.network.network import Network
 from detector.network.proposals import detect, flatten_levels, propose
 from detector.training.step import TrainStep
 
@@ -30,14 +23,14 @@ class PredictStep:
     ) -> dict[str, Tensor]:
         network, shape = self._network, self._shape
         with network.bound(weights, frozen):
-            scene = preprocess(ops.cast(images, "float32"))
-            levels = network.pyramid(network.backbone(scene, training=False))
+            pictures = network.kind.preprocess(ops.cast(images, "float32"))
+            levels = network.pyramid(network.backbone(pictures, training=False))
             outputs = [network.rpn(level) for level in levels]
             proposals = propose(
                 flatten_levels([output[0] for output in outputs], 1)[..., 0],
                 flatten_levels([output[1] for output in outputs], 4),
                 grid_anchors(inputs["cells"], shape.canvas),
-                grid_mask(inputs["cell_alive"], shape.canvas),
+                grid_mask(inputs["cell_valid"], shape.canvas),
                 extents, inputs["proposal_nms_iou"], shape=shape,
                 before_nms=shape.pre_nms_test, after_nms=shape.proposals_test,
             )  # fmt: skip
@@ -46,22 +39,3 @@ class PredictStep:
             logits, deltas, proposals, extents, inputs["score_threshold"], inputs["detection_nms_iou"],
             detections=shape.detections,
         )  # fmt: skip
-
-
-def detections_of(
-    predict: Callable[[Tensor, Tensor], dict[str, Tensor]], cache: CanvasCache, count: int, batch_size: int
-) -> list[Detections]:
-    """Detections on the first `count` images of the cache, in original pixels; `predict` takes images and extents."""
-    found: list[Detections] = []
-    for images, extents, indices in evaluation_batches(cache, count, batch_size):
-        outputs = {name: to_host(value) for name, value in predict(to_device(images), to_device(extents)).items()}
-        for row, index in enumerate(indices):
-            alive = outputs["scores"][row] > 0
-            found.append(
-                Detections(
-                    boxes=outputs["boxes"][row][alive] / cache.scales[index],
-                    scores=outputs["scores"][row][alive],
-                    labels=outputs["classes"][row][alive].astype(np.int32),
-                )
-            )
-    return found

@@ -5,7 +5,7 @@
     gradients are accumulated over the micro-batches of a batch; the last one clips and applies them.
 
 Shapes: B micro-batch, N anchors, G ground-truth slots, S sampled anchors or RoIs, P proposals, K classes.
-Boxes: yxyx, float32, canvas pixels; a slot without a box is zero and not alive.
+Boxes: yxyx, float32, canvas pixels; a slot without a box is zero and not valid.
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,7 +22,7 @@ from detector.config import StepShape
 from detector.network import losses
 from detector.network.anchors import grid_anchors, grid_mask
 from detector.network.matching import low_quality_count, match
-from detector.network.network import Network, preprocess
+from detector.network.network import Network
 from detector.network.proposals import Proposals, flatten_levels, propose
 from detector.network.roi_align import align
 from detector.network.sampled_rpn import outputs_at, worth_sampling
@@ -37,13 +37,13 @@ MOVED = (*optimizer.SLOTS, "first_bad")  # the parts that the end of a batch cha
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class TrainingBatch:
     """A micro-batch on its way through the step."""
 
     images: Tensor  # [B, H, W, 3] preprocessed
     extents: Tensor  # [B, 2]
     truth: Tensor  # [B, G, 4]
-    truth_alive: Tensor  # [B, G]
+    truth_valid: Tensor  # [B, G]
     truth_classes: Tensor  # [B, G]
     index: Tensor  # [B] number of the sample in the trial; randomness hangs on it, not on the position
 
@@ -70,9 +70,9 @@ class TrainStep:
     def __call__(
         self, state: State, frozen: list[Tensor], batch: dict[str, Tensor], inputs: dict[str, Tensor]
     ) -> tuple[State, Tensor]:
-        scene = self._scene(batch, inputs)
+        augmented = self._augmented(batch, inputs)
         _, figures, gradients = value_and_gradients(
-            lambda weights: self.loss(weights, frozen, scene, inputs), state["weights"]
+            lambda weights: self.loss(weights, frozen, augmented, inputs), state["weights"]
         )
         accumulated, figures = ops.cond(
             inputs["first"],
@@ -90,40 +90,42 @@ class TrainStep:
         )
         return {**state, **moved}, figures
 
-    def _scene(self, batch: dict[str, Tensor], inputs: dict[str, Tensor]) -> Scene:
-        images, truth, alive, extents = augment(
-            batch["images"], batch["boxes"], batch["alive"], batch["extents"],
+    def _augmented(self, batch: dict[str, Tensor], inputs: dict[str, Tensor]) -> TrainingBatch:
+        images, truth, valid, extents = augment(
+            batch["images"], batch["boxes"], batch["valid"], batch["extents"],
             ranges=inputs["augmentation"], seed=inputs["seed"], index=batch["index"],
         )  # fmt: skip
-        truth = ops.where(alive[..., None], truth, 0.0)
-        return Scene(preprocess(images), extents, truth, alive, batch["classes"], batch["index"])
+        truth = ops.where(valid[..., None], truth, 0.0)
+        return TrainingBatch(
+            self._network.kind.preprocess(images), extents, truth, valid, batch["classes"], batch["index"]
+        )
 
     def loss(
-        self, weights: Sequence[Tensor], frozen: Sequence[Tensor], scene: Scene, inputs: dict[str, Tensor]
+        self, weights: Sequence[Tensor], frozen: Sequence[Tensor], batch: TrainingBatch, inputs: dict[str, Tensor]
     ) -> tuple[Tensor, Tensor]:
         """Total loss and FORWARD_FIGURES of a micro-batch."""
         network, shape = self._network, self._shape
         with network.bound(weights, frozen):
-            levels = network.pyramid(network.backbone(scene.images, training=False))
+            levels = network.pyramid(network.backbone(batch.images, training=False))
             outputs = [network.rpn(level) for level in levels]
             logits = flatten_levels([output[0] for output in outputs], 1)[..., 0]  # [B, N]
             deltas = flatten_levels([output[1] for output in outputs], 4)  # [B, N, 4]
             anchors = grid_anchors(inputs["cells"], shape.canvas)
-            alive = grid_mask(inputs["cell_alive"], shape.canvas)
-            rpn_losses, rpn_figures = self._rpn(levels, logits, deltas, anchors, alive, scene, inputs)
+            valid = grid_mask(inputs["cell_valid"], shape.canvas)
+            rpn_losses, rpn_figures = self._rpn(levels, logits, deltas, anchors, valid, batch, inputs)
             proposals = propose(
-                logits, deltas, anchors, alive, scene.extents, inputs["proposal_nms_iou"], shape=shape,
+                logits, deltas, anchors, valid, batch.extents, inputs["proposal_nms_iou"], shape=shape,
                 before_nms=shape.pre_nms_train, after_nms=shape.proposals_train,
             )  # fmt: skip
-            roi_losses, roi_figures = self._box_head(levels[:4], proposals, scene, inputs)
+            roi_losses, roi_figures = self._box_head(levels[:4], proposals, batch, inputs)
         figures = {
             **dict(zip(LOSSES, (*rpn_losses, *roi_losses), strict=True)),
             **rpn_figures,
             **roi_figures,
-            "boxes": _per_image(scene.truth_alive),
-            "largest_label": ops.max(ops.where(scene.truth_alive, scene.truth_classes, 0)),
+            "boxes": _per_image(batch.truth_valid),
+            "largest_label": ops.max(ops.where(batch.truth_valid, batch.truth_classes, 0)),
             "feature_rms": ops.sqrt(ops.mean(ops.square(ops.cast(levels[0], "float32")))),
-            **pixel_figures(scene),
+            **pixel_figures(batch),
         }
         return sum((*rpn_losses, *roi_losses)), self._packed(figures)
 
@@ -136,19 +138,19 @@ class TrainStep:
         logits: Tensor,
         deltas: Tensor,
         anchors: Tensor,
-        alive: Tensor,
-        scene: Scene,
+        valid: Tensor,
+        batch: TrainingBatch,
         inputs: dict[str, Tensor],
     ) -> tuple[tuple[Tensor, Tensor], dict[str, Tensor]]:
         shape = self._shape
-        iou = box_math.pairwise_iou(anchors[None], scene.truth)  # [B, N, G]
+        iou = box_math.pairwise_iou(anchors[None], batch.truth)  # [B, N, G]
         labels, matched = match(
-            iou, alive, scene.truth_alive,
+            iou, valid, batch.truth_valid,
             positive_iou=inputs["rpn_positive_iou"], negative_iou=inputs["rpn_negative_iou"],
             low_quality=inputs["low_quality_matches"],
         )  # fmt: skip
         chosen, kinds = sample(
-            labels, uniform(inputs["seed"], Stream.ANCHOR_SAMPLING, scene.index, labels.shape[1]),
+            labels, uniform(inputs["seed"], Stream.ANCHOR_SAMPLING, batch.index, labels.shape[1]),
             slots=shape.anchor_samples, count=shape.anchor_samples,
             positive_fraction=inputs["rpn_positive_fraction"],
         )  # fmt: skip
@@ -160,7 +162,7 @@ class TrainStep:
             *sampled,
             kinds,
             ops.take(anchors, chosen, axis=0),
-            _pick(scene.truth, ops.take_along_axis(matched, chosen, axis=1)),
+            _pick(batch.truth, ops.take_along_axis(matched, chosen, axis=1)),
             normaliser=shape.anchor_samples * shape.micro_batch,
         )
         return pair, {
@@ -169,33 +171,33 @@ class TrainStep:
                 ops.cast(low_quality_count(labels, matched, iou, positive_iou=inputs["rpn_positive_iou"]), "float32")
             ),
             "sampled_anchors": _per_image(kinds >= 0),
-            "max_objectness": ops.max(ops.abs(ops.where(alive[None], logits, 0.0))),
+            "max_objectness": ops.max(ops.abs(ops.where(valid[None], logits, 0.0))),
             "clamped_deltas": _share(
                 deltas[..., 2:] > box_math.LARGEST_LOG_SCALE,
-                ops.broadcast_to(alive[None, :, None], deltas[..., 2:].shape),
+                ops.broadcast_to(valid[None, :, None], deltas[..., 2:].shape),
             ),
         }
 
     def _box_head(
-        self, levels: list[Tensor], proposals: Proposals, scene: Scene, inputs: dict[str, Tensor]
+        self, levels: list[Tensor], proposals: Proposals, batch: TrainingBatch, inputs: dict[str, Tensor]
     ) -> tuple[tuple[Tensor, Tensor], dict[str, Tensor]]:
-        shape, truth = self._shape, scene.truth
+        shape, truth = self._shape, batch.truth
         # Ground truth joins the proposals, so that the head sees positives before the RPN finds any (Detectron2).
         candidates = ops.concatenate([proposals.boxes, truth], axis=1)  # [B, P + G, 4]
-        candidate_alive = ops.concatenate([proposals.alive, scene.truth_alive], axis=1)
+        candidate_valid = ops.concatenate([proposals.valid, batch.truth_valid], axis=1)
         iou = box_math.pairwise_iou(candidates, truth)  # [B, P + G, G]
         labels, matched = match(
-            iou, candidate_alive, scene.truth_alive,
+            iou, candidate_valid, batch.truth_valid,
             positive_iou=inputs["roi_positive_iou"], negative_iou=inputs["roi_positive_iou"], low_quality=0.0,
         )  # fmt: skip
         chosen, kinds = sample(
-            labels, uniform(inputs["seed"], Stream.ROI_SAMPLING, scene.index, labels.shape[1]),
+            labels, uniform(inputs["seed"], Stream.ROI_SAMPLING, batch.index, labels.shape[1]),
             slots=shape.roi_samples, count=shape.roi_samples, positive_fraction=inputs["roi_positive_fraction"],
         )  # fmt: skip
         rois = _pick(candidates, chosen)
         partner = ops.take_along_axis(matched, chosen, axis=1)  # [B, S]
         foreground = kinds == 1
-        classes = ops.where(foreground, ops.take_along_axis(scene.truth_classes, partner, axis=1), shape.classes)
+        classes = ops.where(foreground, ops.take_along_axis(batch.truth_classes, partner, axis=1), shape.classes)
         logits, deltas = self.classify(levels, rois)
         pair = losses.roi_losses(
             logits,
@@ -207,14 +209,14 @@ class TrainStep:
             normaliser=shape.roi_samples * shape.micro_batch,
         )
         given = proposals.boxes.shape[1]
-        covered = ops.max(ops.where(proposals.alive[..., None], iou[:, :given], 0.0), axis=1) >= 0.5  # [B, G]
+        covered = ops.max(ops.where(proposals.valid[..., None], iou[:, :given], 0.0), axis=1) >= 0.5  # [B, G]
         predicted = ops.argmax(logits, axis=-1)
         return pair, {
             "sampled_rois": _per_image(kinds >= 0),
             "foreground_rois": _per_image(foreground),
             "foreground_proposals": _per_image(foreground & (chosen < given)),
-            "valid_proposals": _per_image(proposals.alive),
-            "proposal_recall": _share(covered, scene.truth_alive),
+            "valid_proposals": _per_image(proposals.valid),
+            "proposal_recall": _share(covered, batch.truth_valid),
             "max_class_logit": ops.max(ops.abs(logits)),
             "foreground_accuracy": _share(predicted == classes, foreground),
             "false_negatives": _share(predicted == shape.classes, foreground),
@@ -277,15 +279,15 @@ def _per_image(flags: Tensor) -> Tensor:
     return ops.sum(ops.cast(flags, "float32")) / flags.shape[0]
 
 
-def pixel_figures(scene: Scene) -> dict[str, Tensor]:
-    """Of the pictures without their padding, which has the mean of all pictures and would hide that one is flat."""
-    height, width = scene.images.shape[1:3]
-    rows = np.arange(height, dtype=np.float32)[:, None] < ops.reshape(scene.extents[:, 0], (-1, 1, 1))  # [B, H, 1]
-    columns = np.arange(width, dtype=np.float32) < ops.reshape(scene.extents[:, 1], (-1, 1, 1))  # [B, 1, W]
+def pixel_figures(batch: TrainingBatch) -> dict[str, Tensor]:
+    """Mean and deviation of the pictures without their padding, which has the mean of all and would hide a flat one."""
+    height, width = batch.images.shape[1:3]
+    rows = np.arange(height, dtype=np.float32)[:, None] < ops.reshape(batch.extents[:, 0], (-1, 1, 1))  # [B, H, 1]
+    columns = np.arange(width, dtype=np.float32) < ops.reshape(batch.extents[:, 1], (-1, 1, 1))  # [B, 1, W]
     inside = ops.cast(rows & columns, "float32")[..., None]  # [B, H, W, 1]
     count = ops.maximum(ops.sum(inside), 1.0)
-    means = ops.sum(scene.images * inside, axis=(0, 1, 2)) / count  # [3]
-    variances = ops.sum(ops.square(scene.images - means) * inside, axis=(0, 1, 2)) / count
+    means = ops.sum(batch.images * inside, axis=(0, 1, 2)) / count  # [3]
+    variances = ops.sum(ops.square(batch.images - means) * inside, axis=(0, 1, 2)) / count
     return {"pixel_mean": ops.mean(means), "pixel_deviation": ops.mean(ops.sqrt(variances))}
 
 

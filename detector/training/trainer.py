@@ -3,144 +3,87 @@
 Between trials nothing is built, traced or allocated anew: the weights are reset and other numbers are fed.
 """
 
-import itertools
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 
 from detector import backend
-from detector.backend import give_memory_back, own, to_device, to_host
+from detector.backend import give_memory_back, on_device, own, to_device, to_host
 from detector.boxes import Tensor
-from detector.config import DataSource, Detector, Hyperparameters, Optimizer, StepShape
-from detector.data.average_precision import coco_metrics
+from detector.config import Hyperparameters, StepShape
 from detector.data.batches import TrainingBatches
-from detector.data.dataset import Dataset, ground_truth_slots, load_pair
-from detector.data.image_cache import CanvasCache, open_cache
+from detector.data.dataset import ground_truth_slots
+from detector.data.image_cache import open_cache
+from detector.data.pair import load_pair
 from detector.network import weights
-from detector.schedule import learning_rate, optimizer_steps
-from detector.training.checkpoint import Checkpoint, drop_checkpoints, newest_checkpoint, save_checkpoint
-from detector.training.executables import Engine
+from detector.network.network import Network
+from detector.schedule import optimizer_steps
+from detector.setup import Progress, Setup, unheard
+from detector.training.checkpoint import drop_checkpoints, newest_checkpoint, save_checkpoint
+from detector.training.compiled_steps import CompiledSteps, fastest_steps
 from detector.training.inputs import step_inputs, trial_inputs
-from detector.training.micro_batch import Choices, divisors, fastest
-from detector.training.optimizer import SLOTS
-from detector.training.prediction import detections_of
 from detector.training.replay import REPLAYED, Replay, blamed
+from detector.training.running_trial import RunningTrial
 from detector.training.step import State, initial_state
+from detector.training.validation import Validation
 from detector.watch.finding import Finding, Severity
 from detector.watch.health import unpack
-from detector.watch.watch import Watch, course_of
+from detector.watch.watch import Watch, trial_context
 from trial.reports import PausedReport, ProgressReport, RungReport, Stopped, Warned
 
 STEPS_PER_LATE_STEP = 10  # most that diverge do so early: the watch is late by a tenth of the steps so far at most,
 LOOK_EVERY_STEPS = 10  # and looks this often at least
 WEIGHTS_FILE = "weights.safetensors"
 
-SetupProgress = Callable[[str, int, int], None]  # what, done, of; of an evaluation too
-
-
-@dataclass(slots=True)
-class _Trial:
-    """Where the running trial stands."""
-
-    hyperparameters: Hyperparameters
-    seed: int
-    budget_images: int
-    directory: Path
-    keep_weights: bool
-    inputs: dict[str, Tensor]
-    state: State
-    frozen: list[Tensor]
-    watch: Watch
-    step: int = 0
-
-    @property
-    def images(self) -> int:
-        return self.step * self.hyperparameters.batch_size
-
 
 class Trainer:
     """Loads the data, builds the network, compiles at the first step, and then runs any number of trials."""
 
-    def __init__(
-        self,
-        *,
-        train: DataSource,
-        validation: DataSource | None,
-        validation_share: float,
-        detector: Detector,
-        anchors_per_cell: int,
-        micro_batch: int,
-        validation_images: int | None,
-        cache: Path,
-        seed: int,
-        measure_micro_batch: bool = False,
-        watch: bool = True,
-        on_progress: SetupProgress = lambda what, done, of: None,
-    ) -> None:
-        backend.prepare_device(cache)
-        self._train_set, self._validation_set = load_pair(train, validation, share=validation_share, seed=seed)
-        self._train_cache = open_cache(
-            self._train_set, detector.canvas, cache, progress=lambda n, of: on_progress("training images", n, of)
+    def __init__(self, setup: Setup, *, on_progress: Progress = unheard) -> None:
+        backend.prepare_device(setup.cache)
+        train_set, validation_set = load_pair(
+            setup.train, setup.validation, share=setup.validation_share, seed=setup.seed
         )
-        self._validation_cache = open_cache(
-            self._validation_set, detector.canvas, cache, progress=lambda n, of: on_progress("validation images", n, of)
+        train_cache, validation_cache = (
+            open_cache(part, setup.detector.canvas, setup.cache, progress=partial(on_progress, f"{name} images"))
+            for name, part in (("training", train_set), ("validation", validation_set))
         )
-        count = len(self._validation_set.images)
-        self._validation_count = min(count, validation_images or count)
-        slots = ground_truth_slots(self._train_set)
-        self._batches = TrainingBatches(self._train_set, self._train_cache, slots)
-        self._calibration = (detector.weights, seed, cache)
+        self._validation = Validation(validation_set, validation_cache, setup.validation_images)
+        slots = ground_truth_slots(train_set)
+        self._batches = TrainingBatches(train_set, train_cache, slots)
+        self._classes = train_set.classes
         largest = StepShape.for_detector(
-            detector,
-            anchors_per_cell=anchors_per_cell,
+            setup.detector,
+            anchors_per_cell=setup.anchors_per_cell,
             boxes_per_image=slots,
-            classes=len(self._train_set.classes),
-            micro_batch=micro_batch,
+            classes=len(train_set.classes),
+            micro_batch=setup.micro_batch,
         )
-        self._engine = (
-            self._fastest_engine(largest, cache, on_progress) if measure_micro_batch else self._build(largest)
+        sample = np.asarray(train_cache.pixels[: weights.CALIBRATION_IMAGES])
+
+        def fill(network: Network) -> None:
+            weights.initial_backbone(network, setup.detector.weights, setup.seed, sample, setup.cache)
+
+        steps = (
+            fastest_steps(largest, fill, self._batches, setup.cache, on_progress)
+            if setup.measure_micro_batch
+            else CompiledSteps.of(largest, fill)
         )
-        self.shape, self._network = self._engine.shape, self._engine.network
-        self.train_step, self.predict_step = self._engine.train_step, self._engine.predict_step
+        self.shape, self._network = steps.shape, steps.network
+        self.train_step, self.predict_step = steps.train_step, steps.predict_step
         self._blank = initial_state([to_device(to_host(variable)) for variable in self._network.trainable])
         self._frozen = [to_device(to_host(variable)) for variable in self._network.frozen]
-        self._watches = watch
-        self._trial: _Trial | None = None
+        self._watches = setup.watch
+        self._trial: RunningTrial | None = None
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
         self.backend = backend.BACKEND
         self.device = backend.device_name()
         self.versions = {"keras": keras.__version__, "numpy": np.__version__}
-
-    def _build(self, shape: StepShape) -> Engine:
-        engine = Engine.of(shape)
-        kind, seed, cache = self._calibration
-        sample = np.asarray(self._train_cache.pixels[: weights.CALIBRATION_IMAGES])
-        weights.initial_backbone(engine.network, kind, seed, sample, cache)
-        return engine
-
-    def _fastest_engine(self, largest: StepShape, cache: Path, on_progress: SetupProgress) -> Engine:
-        """An engine of the micro-batch that was fastest; what was built to find it out is not built again."""
-        choices = Choices(cache / "micro-batches.json")
-        key = f"{backend.BACKEND} {keras.__version__} {backend.device_name()} {largest}"
-        if (known := choices.get(key)) is not None:
-            return self._build(replace(largest, micro_batch=known))
-        candidates = divisors(largest.micro_batch)
-        built: dict[int, Engine] = {}
-
-        def seconds_an_image(count: int) -> float:
-            on_progress("micro-batches tried", len(built), len(candidates))
-            built[count] = self._build(replace(largest, micro_batch=count))
-            return built[count].seconds_an_image(self._batches)
-
-        chosen = fastest(candidates, seconds_an_image)
-        choices.keep(key, chosen)
-        return built[chosen]
 
     def begin(
         self,
@@ -158,19 +101,20 @@ class Trainer:
         self._trial = None  # its state makes room for the next: two at once are half a gigabyte more
         give_memory_back()
         inputs = trial_inputs(hyperparameters, self.shape, seed)
-        self._trial = _Trial(
+        self._trial = RunningTrial(
             hyperparameters=hyperparameters,
             seed=seed,
             budget_images=budget_images,
             directory=directory,
             keep_weights=keep_weights,
+            network=self._network,
             inputs={name: to_device(value) for name, value in inputs.items()},
             state=self._fresh_state(seed),
             frozen=self._frozen,
-            watch=Watch(course_of(hyperparameters, self.shape, budget_images)),
+            watch=Watch(trial_context(hyperparameters, self.shape, budget_images)),
         )
         if (checkpoint := newest_checkpoint(directory)) is not None:
-            self._restore(self._trial, checkpoint)
+            self._trial.restore(checkpoint)
         return self._trial.images
 
     def _fresh_state(self, seed: int) -> State:
@@ -189,7 +133,7 @@ class Trainer:
         to_images: int,
         on_progress: Callable[[ProgressReport], None],
         should_pause: Callable[[], bool],
-        on_evaluation: SetupProgress = lambda what, done, of: None,
+        on_evaluation: Progress = unheard,
     ) -> RungReport | PausedReport | Stopped:
         """Train until `to_images` were seen (whole optimizer steps), checkpoint and evaluate.
 
@@ -216,23 +160,23 @@ class Trainer:
                 return PausedReport(images=trial.images)
         return self._rung(trial, time.monotonic() - started, on_evaluation)
 
-    def _optimizer_step(self, trial: _Trial) -> Tensor:
+    def _optimizer_step(self, trial: RunningTrial) -> Tensor:
         """One batch: its micro-batches accumulated and applied; returns the packed figures."""
         micro_batch, batch_size = self.shape.micro_batch, trial.hyperparameters.batch_size
-        rate = learning_rate(trial.hyperparameters, trial.images, trial.budget_images)
+        rate = trial.learning_rate
         micro_steps = batch_size // micro_batch
         figures = None
         for micro_step in range(micro_steps):
             first_sample = trial.images + micro_step * micro_batch
             batch = self._batches.arrays(trial.seed, first_sample, micro_batch)
             varying = step_inputs(learning_rate=rate, step=trial.step, micro_step=micro_step, micro_steps=micro_steps)
-            inputs = {**trial.inputs, **_on_device(varying)}
-            trial.state, figures = self.train_step(trial.state, trial.frozen, _on_device(batch), inputs)
+            inputs = {**trial.inputs, **on_device(varying)}
+            trial.state, figures = self.train_step(trial.state, trial.frozen, on_device(batch), inputs)
         return figures
 
     def _look(
         self,
-        trial: _Trial,
+        trial: RunningTrial,
         pending: list[tuple[int, Tensor]],
         on_progress: Callable[[ProgressReport], None],
         images_per_s: float,
@@ -253,7 +197,7 @@ class Trainer:
         on_progress(self._progress(trial, step, figures, images_per_s))
         return None
 
-    def _stop(self, trial: _Trial, finding: Finding) -> Stopped:
+    def _stop(self, trial: RunningTrial, finding: Finding) -> Stopped:
         drop_checkpoints(trial.directory)
         images = trial.images
         if finding.rule in REPLAYED:
@@ -268,21 +212,23 @@ class Trainer:
             study_wide=finding.severity is Severity.STUDY,
         )
 
-    def _blame(self, trial: _Trial, finding: Finding) -> Finding:
+    def _blame(self, trial: RunningTrial, finding: Finding) -> Finding:
         """Try the batch of the finding on the trial's initial weights: is it the configuration, or the pictures?"""
         trial.state = self._fresh_state(trial.seed)
         replay = Replay(self._batches, trial.seed, self.shape.micro_batch, run=lambda batch: self._tried(trial, batch))
         batch_size = trial.hyperparameters.batch_size
         return blamed(finding, replay, finding.step * batch_size, batch_size)
 
-    def _tried(self, trial: _Trial, batch: dict[str, np.ndarray]) -> dict[str, float]:
+    def _tried(self, trial: RunningTrial, batch: dict[str, np.ndarray]) -> dict[str, float]:
         """Figures of one micro-batch as a batch of its own; with a learning rate of 0 the weights stay as they are."""
         once = step_inputs(learning_rate=0.0, step=0, micro_step=0, micro_steps=1)
-        inputs = {**trial.inputs, **_on_device(once)}
-        trial.state, figures = self.train_step(trial.state, trial.frozen, _on_device(batch), inputs)
+        inputs = {**trial.inputs, **on_device(once)}
+        trial.state, figures = self.train_step(trial.state, trial.frozen, on_device(batch), inputs)
         return unpack(to_host(figures))
 
-    def _progress(self, trial: _Trial, step: int, figures: dict[str, float], images_per_s: float) -> ProgressReport:
+    def _progress(
+        self, trial: RunningTrial, step: int, figures: dict[str, float], images_per_s: float
+    ) -> ProgressReport:
         images = (step + 1) * trial.hyperparameters.batch_size
         warnings = tuple(
             Warned(rule=finding.rule, step=finding.step, message=finding.message)
@@ -290,7 +236,7 @@ class Trainer:
         )
         return ProgressReport(step=step, images=images, figures=figures, images_per_s=images_per_s, warnings=warnings)
 
-    def _rung(self, trial: _Trial, training_s: float, on_evaluation: SetupProgress) -> RungReport:
+    def _rung(self, trial: RunningTrial, training_s: float, on_evaluation: Progress) -> RungReport:
         finished = trial.images >= trial.budget_images
         saving = None if finished else self._begin_save(trial)
         if finished and trial.keep_weights:
@@ -311,75 +257,32 @@ class Trainer:
             evaluation_s=evaluation_s,
         )
 
-    def evaluate(self, on_evaluation: SetupProgress = lambda what, done, of: None) -> dict[str, float]:
+    def evaluate(self, on_evaluation: Progress = unheard) -> dict[str, float]:
         """COCO metrics of the running trial's weights on the validation images."""
-        return self._metrics(self._validation_set, self._validation_cache, self._validation_count, on_evaluation)
-
-    def training_metrics(self, images: int) -> dict[str, float]:
-        """COCO metrics on the first `images` training images: what was learnt by heart."""
-        return self._metrics(self._train_set, self._train_cache, min(images, len(self._train_set.images)))
-
-    def _metrics(
-        self,
-        dataset: Dataset,
-        cache: CanvasCache,
-        count: int,
-        on_evaluation: SetupProgress = lambda what, done, of: None,
-    ) -> dict[str, float]:
         trial = self._running()
-        batches = itertools.count()
 
         def predict(images: Tensor, extents: Tensor) -> dict[str, Tensor]:
-            on_evaluation("evaluation", next(batches) * self.shape.micro_batch, count)
             return self.predict_step(trial.state["weights"], trial.frozen, images, extents, trial.inputs)
 
-        return coco_metrics(dataset, detections_of(predict, cache, count, self.shape.micro_batch))
+        return self._validation.metrics(predict, self.shape.micro_batch, on_evaluation)
 
-    def _running(self) -> _Trial:
+    def _running(self) -> RunningTrial:
         if self._trial is None:
             raise RuntimeError("no trial was begun")
         return self._trial
 
-    def _begin_save(self, trial: _Trial) -> "Future[Path]":
+    def _begin_save(self, trial: RunningTrial) -> "Future[Path]":
         """Begin to write a checkpoint; the disk is waited for elsewhere, and no step may run before `_finish_save`."""
-        variables = self._network.trainable
-        slots = [slot for slot in SLOTS if slot != "second" or trial.hyperparameters.optimizer is Optimizer.ADAM]
-        arrays = {
-            f"{slot}/{variable.path}": to_host(value)
-            for slot in slots
-            for variable, value in zip(variables, trial.state[slot], strict=True)
-        }
-        arrays |= {
-            f"frozen/{variable.path}": to_host(value)
-            for variable, value in zip(self._network.frozen, trial.frozen, strict=True)
-        }
-        arrays["first_bad"] = to_host(trial.state["first_bad"])
-        checkpoint = Checkpoint(arrays=arrays, images=trial.images, step=trial.step)
-        return self._writer.submit(save_checkpoint, trial.directory, checkpoint)
+        return self._writer.submit(save_checkpoint, trial.directory, trial.checkpoint())
 
     def _finish_save(self, saving: "Future[Path]") -> None:
         """Wait until the checkpoint is whole; raises what its writing raised."""
         saving.result()
 
-    def _restore(self, trial: _Trial, checkpoint: Checkpoint) -> None:
-        arrays = checkpoint.arrays
-        state: dict[str, Any] = {
-            slot: [to_device(arrays[f"{slot}/{variable.path}"]) for variable in self._network.trainable]
-            for slot in SLOTS
-            if slot != "second" or trial.hyperparameters.optimizer is Optimizer.ADAM  # else it stays zero
-        }
-        trial.state |= {**state, "first_bad": to_device(arrays["first_bad"])}
-        trial.frozen = [to_device(arrays[f"frozen/{variable.path}"]) for variable in self._network.frozen]
-        trial.step = checkpoint.step
-
-    def _keep_weights(self, trial: _Trial) -> None:
+    def _keep_weights(self, trial: RunningTrial) -> None:
         values = weights.named_values(self._network, trial.state["weights"], trial.frozen)
-        weights.save_weights(trial.directory / WEIGHTS_FILE, values, classes=list(self._train_set.classes))
+        weights.save_weights(trial.directory / WEIGHTS_FILE, values, classes=list(self._classes))
 
 
 def _look_is_due(steps: int, unseen: int) -> bool:
     return unseen >= min(LOOK_EVERY_STEPS, steps / STEPS_PER_LATE_STEP)
-
-
-def _on_device(arrays: dict[str, np.ndarray]) -> dict[str, Tensor]:
-    return {name: to_device(array) for name, array in arrays.items()}

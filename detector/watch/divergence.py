@@ -11,7 +11,7 @@ gradient spike        during or just after warm-up: it is missing or too short (
 import math
 from collections import deque
 
-from detector.watch.finding import Course, Failing, Figures, Finding, Severity, Streak, circumstances
+from detector.watch.finding import Failing, Figures, Finding, Severity, Streak, TrialContext, circumstances
 from detector.watch.health import COMPONENTS, LOSSES, bad_terms
 from detector.watch.thresholds import Thresholds
 
@@ -157,10 +157,10 @@ class GradientSpike:
 
     name = "gradient spike"
 
-    def __init__(self, limits: Thresholds, course: Course) -> None:
+    def __init__(self, limits: Thresholds, context: TrialContext) -> None:
         self._limits = limits
-        self._until = max(limits.spike_steps, 2 * course.warmup_steps)
-        self._half_peak = course.peak_learning_rate / 2
+        self._until = max(limits.spike_steps, 2 * context.warmup_steps)
+        self._half_peak = context.peak_learning_rate / 2
         self._mean = 0.0
         self._seen = 0
 

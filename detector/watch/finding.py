@@ -50,7 +50,7 @@ class Rule(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Course:
+class TrialContext:
     """What the rules must know of a trial beside its figures."""
 
     budget_steps: int

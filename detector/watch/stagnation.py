@@ -13,13 +13,13 @@ low-quality matches   most positives are the best of a bad lot: the anchors do n
 import math
 from collections import deque
 
-from detector.watch.finding import Course, Failing, Figures, Finding, Severity, circumstances
+from detector.watch.finding import Failing, Figures, Finding, Severity, TrialContext, circumstances
 from detector.watch.health import COMPONENTS
 from detector.watch.thresholds import Thresholds
 
 
 class Mean:
-    """Of the last `steps` values; None until there are so many."""
+    """The mean of the last `steps` values; None until there are so many."""
 
     def __init__(self, steps: int) -> None:
         self._values: deque[float] = deque(maxlen=steps)
@@ -61,8 +61,8 @@ class FewProposals:
 
     name = "few proposals"
 
-    def __init__(self, limits: Thresholds, course: Course) -> None:
-        self._fewest = limits.fewest_proposals * course.proposals
+    def __init__(self, limits: Thresholds, context: TrialContext) -> None:
+        self._fewest = limits.fewest_proposals * context.proposals
         self._steps = limits.positives_window_steps
         self._valid = Mean(self._steps)
 
@@ -86,10 +86,10 @@ class NotLearning:
 
     name = "not learning"
 
-    def __init__(self, limits: Thresholds, course: Course) -> None:
+    def __init__(self, limits: Thresholds, context: TrialContext) -> None:
         self._dead = limits.dead_update_ratio
-        self._after = _past_warm_up(limits, course)
-        self._peak = course.peak_learning_rate
+        self._after = _past_warm_up(limits, context)
+        self._peak = context.peak_learning_rate
         self._updates: deque[float] = deque(maxlen=limits.window_steps)
 
     def observe(self, step: int, figures: Figures) -> Finding | None:
@@ -113,10 +113,10 @@ class IdlePart:
 
     name = "idle part"
 
-    def __init__(self, limits: Thresholds, course: Course) -> None:
+    def __init__(self, limits: Thresholds, context: TrialContext) -> None:
         self._dead = limits.dead_update_ratio
-        self._after = _past_warm_up(limits, course)
-        self._peak = course.peak_learning_rate
+        self._after = _past_warm_up(limits, context)
+        self._peak = context.peak_learning_rate
         self._updates = {part: deque[float](maxlen=limits.window_steps) for part in COMPONENTS}
 
     def observe(self, step: int, figures: Figures) -> Finding | None:
@@ -143,9 +143,9 @@ class RpnStuck:
 
     name = "rpn stuck"
 
-    def __init__(self, limits: Thresholds, course: Course) -> None:
+    def __init__(self, limits: Thresholds, context: TrialContext) -> None:
         self._limits = limits
-        self._after = limits.patience_steps + course.warmup_steps
+        self._after = limits.patience_steps + context.warmup_steps
         self._recall = Mean(limits.window_steps)
         self._reference: float | None = None
 
@@ -173,9 +173,9 @@ class BackgroundCollapse:
 
     name = "background collapse"
 
-    def __init__(self, limits: Thresholds, course: Course) -> None:
+    def __init__(self, limits: Thresholds, context: TrialContext) -> None:
         self._collapsed = limits.collapsed_share
-        self._warmup_steps = course.warmup_steps
+        self._warmup_steps = context.warmup_steps
         self._missed = Mean(limits.patience_steps)
 
     def observe(self, step: int, figures: Figures) -> Finding | None:
@@ -199,9 +199,9 @@ class RoiHeadStarved:
 
     name = "roi head starved"
 
-    def __init__(self, limits: Thresholds, course: Course) -> None:
+    def __init__(self, limits: Thresholds, context: TrialContext) -> None:
         self._least = limits.starved_share
-        self._after = limits.patience_steps + course.warmup_steps
+        self._after = limits.patience_steps + context.warmup_steps
         self._share = Mean(limits.window_steps)
 
     def observe(self, step: int, figures: Figures) -> Finding | None:
@@ -255,6 +255,6 @@ def _to_peak(figures: Figures, peak: float) -> float:
     return peak / rate if rate > 0 and peak > 0 else 1.0
 
 
-def _past_warm_up(limits: Thresholds, course: Course) -> float:
+def _past_warm_up(limits: Thresholds, context: TrialContext) -> float:
     """The step from which a tiny update is no warm-up any more."""
-    return max(limits.dead_after_steps, limits.dead_after_share * course.budget_steps, course.warmup_steps)
+    return max(limits.dead_after_steps, limits.dead_after_share * context.budget_steps, context.warmup_steps)

@@ -11,7 +11,7 @@ unusual pixels    much darker, brighter or flatter than what ImageNet's weights 
 
 import math
 
-from detector.watch.finding import Course, Failing, Figures, Finding, Severity, Streak
+from detector.watch.finding import Failing, Figures, Finding, Severity, Streak, TrialContext
 from detector.watch.health import LOSSES
 from detector.watch.thresholds import Thresholds
 
@@ -44,7 +44,7 @@ class PixelScaling:
 
 
 class UnusualPixels:
-    """As `PixelScaling`, but for pictures that can be meant."""
+    """The same as `PixelScaling`, for pictures that can be meant."""
 
     name = "unusual pixels"
 
@@ -96,21 +96,21 @@ class StartLosses:
 
     name = "losses at step 0"
 
-    def __init__(self, limits: Thresholds, course: Course) -> None:
+    def __init__(self, limits: Thresholds, context: TrialContext) -> None:
         self._limits = limits
-        self._course = course
+        self._context = context
 
     def observe(self, step: int, figures: Figures) -> Finding | None:
         if step > 0:
             return None
-        limits, course = self._limits, self._course
+        limits, context = self._limits, self._context
         theory = (
-            ("loss_rpn_class", "sampled_anchors", course.anchor_samples, math.log(2), limits.start_rpn_class),
+            ("loss_rpn_class", "sampled_anchors", context.anchor_samples, math.log(2), limits.start_rpn_class),
             (
                 "loss_roi_class",
                 "sampled_rois",
-                course.roi_samples,
-                math.log(course.classes + 1),
+                context.roi_samples,
+                math.log(context.classes + 1),
                 limits.start_roi_class,
             ),
         )
@@ -133,8 +133,8 @@ class LabelRange:
 
     name = "label range"
 
-    def __init__(self, course: Course) -> None:
-        self._classes = course.classes
+    def __init__(self, context: TrialContext) -> None:
+        self._classes = context.classes
 
     def observe(self, step: int, figures: Figures) -> Finding | None:
         largest = figures["largest_label"]

@@ -1,4 +1,4 @@
-"""When the rules of the watch fire, and why there. How often they are wrong on healthy trials: docs/decisions/0009."""
+"""The figures at which the rules of the watch fire, and why there. Their false alarms: docs/decisions/0009."""
 
 from dataclasses import dataclass
 

@@ -19,7 +19,7 @@ from detector.watch.divergence import (
     SaturatedLogits,
     UpdateTooLarge,
 )
-from detector.watch.finding import Course, Figures, Finding, Rule, Severity
+from detector.watch.finding import Figures, Finding, Rule, Severity, TrialContext
 from detector.watch.stagnation import (
     BackgroundCollapse,
     FewProposals,
@@ -34,35 +34,35 @@ from detector.watch.startup import Features, LabelRange, PixelScaling, StartLoss
 from detector.watch.thresholds import Thresholds
 
 
-def rules(course: Course, limits: Thresholds) -> tuple[Rule, ...]:
+def rules(context: TrialContext, limits: Thresholds) -> tuple[Rule, ...]:
     """Every rule, new; where several fire at the same step, the first in this order is the finding."""
     return (
         PixelScaling(limits),
         Features(limits),
         NotFinite(),
-        StartLosses(limits, course),
-        LabelRange(course),
+        StartLosses(limits, context),
+        LabelRange(context),
         Exploding(limits),
         UpdateTooLarge(limits),
         SaturatedLogits(limits),
         DegenerateProposals(limits),
         NoPositives(limits),
-        FewProposals(limits, course),
-        NotLearning(limits, course),
-        RpnStuck(limits, course),
-        BackgroundCollapse(limits, course),
+        FewProposals(limits, context),
+        NotLearning(limits, context),
+        RpnStuck(limits, context),
+        BackgroundCollapse(limits, context),
         UnusualPixels(limits),
-        GradientSpike(limits, course),
+        GradientSpike(limits, context),
         LowQualityMatches(limits),
-        IdlePart(limits, course),
-        RoiHeadStarved(limits, course),
+        IdlePart(limits, context),
+        RoiHeadStarved(limits, context),
     )
 
 
-def course_of(hyperparameters: Hyperparameters, shape: StepShape, budget_images: int) -> Course:
-    """The course of a trial with that budget."""
+def trial_context(hyperparameters: Hyperparameters, shape: StepShape, budget_images: int) -> TrialContext:
+    """The context of a trial with that budget."""
     batch_size = hyperparameters.batch_size
-    return Course(
+    return TrialContext(
         budget_steps=optimizer_steps(budget_images, batch_size),
         warmup_steps=optimizer_steps(round(hyperparameters.warmup_fraction * budget_images), batch_size),
         peak_learning_rate=hyperparameters.learning_rate,
@@ -76,9 +76,9 @@ def course_of(hyperparameters: Hyperparameters, shape: StepShape, budget_images:
 class Watch:
     """Sees every optimizer step of one trial, in order; `warnings` holds the first of each rule that only warns."""
 
-    def __init__(self, course: Course, limits: Thresholds | None = None) -> None:
+    def __init__(self, context: TrialContext, limits: Thresholds | None = None) -> None:
         self.limits = limits or Thresholds()
-        self._rules = rules(course, self.limits)
+        self._rules = rules(context, self.limits)
         self.warnings: dict[str, Finding] = {}
 
     def observe(self, step: int, figures: Figures) -> Finding | None:

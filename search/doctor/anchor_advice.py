@@ -15,7 +15,7 @@ from spaces.anchor_fit import AnchorFit, CanvasBoxes, best_ious, fit_anchors
 from spaces.anchor_search import DerivedAnchors, derive_anchors
 from spaces.catalogue import DEFINITIONS
 from spaces.faster_rcnn import ANCHOR_PARAMETERS, Space
-from spaces.parameters import Parameter, Real, Value, Whole
+from spaces.parameters import Float, Int, Parameter, Value
 
 MISFIT_SHARE, HOPELESS_SHARE = 0.2, 0.5  # of boxes below an IoU of 0.5 (F20)
 FORCED_IMAGES_SHARE = 0.5  # of images without an anchor that is positive by its own merit
@@ -139,15 +139,15 @@ def proposed_space(advice: AnchorAdvice, space: Space) -> dict[str, Parameter]:
 def _around(name: str, value: Value, own: Parameter) -> Parameter:
     default, (lowest, highest) = DEFINITIONS[name].default, DEFINITIONS[name].limits
     reference = DEFINITIONS[name].reference if own.contains(DEFINITIONS[name].reference) else value
-    if isinstance(default, Real):
+    if isinstance(default, Float):
         low, high = max(float(value) / AROUND, lowest), min(float(value) * AROUND, highest)
         low, high = min(low, float(reference)), max(high, float(reference))
-        return Real(low=_rounded(low), high=_rounded(high), log=default.log)
-    step = default.step if isinstance(default, Whole) else 1
+        return Float(low=_rounded(low), high=_rounded(high), log=default.log)
+    step = default.step if isinstance(default, Int) else 1
     here, there = int(value), int(reference) if (int(reference) - int(value)) % step == 0 else int(value)
     least = here - step if here > step else here
     most = here + step if here + step <= highest else here
-    return Whole(low=min(least, there), high=max(most, there), step=step)
+    return Int(low=min(least, there), high=max(most, there), step=step)
 
 
 def _fitted(boxes: CanvasBoxes, anchors: Anchors, values: dict[str, Value]) -> FittedAnchors:

@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from detector.config import Canvas
-from detector.data.dataset import CheckedImage, Dataset, Image
+from detector.data.checked_image import CheckedImage
+from detector.data.dataset import Dataset, Image
 from detector.data.formats.annotation import DataError, Defect, Fault
 from detector.data.image_cache import letterbox
 from detector.data.image_file import read_rgb

@@ -7,7 +7,7 @@ from detector.config import Optimizer
 from search.doctor.space_findings import RISKY
 from spaces.catalogue import DEFINITIONS, RATES
 from spaces.faster_rcnn import Space
-from spaces.parameters import Parameter, Real, Value
+from spaces.parameters import Float, Parameter, Value
 
 SGD, ADAM = RATES[Optimizer.SGD], RATES[Optimizer.ADAM]
 BELOW = 100.0  # a short trial at a hundredth of Detectron2's rate hardly moves
@@ -24,8 +24,8 @@ def proposed_rates(space: Space, *, from_scratch: bool) -> dict[str, Parameter]:
     """
     proposed: dict[str, Parameter] = {}
     for name, low, high in _ranges(space, from_scratch=from_scratch):
-        if isinstance(space.parameters.get(name), Real):
-            proposed[name] = Real(low=_rounded(low), high=_rounded(high), log=True)
+        if isinstance(space.parameters.get(name), Float):
+            proposed[name] = Float(low=_rounded(low), high=_rounded(high), log=True)
     return proposed
 
 
@@ -35,7 +35,7 @@ def derived_rate(space: Space, *, from_scratch: bool) -> dict[str, Value]:
     Nothing with weights, and nothing where the study does not search that rate.
     """
     proposed = proposed_rates(space, from_scratch=from_scratch).get(SGD)
-    if not from_scratch or not isinstance(proposed, Real):
+    if not from_scratch or not isinstance(proposed, Float):
         return {}
     middle = _rounded(math.sqrt(proposed.low * proposed.high))
     return {SGD: middle} if space.parameters[SGD].contains(middle) else {}
@@ -56,7 +56,7 @@ def rate_lines(space: Space, proposed: dict[str, Parameter]) -> list[str]:
     """What the proposed ranges come to at each batch size, a line for each optimizer."""
     lines = []
     for name, parameter in proposed.items():
-        if isinstance(parameter, Real) and name in (SGD, ADAM):
+        if isinstance(parameter, Float) and name in (SGD, ADAM):
             each = (
                 f"{batch}: {parameter.low * batch / 16:.2g} to {parameter.high * batch / 16:.2g}"
                 for batch in space.batch_sizes()

@@ -7,7 +7,7 @@ from search.study.budget import automatic_images
 from search.study.specification import Specification
 from spaces.catalogue import DEFINITIONS
 from spaces.faster_rcnn import Space
-from spaces.parameters import Choice, Fixed, Parameter, Real
+from spaces.parameters import Categorical, Fixed, Float, Parameter
 
 RISKY, HOPELESS = 4.0, 16.0  # times Detectron2's learning rate at the same batch size (F4)
 LR = "lr_per_16"
@@ -61,10 +61,10 @@ def _bounds(parameter: Parameter) -> tuple[float, float]:
     match parameter:
         case Fixed(value=value):
             return float(value), float(value)
-        case Choice(values=values):
+        case Categorical(values=values):
             numbers = [float(value) for value in values]
             return min(numbers), max(numbers)
-        case Real():
+        case Float():
             return parameter.low, parameter.high
         case _:
             return float(parameter.low), float(parameter.high)

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from detector.config import ConfigError, Hyperparameters, require
+from detector.setup import Setup
 from search.explanation.repair import Area, Repair, repaired
 from search.explanation.trial_explanation import TrialExplanation, plain_number
 from search.explanation.trial_history import Case, Casebook
 from search.plan import Plan
 from search.policy.samplers import training_seed
 from search.trainer.exits import TrainerDied, TrainerHung
-from search.trainer.protocol import ProtocolError, Setup, Start
+from search.trainer.protocol import ProtocolError, Start
 from search.trainer.run import Interrupted, TrialRun
 from search.trainer.warm import SetupFailed, WarmTrainer, verdict_of
 from trial.outcome import INFEASIBLE, Outcome, Verdict

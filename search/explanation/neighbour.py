@@ -10,7 +10,7 @@ from typing import Any
 
 from search.explanation.trial_history import Case, Casebook
 from spaces.faster_rcnn import Space
-from spaces.parameters import Choice, Parameter, Real, Value, Whole
+from spaces.parameters import Categorical, Float, Int, Parameter, Value
 
 NOTICEABLE = 0.02  # of a range; less is no difference
 MINOR = 0.25  # how much a difference counts in a parameter that hardly decides whether training fails
@@ -107,9 +107,9 @@ def _counted(each: Difference) -> float:
 
 def _range(parameter: Parameter) -> tuple[float, float, bool]:
     match parameter:
-        case Real() | Whole():
+        case Float() | Int():
             return parameter.low, parameter.high, parameter.log
-        case Choice():
+        case Categorical():
             numbers = [float(value) for value in parameter.values if not isinstance(value, str)]
             return (min(numbers), max(numbers), True) if numbers else (0.0, 0.0, False)
         case _:

@@ -3,14 +3,13 @@
 The template escapes every value. A content security policy in the page forbids the browser to load anything.
 """
 
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from detector.config import ConfigError
+from detector.whole_file import write_whole
 from search.explanation.confirmation import Confirmation
 from search.explanation.picture import Picture
 from search.explanation.repair import shown
@@ -85,11 +84,7 @@ def write_page(file: Path, page: str) -> None:
     try:
         if file.exists() and MARK not in file.read_text(encoding="utf-8", errors="replace")[:1000]:
             raise ConfigError(f"{file} is there and is not a page of ours; choose another --html, or move it away")
-        descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(page)
-        Path(name).chmod(0o644)
-        Path(name).replace(file)
+        write_whole(file, page)
     except OSError as error:
         raise ConfigError(f"{file}: cannot be written ({error.strerror}); choose another --html") from None
 

@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from detector.config import Canvas
-from detector.data.dataset import Dataset, load_pair
+from detector.data.dataset import Dataset
 from detector.data.formats.annotation import DataError
+from detector.data.pair import load_pair
 from search.explanation.cause import Cause, diagnose
 from search.explanation.effects.anchor_effect import AnchorEffect, anchor_effect
 from search.explanation.effects.importance import Importances, importances

@@ -16,8 +16,7 @@ from search.study.data_section import Data
 from search.study.document import read_document
 from search.study.fields import STRICT
 from search.study.problems import validate
-from search.study.whole_file import replace_file
-from search.study.yaml_text import yaml_lines
+from search.study.yaml_text import write_text, yaml_lines
 
 _HEAD = "# Written by `frcnn-search export`; train it with `frcnn-search train THIS_FILE --images N`.\n"
 
@@ -71,7 +70,7 @@ def write_configuration(path: Path, configuration: Configuration) -> None:
     Raises:
         StudyFileError: the folder cannot be written.
     """
-    replace_file(path, _HEAD + yaml_lines(ADAPTER.dump_python(configuration, mode="json")))
+    write_text(path, _HEAD + yaml_lines(ADAPTER.dump_python(configuration, mode="json")))
 
 
 def read_configuration(path: Path) -> Configuration:

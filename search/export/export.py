@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from detector.config import ConfigError, require
-from detector.data.dataset import load_pair
+from detector.data.pair import load_pair
 from search.export.configuration_file import Configuration, Provenance, read_configuration, write_configuration
 from search.plan import sources_of
 from search.policy.samplers import training_seed

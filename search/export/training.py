@@ -11,12 +11,13 @@ from rich.console import Console
 
 from detector.config import ConfigError
 from detector.data.layout import find_sources
+from detector.setup import Setup
 from search.export.configuration_file import Configuration, read_configuration
 from search.export.training_record import TrainingRecord, agree, metrics_table
 from search.plan import sources_of
 from search.signals import stop_signals
 from search.trainer.exits import DISK_FULL, DiskFull, TrainerDied, TrainerHung
-from search.trainer.protocol import ProtocolError, Setup, Start
+from search.trainer.protocol import ProtocolError, Start
 from search.trainer.run import Interrupted, TrialRun
 from search.trainer.warm import SetupFailed, WarmTrainer, verdict_of
 from trial.outcome import Outcome, Verdict

@@ -5,7 +5,6 @@ evaluations.json   COCO metrics by images seen: where a resumed training goes on
 """
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from detector.config import ConfigError, require
+from detector.whole_file import write_whole
 from trial.reports import ProgressReport, RungReport
 
 AGREEMENT_FILE = "training.json"
@@ -112,9 +112,7 @@ def _read(file: Path) -> dict[str, Any] | None:
 
 
 def _replace(file: Path, content: Mapping[str, Any]) -> None:
-    temporary = file.with_suffix(".part")
     try:
-        temporary.write_text(json.dumps(content, indent=2), encoding="utf-8")
-        os.replace(temporary, file)
+        write_whole(file, json.dumps(content, indent=2))
     except OSError as error:
         raise ConfigError(f"{file} cannot be written ({error.strerror}); choose another --output") from error

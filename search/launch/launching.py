@@ -27,7 +27,7 @@ from search.worker.fingerprint import Identity, code_version, keep_identity, pai
 from search.worker.local_paths import Places
 from search.worker.loop import DONE, TRY_LATER
 from search.worker.process import USER_MUST_ACT
-from spaces.anchor_fit import HALF_IOU, best_ious
+from spaces.anchor_fit import share_fitted
 from storage.box_samples import keep_box_sample
 from storage.connection.database import Database
 from storage.connection.errors import StorageUnavailable
@@ -121,7 +121,7 @@ def settle(specification: Specification, console: Console) -> Settled:
     """
     if specification.trainer != "detector":  # no data is read
         return Settled(specification=specification, data="")
-    from detector.data.dataset import load_pair
+    from detector.data.pair import load_pair
 
     train, validation = sources_of(Places.here().find(specification.data))
     share, seed = specification.data.validation_share, specification.sampler.seed
@@ -166,7 +166,7 @@ def _with_derived(specification: Specification, training_set: "Dataset", data: s
     if specification.derived is not None:
         return settled
     rate = derived_rate(specification.space, from_scratch=specification.detector.weights == "none")
-    shares = [(best_ious(boxes.boxes, anchors, canvas) >= HALF_IOU).mean() for anchors in (derived.anchors, Anchors())]
+    shares = [share_fitted(boxes.boxes, anchors, canvas) for anchors in (derived.anchors, Anchors())]
     console.print(
         f"trial 1 tries anchors derived from the boxes: {derived.anchors.per_cell} a cell, of which one overlaps "
         f"{shares[0]:.0%} of the boxes by half or more (Detectron2's {Anchors().per_cell}: {shares[1]:.0%})"

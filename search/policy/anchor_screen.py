@@ -15,7 +15,7 @@ import numpy as np
 
 from detector.config import Anchors, Canvas
 from search.study.canvas import parse_canvas
-from spaces.anchor_fit import HALF_IOU, CanvasBoxes, Floats, best_ious
+from spaces.anchor_fit import CanvasBoxes, Floats, share_fitted
 from spaces.faster_rcnn import ANCHOR_PARAMETERS, Space
 from trial.outcome import Outcome, Verdict
 
@@ -63,11 +63,6 @@ class AnchorScreen:
             f"more, the best ones {self.reachable:.0%}",
             evidence={"fit": fit, "least fit": bound, "best fit": self.reachable},
         )
-
-
-def share_fitted(boxes: Floats, anchors: Anchors, canvas: Canvas) -> float:
-    """The share of the boxes with an IoU of 0.5 or more with one of the anchors of the canvas."""
-    return float((best_ious(boxes, anchors, canvas) >= HALF_IOU).mean())
 
 
 def varies_anchors(space: Space) -> bool:

@@ -15,13 +15,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
+
+from spaces.anchor_fit import Floats
 
 BOUNDARIES = np.arange(-8.0, 3.01, 0.1)  # log10 of a rate per 16 images
 STEEPNESSES = np.array([2.0, 4.0, 8.0, 16.0])  # per decade; at 4 the odds turn from 1:9 to 9:1 within 1.1 decades
 SCALINGS = np.array([0.0, 0.5, 1.0])
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

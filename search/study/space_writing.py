@@ -13,8 +13,7 @@ from detector.config import ConfigError
 from search.study.document import parse_document
 from search.study.study_file import load_study_file, study_from
 from search.study.study_text import parameter_line, setting_line
-from search.study.whole_file import replace_file
-from search.study.yaml_text import yaml_value
+from search.study.yaml_text import write_text, yaml_value
 from spaces.parameters import Parameter
 from spaces.section import write_parameter
 
@@ -43,7 +42,7 @@ def write_space(file: Path, parameters: dict[str, Parameter], counts: dict[str, 
             f"{file}: the sections space and detector must hold plain settings, without aliases, to be changed by a "
             "program; put the proposed lines in by hand"
         )
-    replace_file(file, changed)
+    write_text(file, changed)
 
 
 def _with_settings(text: str, section: str, settings: dict[str, Any]) -> str:

@@ -77,7 +77,6 @@ Derived = Annotated[dict[str, Value] | None, BeforeValidator(_parse_derived), Pl
 class DetectorSection(DetectorSettings):
     """The detector before its canvas is known. In the file, `auto` stands for every None."""
 
-    backbone: Literal["resnet50"] = "resnet50"
     canvas: Annotated[
         Canvas | None,
         PlainValidator(lambda value: None if value is None else parse_canvas(value)),

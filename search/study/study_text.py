@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from detector.config import BackboneName
 from search.study.specification import ADAPTER, Specification
 from search.study.yaml_text import yaml_value
 from spaces.catalogue import DEFINITIONS
@@ -15,7 +16,7 @@ COMMENTS: dict[str, str] = {
     "data.train": "COCO: annotations is a .json file; VOC: a folder of XML files, and split lists its stems",
     "data.validation": "without it, a share of the training images",
     "data.validation_share": "split off the training images where there is no validation set",
-    "detector.backbone": "the only one so far",
+    "detector.backbone": " or ".join(BackboneName),
     "detector.weights": "imagenet, none, or a file",
     "detector.canvas": "HEIGHTxWIDTH in multiples of 32; auto: the data's own aspect",
     "detector.long_side_px": "of an automatic canvas",

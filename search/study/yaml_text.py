@@ -1,11 +1,13 @@
-"""Plain values as YAML that `document.parse_document` reads back as the same values."""
+"""Plain values as YAML that `document.parse_document` reads back as the same values, and its files."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import yaml
 
-from search.study.document import Loader
+from detector.whole_file import write_whole
+from search.study.document import Loader, StudyFileError
 
 _PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9_./:-]*")
 
@@ -32,6 +34,18 @@ def yaml_lines(document: dict[str, Any]) -> str:
 def yaml_value(value: object) -> str:
     """The value on one line, as it stands behind a key."""
     return _dumped(value, default_flow_style=True, width=2**20).removesuffix("...\n").rstrip("\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write the file whole, in place of what there was.
+
+    Raises:
+        StudyFileError: the folder cannot be written.
+    """
+    try:
+        write_whole(path, text)
+    except OSError as error:
+        raise StudyFileError(f"{path}: cannot be written ({error.strerror or error})") from None
 
 
 def _dumped(value: object, **style: Any) -> str:

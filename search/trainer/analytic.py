@@ -20,8 +20,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from detector.config import Hyperparameters, Optimizer
+from detector.setup import Setup
+from detector.whole_file import write_whole
 from search.trainer.analytic_faults import Faults, WrongWeights
-from search.trainer.protocol import Ended, Preparing, Ready, Setup, Start, Started, encode
+from search.trainer.protocol import Ended, Preparing, Ready, Start, Started, encode
 from trial.outcome import Outcome, Verdict
 from trial.reports import PausedReport, ProgressReport, RungReport
 
@@ -181,9 +183,7 @@ def _identity(start: Start) -> str:
 
 def _write_checkpoint(trial: _Trial) -> None:
     path = trial.start.directory / "checkpoint.json"
-    unfinished = path.with_suffix(".tmp")
-    unfinished.write_text(json.dumps({"identity": _identity(trial.start), "images": trial.images}))
-    os.replace(unfinished, path)
+    write_whole(path, json.dumps({"identity": _identity(trial.start), "images": trial.images}))
 
 
 def _read_checkpoint(start: Start) -> int:

@@ -38,7 +38,7 @@ class Faults:
 
     @classmethod
     def parse(cls, text: str) -> "Faults":
-        """From `3:kill,5:hang:1`."""
+        """The faults that a text such as `3:kill,5:hang:1` names."""
         by_trial = {}
         for item in filter(None, text.split(",")):
             trial, name, *times = item.split(":")
@@ -82,7 +82,7 @@ def _allocate_too_much(say: Callable[[], None]) -> None:
 
 
 def _fill_the_disk(say: Callable[[], None]) -> None:
-    """From now on no file of this process grows; its next checkpoint fails."""
+    """No file of this process grows from now on; its next checkpoint fails."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
 
 

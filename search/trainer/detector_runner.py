@@ -2,18 +2,12 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import fields
-from typing import Any
 
+from detector.setup import Progress, Setup
 from detector.training.trainer import Trainer
-from search.trainer.protocol import Ended, Preparing, Ready, Setup, Start, Started
+from search.trainer.protocol import Ended, Preparing, Ready, Start, Started
 from trial.outcome import Outcome, Verdict
 from trial.reports import PausedReport, ProgressReport, RungReport, Stopped
-
-
-def settings_of(setup: Setup) -> dict[str, Any]:
-    """What a `Trainer` takes: the fields of a setup, by the same names."""
-    return {entry.name: getattr(setup, entry.name) for entry in fields(setup)}
 
 
 class DetectorRunner:
@@ -25,7 +19,7 @@ class DetectorRunner:
     def setup(self, setup: Setup, on_preparing: Callable[[Preparing], None]) -> Ready:
         began_s = time.monotonic()
 
-        trainer = Trainer(**settings_of(setup), on_progress=_teller(on_preparing))
+        trainer = Trainer(setup, on_progress=_teller(on_preparing))
         self._trainer = trainer
         return Ready(
             backend=trainer.backend,
@@ -64,7 +58,7 @@ class DetectorRunner:
         return self._trainer
 
 
-def _teller(send: Callable[[Preparing], None]) -> Callable[[str, int, int], None]:
+def _teller(send: Callable[[Preparing], None]) -> Progress:
     return lambda stage, done, total: send(Preparing(stage=stage, done=done, total=total))
 
 

@@ -17,7 +17,7 @@ from typing import IO
 
 from search.trainer.exits import TAIL_CHARACTERS, TAIL_LINES, TrainerDied, TrainerHung, count_memory_kills
 from search.trainer.protocol import Command, Event, Message, ProtocolError, Start, decode, encode
-from search.trainer.watchdog import Cadence
+from search.trainer.watchdog import Speed
 
 _END = None  # what the reader puts after the last event
 
@@ -36,7 +36,7 @@ class TrainerLink:
         variables = dict(os.environ if environment is None else environment)
         for name in withheld:
             variables.pop(name, None)
-        self.cadence = Cadence()
+        self.speed = Speed()
         self._log = log
         self._mark = log.stat().st_size if log.exists() else 0
         self._memory_kills = count_memory_kills()
@@ -102,19 +102,6 @@ class TrainerLink:
         if isinstance(event, ProtocolError):
             raise event
         self._heard_at = time.monotonic()
-        return event
-
-    def receive(self, timeout_s: float) -> Event:
-        """The next event.
-
-        Raises:
-            TrainerHung: none came in time; the process still lives.
-            TrainerDied: the process is gone.
-            ProtocolError: it said something that is no message.
-        """
-        event = self.poll(timeout_s)
-        if event is None:
-            raise self.hung()
         return event
 
     def hung(self, silent_s: float | None = None, limit_s: float | None = None) -> TrainerHung:

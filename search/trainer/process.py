@@ -20,6 +20,7 @@ from collections.abc import Callable
 from typing import IO, Protocol, assert_never
 
 from detector.config import ConfigError
+from detector.setup import Setup
 from search.trainer.exits import DISK_FULL, TAIL_CHARACTERS, says_disk_full, says_out_of_memory
 from search.trainer.protocol import (
     Advance,
@@ -30,7 +31,6 @@ from search.trainer.protocol import (
     Preparing,
     ProtocolError,
     Ready,
-    Setup,
     Start,
     Started,
     decode,

@@ -26,28 +26,12 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from detector.config import DataSource, Detector, Hyperparameters
+from detector.config import Hyperparameters
+from detector.setup import Setup
 from trial.outcome import Verdict
 from trial.reports import PausedReport, ProgressReport, RungReport
 
 MOST_STEPS_UNSAID = 10  # of optimizer steps; who says nothing for many times as long makes none
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setup:
-    """What stays the same for every trial of a study; the trainer derives its compile key from it."""
-
-    train: DataSource
-    validation: DataSource | None  # None: split off the training data
-    validation_share: float
-    detector: Detector
-    anchors_per_cell: int  # slots: the most that any point of the space asks for
-    micro_batch: int
-    measure_micro_batch: bool = False  # take the divisor of it that is fastest on the device and fits
-    validation_images: int | None  # evaluate on at most so many; None: all
-    cache: Path  # decoded images and calibrated weights, shared by all workers of a host
-    seed: int  # of the initial backbone weights
-    watch: bool = True  # end trials that diverge or do not learn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

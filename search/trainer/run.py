@@ -5,18 +5,17 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Protocol, TypeVar
 
 from search.trainer.exits import Position
 from search.trainer.link import TrainerLink
 from search.trainer.protocol import Advance, Ended, Event, Pause, Preparing, ProtocolError, Start, Started
-from search.trainer.watchdog import Patience, Watchdog
+from search.trainer.watchdog import Timeouts, Watchdog
 from trial.outcome import Outcome, Verdict
 from trial.reports import PausedReport, ProgressReport, RungReport, Warned
 
 POLL_S = 0.2
-PAUSE_LIMIT_S = 8.0  # with what follows it is 10 s, a third of the shortest notice that schedulers give
 
 AnyEvent = TypeVar("AnyEvent", Started, RungReport)
 
@@ -57,14 +56,6 @@ class Ending(Exception):
         super().__init__(verdict.message)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """How long a trainer may take: to pause, in seconds, and without a step."""
-
-    pause_s: float = PAUSE_LIMIT_S
-    patience: Patience = field(default_factory=Patience)
-
-
 class TrialRun:
     """Drives a trainer through one trial. `position` says how far it came, also after an exception.
 
@@ -78,13 +69,13 @@ class TrialRun:
         stop: threading.Event,
         *,
         check: Callable[[], None],
-        limits: Limits = Limits(),
+        timeouts: Timeouts | None = None,
     ) -> None:
         self._link = link
         self._journal = journal
         self._stop = stop
         self._check = check
-        self._limits = limits
+        self._timeouts = timeouts or Timeouts()
         self._pause_asked_at: float | None = None
         self._watchdog: Watchdog | None = None
         self._warned: dict[str, Warned] = {}
@@ -123,7 +114,7 @@ class TrialRun:
 
     def _begin(self, start: Start) -> None:
         batch_size = start.hyperparameters.batch_size
-        self._watchdog = Watchdog(self._link.cadence, self._limits.patience, batch_size=batch_size)
+        self._watchdog = Watchdog(self._link.speed, self._timeouts, batch_size=batch_size)
         self._link.send(start)
         started = self._await(Started)
         self.position = Position(images=started.images)
@@ -195,7 +186,7 @@ class TrialRun:
         if self._stop.is_set() and self._pause_asked_at is None:
             self._pause_asked_at = now
             self._link.send(Pause())
-        if self._pause_asked_at is not None and now - self._pause_asked_at > self._limits.pause_s:
+        if self._pause_asked_at is not None and now - self._pause_asked_at > self._timeouts.pause_s:
             raise Interrupted(paused=False)
         if self._watchdog is not None and self._watchdog.bites:
             raise self._link.hung(self._watchdog.silent_s, self._watchdog.limit_s)

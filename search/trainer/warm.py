@@ -6,9 +6,10 @@ import threading
 from collections.abc import Collection
 from pathlib import Path
 
+from detector.setup import Setup
 from search.trainer.exits import DISK_FULL, DiskFull, Position, TrainerDied, TrainerHung, classify_death
 from search.trainer.link import TrainerLink
-from search.trainer.protocol import Ended, Preparing, ProtocolError, Ready, Setup
+from search.trainer.protocol import Ended, Preparing, ProtocolError, Ready
 from trial.outcome import Outcome, Verdict
 
 SETUP_IDLE_LIMIT_S = 1800.0  # loading Keras, and building and compiling on a slow machine, say nothing meanwhile
@@ -27,7 +28,7 @@ class SetupFailed(Exception):
 
 
 class WarmTrainer:
-    """At most one trainer process; the first use starts it."""
+    """A trainer process that the first use starts; there is never more than one."""
 
     def __init__(self, kind: str, setup: Setup, *, log: Path, withheld: Collection[str] = ()) -> None:
         self._kind = kind

@@ -19,17 +19,18 @@ LONGEST_LOOK_S = 5.0  # a worker that was stopped or kept busy for longer could 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
-    """What a trainer is given, in seconds of silence; tests use shorter ones."""
+class Timeouts:
+    """How long a trainer may be silent in what it does, and how long it may take to pause; tests use shorter ones."""
 
     first_step_s: float = 1800.0  # of a trainer: loads a checkpoint and compiles
     evaluation_s: float = 1800.0  # between two signs of an evaluation; its first compiles, and COCO AP comes at once
     step_floor_s: float = 120.0  # whatever the pace: files on a network may stall, and neighbours take the processor
     step_factor: float = 10.0  # times what the steps between two figures take by the trainer's median
+    pause_s: float = 8.0  # with what follows it is 10 s, a third of the shortest notice that schedulers give
 
 
-class Cadence:
-    """A trainer's own pace in seconds per image, over all its trials: batches differ, images do not."""
+class Speed:
+    """A trainer's own speed in seconds per image, over all its trials: batches differ, images do not."""
 
     def __init__(self) -> None:
         self._seconds_per_image: deque[float] = deque(maxlen=REMEMBERED)
@@ -51,11 +52,11 @@ class Watchdog:
     """
 
     def __init__(
-        self, cadence: Cadence, patience: Patience, *, batch_size: int, clock: Callable[[], float] = time.monotonic
+        self, speed: Speed, timeouts: Timeouts, *, batch_size: int, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.silent_s = 0.0  # since the last progress
-        self._cadence = cadence
-        self._patience = patience
+        self._speed = speed
+        self._timeouts = timeouts
         self._batch_size = batch_size
         self._clock = clock
         self._looked_at = clock()
@@ -72,12 +73,12 @@ class Watchdog:
     def limit_s(self) -> float:
         """How long the trainer may be silent in what it does now."""
         if self.evaluating:
-            return self._patience.evaluation_s
-        pace_s = self._cadence.seconds_per_image
+            return self._timeouts.evaluation_s
+        pace_s = self._speed.seconds_per_image
         if self._goal_images is None or pace_s is None:
-            return self._patience.first_step_s
+            return self._timeouts.first_step_s
         usual_s = pace_s * self._batch_size * MOST_STEPS_UNSAID
-        return max(self._patience.step_floor_s, self._patience.step_factor * usual_s)
+        return max(self._timeouts.step_floor_s, self._timeouts.step_factor * usual_s)
 
     @property
     def bites(self) -> bool:
@@ -106,7 +107,7 @@ class Watchdog:
                 self._progressed()
             case ProgressReport() if event.images > self._images:
                 if self._steps_began:  # else the silence was that of a compilation too
-                    self._cadence.note(images=event.images - self._images, seconds=self.silent_s)
+                    self._speed.note(images=event.images - self._images, seconds=self.silent_s)
                 self._images, self._steps_began = event.images, True
                 self._progressed()
             case Preparing() if self.evaluating and (event.stage, event.done) != self._evaluated:

@@ -109,7 +109,7 @@ def _refusal(study_name: str, database: Database, differing: list[str]) -> str:
 def _fingerprint(specification: Specification) -> str:
     if specification.trainer != "detector":  # no data is read
         return ""
-    from detector.data.dataset import load_pair
+    from detector.data.pair import load_pair
 
     train, validation = sources_of(specification.data)
     share, seed = specification.data.validation_share, specification.sampler.seed

@@ -20,8 +20,9 @@ from search.policy.samplers import training_seed
 from search.trainer.exits import DISK_FULL, HUNG, DiskFull, Position, TrainerDied, TrainerHung
 from search.trainer.link import TrainerLink
 from search.trainer.protocol import ProtocolError, Start
-from search.trainer.run import Interrupted, Limits, TrialRun
+from search.trainer.run import Interrupted, TrialRun
 from search.trainer.warm import SetupFailed, WarmTrainer, verdict_of
+from search.trainer.watchdog import Timeouts
 from search.worker.heartbeat import Heartbeat
 from search.worker.outage import GIVE_UP_S, Outage
 from search.worker.queue import Outlook, TrialQueue
@@ -46,7 +47,7 @@ class Pace:
     lease_s: float = 60.0
     wait_s: float = 2.0
     give_up_s: float = GIVE_UP_S  # of a database that is away
-    limits: Limits = field(default_factory=Limits)
+    timeouts: Timeouts = field(default_factory=Timeouts)
 
 
 def worker_name() -> str:
@@ -190,7 +191,7 @@ class Worker:
             heartbeat.check()
             journal.catch_up()
 
-        run = TrialRun(link, journal, self._stop, check=check, limits=self._pace.limits)
+        run = TrialRun(link, journal, self._stop, check=check, timeouts=self._pace.timeouts)
         try:
             return run.run(self._start_of(journal), self._plan.rungs)
         except Interrupted as interruption:

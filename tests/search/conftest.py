@@ -12,6 +12,7 @@ from rich.console import Console
 
 from detector.config import Canvas, DataFormat, DataSource, Detector
 from detector.data.sample_data import write_sample
+from detector.setup import Setup
 from search.launch.progress import Progress, read_snapshot
 from search.plan import Plan
 from search.report.ranking import ranking, ranking_table
@@ -19,7 +20,6 @@ from search.report.status import read_status
 from search.report.status_table import report
 from search.study.specification import specification_to_json
 from search.study.study_file import load_study_file
-from search.trainer.protocol import Setup
 from spaces.faster_rcnn import Space
 from storage.connection.database import Database
 from storage.outcomes import mark_infeasible, record_outcome

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from spaces.faster_rcnn import Space
-from spaces.parameters import Choice, Fixed, Real, Whole
+from spaces.parameters import Categorical, Fixed, Float, Int
 from spaces.section import SpaceError, parse, write
 
 
@@ -11,13 +11,13 @@ from spaces.section import SpaceError, parse, write
     ("name", "entry", "parameter"),
     [
         pytest.param("lr_per_16", 0.01, Fixed(value=0.01), id="a number fixes"),
-        pytest.param("lr_per_16", {"high": 0.05}, Real(low=1e-4, high=0.05, log=True), id="the rest stays"),
-        pytest.param("momentum", {"low": 0, "high": 0.99}, Real(low=0, high=0.99), id="widened"),
-        pytest.param("batch_size", [2, 32], Choice(values=(2, 32)), id="choices"),
-        pytest.param("anchor_scales", {"high": 5}, Whole(low=1, high=5), id="whole range"),
-        pytest.param("anchor_ratios", {"low": 3, "high": 7}, Whole(low=3, high=7, step=2), id="step stays"),
+        pytest.param("lr_per_16", {"high": 0.05}, Float(low=1e-4, high=0.05, log=True), id="the rest stays"),
+        pytest.param("momentum", {"low": 0, "high": 0.99}, Float(low=0, high=0.99), id="widened"),
+        pytest.param("batch_size", [2, 32], Categorical(values=(2, 32)), id="choices"),
+        pytest.param("anchor_scales", {"high": 5}, Int(low=1, high=5), id="whole range"),
+        pytest.param("anchor_ratios", {"low": 3, "high": 7}, Int(low=3, high=7, step=2), id="step stays"),
         pytest.param("optimizer", "adam", Fixed(value="adam"), id="text"),
-        pytest.param("momentum", [0.8, 0.9], Choice(values=(0.8, 0.9)), id="choices of reals"),
+        pytest.param("momentum", [0.8, 0.9], Categorical(values=(0.8, 0.9)), id="choices of reals"),
     ],
 )
 def test_an_entry_becomes_a_parameter(name, entry, parameter):
@@ -36,7 +36,7 @@ def test_what_the_section_does_not_name_keeps_its_default():
 def test_a_section_can_build_on_another_space_than_the_default_one():
     derived = parse({"anchor_base": {"low": 3, "high": 5}, "momentum": 0.95})
     space = parse({"anchor_base": {"high": 4}}, base=derived)
-    assert space.parameters["anchor_base"] == Real(low=3, high=4, log=True)
+    assert space.parameters["anchor_base"] == Float(low=3, high=4, log=True)
     assert space.parameters["momentum"] == Fixed(value=0.95)
 
 

@@ -77,18 +77,18 @@ def batch(first: int, shape: StepShape) -> dict[str, np.ndarray]:
     """Samples `first` and on: sample n shows picture n mod 8 with one box, or with two when n is odd."""
     samples = np.arange(first, first + shape.micro_batch)
     boxes = np.zeros((shape.micro_batch, shape.boxes_per_image, 4), np.float32)
-    alive = np.zeros(boxes.shape[:2], bool)
+    valid = np.zeros(boxes.shape[:2], bool)
     for row, sample in enumerate(samples):
         boxes[row, 0] = (8 + sample % 8, 10, 40, 44)
-        alive[row, 0] = True
+        valid[row, 0] = True
         if sample % 2:
             boxes[row, 1] = (20, 50, 60, 90)
-            alive[row, 1] = True
+            valid[row, 1] = True
     return {
         "images": pictures(8)[samples % 8],
         "extents": np.tile(np.float32([64, 96]), (len(samples), 1)),
         "boxes": boxes,
-        "alive": alive,
+        "valid": valid,
         "classes": np.tile(np.int32([0, 2, 0, 0]), (len(samples), 1)),
         "index": samples.astype(np.int32),
     }

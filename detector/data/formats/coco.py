@@ -10,9 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
+
 from detector.config import DataSource
 from detector.data.formats.annotation import AnnotatedBox, AnnotatedImage, Annotations, DataError, Fault
+from detector.data.formats.coco_layout import LAYOUTS, recognise_coco
 from detector.data.formats.json_stream import JsonStream, NoObject
+from detector.data.formats.reader import Floats, Reader
 
 Entry = dict[str, Any]
 
@@ -239,3 +243,20 @@ def _real(value: float) -> float:
 def _shown(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def _corners_as_sizes(corners: Floats) -> Floats:
+    x1, y1, x2, y2 = corners.T
+    return np.stack([x1, y1, x2 - x1, y2 - y1], axis=1)
+
+
+COCO = Reader(
+    read=read_coco,
+    recognise=recognise_coco,
+    layouts=LAYOUTS,
+    box="[x, y, width, height]",
+    mistaken={
+        "[x1, y1, x2, y2]": _corners_as_sizes,
+        "[y, x, height, width]": lambda corners: corners[:, [1, 0, 3, 2]],
+    },
+)

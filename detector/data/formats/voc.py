@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import NoReturn
 from xml.etree import ElementTree
 
-from detector.config import DataSource
+import numpy as np
+
+from detector.config import DataFormat, DataSource
 from detector.data.formats.annotation import AnnotatedBox, AnnotatedImage, Annotations, DataError
+from detector.data.formats.reader import Floats, Pair, Reader
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm"})
 
@@ -186,3 +189,34 @@ def _text(item: ElementTree.Element, path: str, file: Path) -> str:
     if not text:
         raise DataError(f"{file}: every object needs a {path}, but one has none")
     return text
+
+
+def _recognise(folder: Path) -> Pair | None:
+    annotations, images = folder / "Annotations", folder / "JPEGImages"
+    if not annotations.is_dir() or not images.is_dir():
+        return None
+
+    def source(split: Path | None) -> DataSource:
+        return DataSource(format=DataFormat.VOC, images=images, annotations=annotations, split=split)
+
+    lists = {name: folder / "ImageSets" / "Main" / f"{name}.txt" for name in ("train", "val", "trainval")}
+    if lists["train"].is_file():
+        return source(lists["train"]), source(lists["val"]) if lists["val"].is_file() else None
+    return source(lists["trainval"] if lists["trainval"].is_file() else None), None
+
+
+def _sizes_as_corners(corners: Floats) -> Floats:
+    x1, y1, x2, y2 = corners.T
+    return np.stack([x1, y1, x1 + x2, y1 + y2], axis=1)
+
+
+VOC = Reader(
+    read=read_voc,
+    recognise=_recognise,
+    layouts=("Annotations/, JPEGImages/ and ImageSets/Main/train.txt (Pascal VOC)",),
+    box="xmin, ymin, xmax, ymax",
+    mistaken={
+        "x, y, width, height": _sizes_as_corners,
+        "ymin, xmin, ymax, xmax": lambda corners: corners[:, [1, 0, 3, 2]],
+    },
+)

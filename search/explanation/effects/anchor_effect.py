@@ -14,7 +14,7 @@ from detector.config import Anchors, Canvas
 from detector.data.dataset import Dataset
 from search.doctor.anchor_advice import canvas_boxes
 from search.explanation.trial_history import Casebook
-from spaces.anchor_fit import HALF_IOU, CanvasBoxes, best_ious
+from spaces.anchor_fit import CanvasBoxes, share_fitted
 
 MOST_BOXES = 2000  # a sample tells the share to about 1 %
 FEWEST_TRIALS = 4
@@ -51,7 +51,7 @@ def anchor_effect(casebook: Casebook, train: Dataset, canvas: Canvas) -> AnchorE
             continue
         anchors = case.hyperparameters.anchors
         if anchors not in covered:
-            covered[anchors] = float((best_ious(boxes.boxes, anchors, canvas) >= HALF_IOU).mean())
+            covered[anchors] = share_fitted(boxes.boxes, anchors, canvas)
         first = case.rungs[0].ap if case.rungs and not case.failed else math.nan
         ap = first if math.isfinite(first) else None
         points.append(AnchorPoint(trial=case.number, covered=covered[anchors], ap=ap))

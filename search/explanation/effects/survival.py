@@ -18,7 +18,7 @@ from search.explanation.trial_history import Casebook
 from spaces.anchor_fit import Floats
 from spaces.catalogue import RATES
 from spaces.faster_rcnn import Space
-from spaces.parameters import Choice, Parameter, Real, Value, Whole
+from spaces.parameters import Categorical, Float, Int, Parameter, Value
 from trial.outcome import FAULTS
 
 LARGEST_CHANCE = 0.02  # of some twenty parameters less than one is told wrongly in two studies
@@ -76,19 +76,19 @@ def narrowed(space: Space, found: Sequence[Cut]) -> dict[str, Parameter]:
 
 
 def _narrowed(parameter: Parameter, cut: Cut) -> Parameter | None:
-    if isinstance(parameter, Choice):
+    if isinstance(parameter, Categorical):
         kept = tuple(value for value in parameter.values if not cut.holds(value))
-        return Choice(values=kept) if kept else None
-    if isinstance(cut.limit, str) or not isinstance(parameter, Real | Whole):
+        return Categorical(values=kept) if kept else None
+    if isinstance(cut.limit, str) or not isinstance(parameter, Float | Int):
         return None
     above = cut.worse == "above"
-    if isinstance(parameter, Real):
+    if isinstance(parameter, Float):
         low, high = (parameter.low, cut.limit) if above else (cut.limit, parameter.high)
-        return Real(low=float(low), high=float(high), log=parameter.log) if low < high else None
+        return Float(low=float(low), high=float(high), log=parameter.log) if low < high else None
     kept_numbers = [n for n in range(parameter.low, parameter.high + 1, parameter.step) if not cut.holds(n)]
     if len(kept_numbers) < 2:
-        return Choice(values=tuple(kept_numbers)) if kept_numbers else None
-    return Whole(low=kept_numbers[0], high=kept_numbers[-1], step=parameter.step, log=parameter.log)
+        return Categorical(values=tuple(kept_numbers)) if kept_numbers else None
+    return Int(low=kept_numbers[0], high=kept_numbers[-1], step=parameter.step, log=parameter.log)
 
 
 def _best_cut(name: str, parameter: Parameter, tried: Sequence[tuple[Value, bool]]) -> Cut | None:
@@ -145,7 +145,7 @@ def _beyond(value: Value, limit: Value) -> bool:
 
 def _between(parameter: Parameter, low: float, high: float) -> float:
     """A round number between two that were tried, in the middle as the parameter counts it."""
-    log = isinstance(parameter, Real | Whole) and parameter.log and low > 0
+    log = isinstance(parameter, Float | Int) and parameter.log and low > 0
     middle = math.sqrt(low * high) if log else (low + high) / 2
     rounded = float(f"{middle:.2g}")
     return rounded if low <= rounded < high else middle

@@ -8,8 +8,9 @@ import pytest
 from PIL import Image as Pillow
 
 from detector.config import ConfigError
-from detector.data.dataset import DataError, ground_truth_slots, load_dataset, load_pair, most_boxes
+from detector.data.dataset import DataError, ground_truth_slots, load_dataset, most_boxes
 from detector.data.layout import find_sources
+from detector.data.pair import load_pair
 
 
 def test_coco_boxes_become_yxyx_with_labels_by_increasing_category_id(coco: Any) -> None:

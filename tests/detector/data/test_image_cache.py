@@ -164,10 +164,10 @@ def _start(coco: Any, tmp_path: Path, mode: str) -> subprocess.Popen[str]:
 def test_a_builder_killed_while_writing_leaves_nothing_half_valid(coco: Any, tmp_path: Path) -> None:
     with _start(coco, tmp_path, "die") as process:
         assert process.wait(60) == -signal.SIGKILL
-    assert list((tmp_path / "cache").glob("*.partial"))  # it did die in the middle
+    assert list((tmp_path / "cache").glob(".*"))  # it did die in the middle
     assert not list((tmp_path / "cache").glob("*.npy"))
     assert _built(load_dataset(coco.source), tmp_path / "cache")
-    assert not list((tmp_path / "cache").glob("*.partial"))
+    assert not list((tmp_path / "cache").glob(".*"))
 
 
 def test_of_two_processes_one_builds_and_both_see_the_same(coco: Any, tmp_path: Path) -> None:

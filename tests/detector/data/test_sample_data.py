@@ -7,8 +7,8 @@ import pytest
 from PIL import Image as Pillow
 
 from detector.config import ConfigError
-from detector.data.dataset import load_pair
 from detector.data.layout import find_sources
+from detector.data.pair import load_pair
 from detector.data.sample_data import CLASSES, MOST_OVERLAP, write_sample
 
 

@@ -52,16 +52,16 @@ def test_level_sizes_divide_the_canvas_by_the_strides(height: int, width: int, e
 def test_grid_anchors_agree_with_four_nested_loops() -> None:
     canvas = Canvas(height_px=96, width_px=160)
     cells, mask = cell_anchors(Anchors(sizes_px=sized(11, 17), ratios=(0.5, 2.0)), 6)
-    boxes, alive = [], []
+    boxes, valid = [], []
     for level, stride in enumerate((4, 8, 16, 32, 64)):
         for y in range(math.ceil(96 / stride)):
             for x in range(math.ceil(160 / stride)):
                 for slot in range(6):
                     centre = np.array([y + 0.5, x + 0.5, y + 0.5, x + 0.5]) * stride
                     boxes.append(cells[level, slot] + centre)
-                    alive.append(mask[level, slot])
+                    valid.append(mask[level, slot])
     np.testing.assert_allclose(ops.convert_to_numpy(grid_anchors(cells, canvas)), boxes, atol=1e-4)
-    assert ops.convert_to_numpy(grid_mask(mask, canvas)).tolist() == alive
+    assert ops.convert_to_numpy(grid_mask(mask, canvas)).tolist() == valid
     assert len(boxes) == anchor_count(canvas, 6)
 
 

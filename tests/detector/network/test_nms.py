@@ -9,15 +9,15 @@ from detector.network import nms
 from detector.network.nms import non_maximum_suppression, separated
 
 
-def kept(boxes: np.ndarray, alive: np.ndarray, threshold: float) -> np.ndarray:
-    return ops.convert_to_numpy(non_maximum_suppression(boxes, alive, np.float32(threshold)))
+def kept(boxes: np.ndarray, valid: np.ndarray, threshold: float) -> np.ndarray:
+    return ops.convert_to_numpy(non_maximum_suppression(boxes, valid, np.float32(threshold)))
 
 
-def greedy(boxes: np.ndarray, alive: np.ndarray, threshold: float) -> list[bool]:
+def greedy(boxes: np.ndarray, valid: np.ndarray, threshold: float) -> list[bool]:
     iou = ops.convert_to_numpy(pairwise_iou(boxes, boxes))  # tested on its own
     keep: list[bool] = []
     for j in range(len(boxes)):
-        keep.append(bool(alive[j]) and not any(keep[i] and iou[i, j] > np.float32(threshold) for i in range(j)))
+        keep.append(bool(valid[j]) and not any(keep[i] and iou[i, j] > np.float32(threshold) for i in range(j)))
     return keep
 
 
@@ -52,11 +52,11 @@ def test_suppression_by_hand(boxes: np.ndarray, threshold: float, expected: list
 @pytest.mark.parametrize("threshold", [0.0, 0.05, 0.3, 0.5, 0.7, 0.95])
 def test_suppression_is_exactly_greedy_at_every_threshold(threshold: float) -> None:
     rng = np.random.default_rng(7)
-    boxes, alive = crowded(rng, 5, 6, 70), rng.random((5, 6, 70)) < 0.8
-    found = kept(boxes, alive, threshold)
+    boxes, valid = crowded(rng, 5, 6, 70), rng.random((5, 6, 70)) < 0.8
+    found = kept(boxes, valid, threshold)
     assert found.shape == (5, 6, 70)
     for image, level in np.ndindex(5, 6):
-        assert found[image, level].tolist() == greedy(boxes[image, level], alive[image, level], threshold)
+        assert found[image, level].tolist() == greedy(boxes[image, level], valid[image, level], threshold)
 
 
 def test_a_chain_as_long_as_the_set_is_resolved() -> None:
@@ -66,10 +66,10 @@ def test_a_chain_as_long_as_the_set_is_resolved() -> None:
 
 def test_sets_worked_through_one_by_one_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(8)
-    boxes, alive = crowded(rng, 2, 3, 50), rng.random((2, 3, 50)) < 0.8
-    together = kept(boxes, alive, 0.5)
+    boxes, valid = crowded(rng, 2, 3, 50), rng.random((2, 3, 50)) < 0.8
+    together = kept(boxes, valid, 0.5)
     monkeypatch.setattr(nms, "MOST_PAIRS_AT_ONCE", 10)
-    assert np.array_equal(kept(boxes, alive, 0.5), together)
+    assert np.array_equal(kept(boxes, valid, 0.5), together)
 
 
 @settings(max_examples=40, deadline=None)
@@ -82,13 +82,13 @@ def test_suppression_is_idempotent(seed: int, threshold: float) -> None:
 
 def test_separated_groups_suppress_as_if_each_were_alone() -> None:
     rng = np.random.default_rng(9)
-    boxes, alive = crowded(rng, 300), rng.random(300) < 0.9
+    boxes, valid = crowded(rng, 300), rng.random(300) < 0.9
     boxes -= 20  # negative coordinates too
     groups = rng.integers(0, 90, 300)
-    together = kept(separated(boxes, groups.astype(np.int32)), alive, 0.5)
+    together = kept(separated(boxes, groups.astype(np.int32)), valid, 0.5)
     for group in range(90):
         alone = groups == group
-        assert together[alone].tolist() == greedy(boxes[alone], alive[alone], 0.5)
+        assert together[alone].tolist() == greedy(boxes[alone], valid[alone], 0.5)
 
 
 def test_a_box_that_is_not_finite_leaves_the_others_apart() -> None:

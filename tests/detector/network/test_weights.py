@@ -9,7 +9,7 @@ import pytest
 
 from detector.config import Canvas, ConfigError, StepShape
 from detector.network import weights
-from detector.network.network import Network, build, preprocess
+from detector.network.network import Network, build
 
 SHAPE = StepShape(
     canvas=Canvas(height_px=32, width_px=32), micro_batch=1, anchors_per_cell=3, boxes_per_image=4, classes=2
@@ -109,7 +109,7 @@ def test_a_drawn_backbone_is_kept_and_its_features_stay_at_unit_size(network: Ne
     images = np.random.default_rng(0).integers(0, 255, (8, 32, 32, 3)).astype(np.uint8)
     weights.initial_backbone(network, "none", 0, images, tmp_path)
     drawn = {v.path: np.asarray(v) for v in network.backbone.variables}
-    features = network.backbone(preprocess(images.astype(np.float32)), training=False)
+    features = network.backbone(network.kind.preprocess(images.astype(np.float32)), training=False)
     assert [float(np.sqrt(np.mean(np.square(level)))) for level in features] == pytest.approx([0.8] * 4, abs=0.2)
 
     again = build(SHAPE)

@@ -26,8 +26,8 @@ def augmented(
     extents = np.tile(np.array([HEIGHT, WIDTH], np.float32), (count, 1)) if extents is None else extents
     packed = pack_ranges(Augmentation(**{**NOTHING, **ranges}))
     index = np.arange(count) if index is None else index
-    alive = (boxes != 0).any(axis=-1)
-    found = augment(images, boxes, alive, extents, ranges=packed, seed=seed, index=index)
+    valid = (boxes != 0).any(axis=-1)
+    found = augment(images, boxes, valid, extents, ranges=packed, seed=seed, index=index)
     return tuple(ops.convert_to_numpy(value) for value in found)
 
 
@@ -61,12 +61,12 @@ def test_zero_ranges_return_the_picture_and_the_boxes_exactly(extent: tuple[floa
     images[:, :, round(extent[1]) :] = PADDING_RGB
     boxes = np.array([[[3.3, 4.7, 20.123, 30.456], [0, 0, 0, 0]]] * 3, np.float32)
     extents = np.array([extent] * 3, np.float32)
-    pictures, moved, alive, covered = augmented(images, boxes, extents)
+    pictures, moved, valid, covered = augmented(images, boxes, extents)
     assert pictures.dtype == np.float32
     np.testing.assert_array_equal(pictures, images)
     np.testing.assert_array_equal(moved, boxes)
     np.testing.assert_array_equal(covered, extents)
-    assert alive.tolist() == [[True, False]] * 3
+    assert valid.tolist() == [[True, False]] * 3
 
 
 def test_a_flip_mirrors_the_picture_within_its_extent() -> None:
@@ -117,9 +117,9 @@ def test_pixels_are_those_of_the_slow_reference(ranges: dict[str, float]) -> Non
 def test_boxes_stay_around_their_shapes() -> None:
     images, boxes = ellipses(200)
     ranges = {"flip_probability": 0.5, "scale": 0.4, "crop": 0.2, "rotation_deg": 30.0}
-    pictures, moved, alive, covered = augmented(images, boxes, **ranges)
+    pictures, moved, valid, covered = augmented(images, boxes, **ranges)
     checked = 0
-    for picture, box, shown, extent in zip(pictures, moved[:, 0], alive[:, 0], covered, strict=True):
+    for picture, box, shown, extent in zip(pictures, moved[:, 0], valid[:, 0], covered, strict=True):
         bright = np.argwhere((picture > 200).all(axis=-1))
         if not shown:
             continue
@@ -132,21 +132,21 @@ def test_boxes_stay_around_their_shapes() -> None:
             assert (high - low >= 0.65 * (box[2:] - box[:2]) - 2).all()
             checked += 1
     assert checked > 100
-    assert not alive[:, 1].any()
+    assert not valid[:, 1].any()
     assert (moved[:, 1] == 0).all()
 
 
 def test_boxes_that_show_too_little_are_dropped() -> None:
     images = noise(400)
     boxes = np.tile(np.array([[0, 0, 20, 20], [10, 10, 10.5, 30]], np.float32), (400, 1, 1))
-    _, all_moved, all_alive, _ = augmented(images, boxes, crop=0.5)
-    _, moved, alive, _ = augmented(images, boxes, crop=0.5, visible_share=0.5)
+    _, all_moved, all_valid, _ = augmented(images, boxes, crop=0.5)
+    _, moved, valid, _ = augmented(images, boxes, crop=0.5, visible_share=0.5)
     shares = np.prod(all_moved[:, 0, 2:] - all_moved[:, 0, :2], axis=-1) / 400
     clear = np.abs(shares - 0.5) > 1e-3
-    assert ((shares > 0.5) == alive[:, 0])[clear].all()
-    assert 0 < alive[:, 0].sum() < all_alive[:, 0].sum() < 400
-    assert (moved[~alive] == 0).all()
-    assert not all_alive[:, 1].any()  # half a pixel high
+    assert ((shares > 0.5) == valid[:, 0])[clear].all()
+    assert 0 < valid[:, 0].sum() < all_valid[:, 0].sum() < 400
+    assert (moved[~valid] == 0).all()
+    assert not all_valid[:, 1].any()  # half a pixel high
 
 
 def test_brightness_adds_and_contrast_stretches_about_the_mean() -> None:

@@ -28,7 +28,7 @@ from detector.training.augmentation import augment, pack_ranges
 
 ROOT = Path(__file__).resolve().parents[3]
 CANVAS = Canvas(height_px=96, width_px=128)
-EXACT = ("numbers", "labels", "matched", "forced", "chosen", "kinds", "keep", "alive")
+EXACT = ("numbers", "labels", "matched", "forced", "chosen", "kinds", "keep", "valid")
 
 
 def inputs() -> dict[str, np.ndarray]:
@@ -41,7 +41,7 @@ def inputs() -> dict[str, np.ndarray]:
         "cells": cells,
         "mask": mask,
         "truth": truth,
-        "truth_alive": np.array([[True] * 4 + [False]] * 2),
+        "truth_valid": np.array([[True] * 4 + [False]] * 2),
         "images": rng.integers(0, 256, (2, 96, 128, 3), np.uint8),
         "extents": np.array([[96, 100], [70, 128]], np.float32),
         "ranges": pack_ranges(Augmentation.of_strength(0.7)),
@@ -60,14 +60,14 @@ def inputs() -> dict[str, np.ndarray]:
 def pipeline(given: dict[str, Tensor]) -> dict[str, Tensor]:
     """Everything once, each part fed with what the one before it made."""
     numbers = uniform(given["seed"], Stream.ANCHOR_SAMPLING, given["index"], 4 * (768 + 192 + 48 + 12 + 4))
-    pictures, truth, alive, extents = augment(
-        given["images"], given["truth"], given["truth_alive"], given["extents"],
+    pictures, truth, valid, extents = augment(
+        given["images"], given["truth"], given["truth_valid"], given["extents"],
         ranges=given["ranges"], seed=given["seed"], index=given["index"],
     )  # fmt: skip
     anchors = grid_anchors(given["cells"], CANVAS)
     iou = pairwise_iou(anchors[None], given["truth"])
     labels, matched = match(
-        iou, grid_mask(given["mask"], CANVAS), given["truth_alive"],
+        iou, grid_mask(given["mask"], CANVAS), given["truth_valid"],
         positive_iou=given["positive_iou"], negative_iou=given["positive_iou"] / 2, low_quality=given["low_quality"],
     )  # fmt: skip
     chosen, kinds = sample(labels, numbers, slots=16, count=16, positive_fraction=given["fraction"])
@@ -93,7 +93,7 @@ def pipeline(given: dict[str, Tensor]) -> dict[str, Tensor]:
     watched = [*levels, given["logits"], given["class_logits"], given["deltas"]]
     _, (pooled, losses), gradients = value_and_gradients(total, watched)
     return {
-        "numbers": numbers, "pictures": pictures, "moved_truth": truth, "alive": alive, "new_extents": extents,
+        "numbers": numbers, "pictures": pictures, "moved_truth": truth, "valid": valid, "new_extents": extents,
         "iou": iou, "labels": labels, "matched": matched, "chosen": chosen, "kinds": kinds, "keep": keep,
         "forced": low_quality_count(labels, matched, iou, positive_iou=given["positive_iou"]),
         "decoded": moved, "gathered": pooled[0], "separable": pooled[1], "losses": ops.stack(losses),

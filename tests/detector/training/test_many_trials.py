@@ -14,6 +14,7 @@ import pytest
 from benchmarks.parts.session import random_configurations
 from detector.config import Canvas, Detector, Optimizer
 from detector.data.sample_data import write_sample
+from detector.setup import Setup
 from detector.training.trainer import Trainer
 from spaces.faster_rcnn import Space
 from tests.detector.training.test_trainer import source
@@ -56,7 +57,7 @@ class Opened:
 def test_fifty_different_trials_share_one_executable_and_no_memory_is_lost(tmp_path: Path) -> None:
     write_sample(tmp_path / "data", train=16, validation=4, size_px=(64, 64))
     space = Space.default()
-    trainer = Trainer(
+    setup = Setup(
         train=source(tmp_path / "data", "train"),
         validation=source(tmp_path / "data", "val"),
         validation_share=0.2,
@@ -67,6 +68,7 @@ def test_fifty_different_trials_share_one_executable_and_no_memory_is_lost(tmp_p
         cache=tmp_path / "cache",
         seed=0,
     )
+    trainer = Trainer(setup)
     configurations = random_configurations(space, TRIALS)
     adam = next(n for n, configuration in enumerate(configurations) if configuration.optimizer is Optimizer.ADAM)
     configurations.insert(1, configurations.pop(adam))  # its second moments and its update come before it is settled

@@ -10,7 +10,7 @@ from detector.backend import BACKEND, to_device, to_host
 from detector.config import Anchors, Augmentation, Hyperparameters, Optimizer
 from detector.network.network import Network
 from detector.training.inputs import step_inputs, trial_inputs
-from detector.training.step import Scene, TrainStep, pixel_figures
+from detector.training.step import TrainingBatch, TrainStep, pixel_figures
 from detector.watch.health import bad_terms
 from tests.support.step_bench import CLASSES, PLAIN, SHAPE, SMALL_ANCHORS, Bench, batch
 
@@ -116,12 +116,12 @@ def test_padding_does_not_count_among_the_pixels() -> None:
     images[1, :2, :6] = [-10.0, 0.0, 40.0]
     nothing = to_device(np.zeros((2, 1), np.float32))
     extents = to_device(np.float32([[4, 3], [2, 6]]))
-    flat = pixel_figures(Scene(to_device(images), extents, nothing, nothing, nothing, nothing))
+    flat = pixel_figures(TrainingBatch(to_device(images), extents, nothing, nothing, nothing, nothing))
     assert float(to_host(flat["pixel_mean"])) == pytest.approx(10.0)  # (-10 + 0 + 40) / 3
     assert float(to_host(flat["pixel_deviation"])) == pytest.approx(0.0, abs=1e-3)
 
     images[1, :2, :6] += 6.0  # half of the pixels: 3 above and 3 below the mean of each channel
-    striped = pixel_figures(Scene(to_device(images), extents, nothing, nothing, nothing, nothing))
+    striped = pixel_figures(TrainingBatch(to_device(images), extents, nothing, nothing, nothing, nothing))
     assert float(to_host(striped["pixel_deviation"])) == pytest.approx(3.0)
 
 

@@ -1,6 +1,8 @@
 """The real trainer on made-up images: resets, resumes, stops, and learns."""
 
 import dataclasses
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from detector.config import (
     Precision,
 )
 from detector.data.sample_data import write_sample
+from detector.setup import Setup
 from detector.training import trainer as training
 from detector.training.trainer import LOOK_EVERY_STEPS, WEIGHTS_FILE, Trainer
 from search.trainer.protocol import MOST_STEPS_UNSAID
@@ -49,7 +52,7 @@ def trainer_on(
     measure_micro_batch: bool = False,
 ) -> Trainer:
     canvas = Canvas(height_px=height_px, width_px=width_px)
-    return Trainer(
+    setup = Setup(
         train=source(folder, "train"),
         validation=source(folder, "val"),
         validation_share=0.2,
@@ -61,6 +64,7 @@ def trainer_on(
         seed=0,
         measure_micro_batch=measure_micro_batch,
     )
+    return Trainer(setup)
 
 
 @pytest.fixture(scope="module")
@@ -217,7 +221,7 @@ def test_all_of_these_trials_shared_one_executable(trainer: Trainer, tmp_path: P
 
 
 @pytest.mark.slow
-def test_a_measured_micro_batch_is_kept_and_its_engine_compiled_once(tmp_path: Path) -> None:
+def test_a_measured_micro_batch_is_kept_and_its_steps_are_compiled_once(tmp_path: Path) -> None:
     write_sample(tmp_path / "data", train=8, validation=4, size_px=(64, 96))
     first = trainer_on(tmp_path / "data", tmp_path / "cache", height_px=64, width_px=96, measure_micro_batch=True)
     assert first.shape.micro_batch in (4, 2, 1)
@@ -228,13 +232,25 @@ def test_a_measured_micro_batch_is_kept_and_its_engine_compiled_once(tmp_path: P
     assert second.train_step.traces == 0  # it was not measured again
 
 
+def validate_on_training_images(folder: Path) -> None:
+    """Make the validation data the training images, under other names: the same ones would be refused."""
+    document = json.loads((folder / "train.json").read_text())
+    for image in document["images"]:
+        copy = f"again_{image['file_name']}"
+        shutil.copy(folder / "images" / image["file_name"], folder / "images" / copy)
+        image["file_name"] = copy
+    (folder / "val.json").write_text(json.dumps(document))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", Precision)
 def test_eight_images_are_learnt_by_heart(tmp_path: Path, precision: Precision) -> None:
     write_sample(tmp_path / "data", train=8, validation=4)
+    validate_on_training_images(tmp_path / "data")
     trainer = trainer_on(tmp_path / "data", tmp_path / "cache", height_px=96, width_px=128, precision=precision)
     images = 800
     adam = dataclasses.replace(GENTLE, optimizer=Optimizer.ADAM, lr_per_16=4e-4, decay_boundaries=(0.8,))
     trainer.begin(adam, seed=0, budget_images=images, directory=tmp_path / "trial")
-    assert isinstance(advance(trainer, images, Diary()), RungReport)
-    assert trainer.training_metrics(8)["ap50"] > 0.9
+    report = advance(trainer, images, Diary())
+    assert isinstance(report, RungReport)
+    assert report.metrics["ap50"] > 0.9

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detector.config import Canvas, Hyperparameters, StepShape
-from detector.watch.finding import Course, Failing, Finding, Severity
+from detector.watch.finding import Failing, Finding, Severity, TrialContext
 from detector.watch.health import COMPONENTS, FIGURES, LOSSES, unpack
-from detector.watch.watch import Watch, course_of, rules
+from detector.watch.watch import Watch, rules, trial_context
 
-COURSE = Course(budget_steps=1000, warmup_steps=11, peak_learning_rate=0.02, classes=3)
+CONTEXT = TrialContext(budget_steps=1000, warmup_steps=11, peak_learning_rate=0.02, classes=3)
 LN_2, LN_4 = math.log(2), math.log(4)
 RECORDED = json.loads((Path(__file__).parent / "healthy_figures.json").read_text())
 
@@ -45,10 +45,10 @@ def trial(rest: Row | Callable[[int], Row], steps: int = 400, first: Row | None 
     return [first or opening(), *(row(step) for step in range(1, steps))]
 
 
-def found_in(curve: list[Row], course: Course = COURSE) -> dict[str, int]:
+def found_in(curve: list[Row], context: TrialContext = CONTEXT) -> dict[str, int]:
     """The step at which each rule fires first, by its name."""
     found: dict[str, int] = {}
-    watch = Watch(course)
+    watch = Watch(context)
     for step, row in enumerate(curve):
         for finding in watch.findings(step, row):
             found.setdefault(finding.rule, finding.step)
@@ -56,7 +56,7 @@ def found_in(curve: list[Row], course: Course = COURSE) -> dict[str, int]:
 
 
 def first_finding(curve: list[Row], budget_steps: int = 1000) -> Finding | None:
-    watch = Watch(Course(budget_steps=budget_steps, peak_learning_rate=0.02, classes=3))
+    watch = Watch(TrialContext(budget_steps=budget_steps, peak_learning_rate=0.02, classes=3))
     return next((found for step, row in enumerate(curve) if (found := watch.observe(step, row))), None)
 
 
@@ -112,7 +112,7 @@ def test_a_rule_fires_on_its_fault_alone_and_in_time(rule: str, curve: list[Row]
 
 
 def test_every_rule_has_a_fault_in_the_table() -> None:
-    assert {rule for rule, _, _ in FAULTS} == {rule.name for rule in rules(COURSE, Watch(COURSE).limits)}
+    assert {rule for rule, _, _ in FAULTS} == {rule.name for rule in rules(CONTEXT, Watch(CONTEXT).limits)}
 
 
 @pytest.mark.parametrize(
@@ -136,14 +136,14 @@ def test_what_looks_like_a_fault_and_is_none_ends_no_trial(row: Row, why: str) -
 @pytest.mark.parametrize("recorded", RECORDED["trials"], ids=lambda recorded: recorded["name"])
 def test_no_rule_ends_a_healthy_trial_that_was_recorded(recorded: dict) -> None:
     rows = [unpack(np.array(row)) for row in recorded["figures"]]
-    course = Course(**recorded["course"])
-    watch = Watch(course)
+    context = TrialContext(**recorded["course"])
+    watch = Watch(context)
     assert len(rows) >= 20
     assert [watch.observe(step, row) for step, row in enumerate(rows)] == [None] * len(rows)
 
 
 def test_a_warning_is_kept_once_and_ends_nothing() -> None:
-    watch = Watch(COURSE)
+    watch = Watch(CONTEXT)
     for step, row in enumerate(trial(spike, steps=40)):
         assert watch.observe(step, row) is None
     assert [(w.step, w.severity) for w in watch.warnings.values()] == [(12, Severity.WARNING)]
@@ -203,11 +203,13 @@ def test_a_single_spike_does_not_end_a_trial(spike: float) -> None:
     assert first_finding(curve) is None
 
 
-def test_the_course_follows_budget_and_batch_size() -> None:
+def test_the_context_follows_budget_and_batch_size() -> None:
     shape = StepShape(
         canvas=Canvas(height_px=64, width_px=64), micro_batch=4, anchors_per_cell=3, boxes_per_image=8, classes=5
     )
-    course = course_of(Hyperparameters(batch_size=8, lr_per_16=0.02, warmup_fraction=0.1), shape, budget_images=801)
+    context = trial_context(
+        Hyperparameters(batch_size=8, lr_per_16=0.02, warmup_fraction=0.1), shape, budget_images=801
+    )
     # 801 / 8 = 100.1 steps; a tenth of 801 images is 80, or 10 steps; 0.02 × 8 / 16
-    assert (course.budget_steps, course.warmup_steps, course.peak_learning_rate) == (101, 10, 0.01)
-    assert (course.classes, course.anchor_samples, course.roi_samples, course.proposals) == (5, 256, 512, 1000)
+    assert (context.budget_steps, context.warmup_steps, context.peak_learning_rate) == (101, 10, 0.01)
+    assert (context.classes, context.anchor_samples, context.roi_samples, context.proposals) == (5, 256, 512, 1000)

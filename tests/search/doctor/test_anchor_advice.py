@@ -7,7 +7,7 @@ from detector.config import Canvas
 from search.doctor.anchor_advice import AROUND, _around, advise, anchor_findings, proposed_space
 from spaces.anchor_fit import CanvasBoxes
 from spaces.faster_rcnn import Space
-from spaces.parameters import Choice, Fixed, Real, Whole
+from spaces.parameters import Categorical, Fixed, Float, Int
 from spaces.section import parse, write_parameter
 
 NARROW = {"anchor_scales": [1, 2], "anchor_ratios": 1}
@@ -49,12 +49,12 @@ def test_the_proposed_space_is_valid_and_holds_the_derived_anchors(size_px, seed
 @pytest.mark.parametrize(
     ("name", "value", "own", "expected"),
     [
-        pytest.param("anchor_scales", 1, Whole(low=1, high=3), Whole(low=1, high=2), id="never none"),
-        pytest.param("anchor_scales", 6, Whole(low=1, high=6), Whole(low=1, high=6), id="never beyond the limit"),
-        pytest.param("anchor_scales", 3, Whole(low=2, high=4), Whole(low=2, high=4), id="without the reference"),
-        pytest.param("anchor_ratios", 5, Whole(low=1, high=5, step=2), Whole(low=3, high=7, step=2), id="odd numbers"),
-        pytest.param("anchor_ratios", 4, Choice(values=(2, 3, 4)), Whole(low=2, high=6, step=2), id="even numbers"),
-        pytest.param("anchor_base", 0.6, Real(low=0.5, high=4), Real(low=0.5, high=0.9, log=True), id="at the limit"),
+        pytest.param("anchor_scales", 1, Int(low=1, high=3), Int(low=1, high=2), id="never none"),
+        pytest.param("anchor_scales", 6, Int(low=1, high=6), Int(low=1, high=6), id="never beyond the limit"),
+        pytest.param("anchor_scales", 3, Int(low=2, high=4), Int(low=2, high=4), id="without the reference"),
+        pytest.param("anchor_ratios", 5, Int(low=1, high=5, step=2), Int(low=3, high=7, step=2), id="odd numbers"),
+        pytest.param("anchor_ratios", 4, Categorical(values=(2, 3, 4)), Int(low=2, high=6, step=2), id="even numbers"),
+        pytest.param("anchor_base", 0.6, Float(low=0.5, high=4), Float(low=0.5, high=0.9, log=True), id="at the limit"),
     ],
 )
 def test_a_proposed_range_reaches_around_the_value(name, value, own, expected):

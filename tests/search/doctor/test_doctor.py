@@ -17,9 +17,9 @@ from benchmarks.parts.data_faults import (
     no_picture,
 )
 from benchmarks.parts.patient import NARROW, Patient
-from detector.data.dataset import load_pair
 from detector.data.formats.annotation import DataError
 from detector.data.layout import find_sources
+from detector.data.pair import load_pair
 from detector.data.sample_data import write_sample
 from search.doctor.diagnosis import examine
 from search.doctor.finding import Severity

@@ -3,7 +3,7 @@ import pytest
 from search.doctor.rate_advice import derived_rate, proposed_rates, rate_lines
 from spaces.catalogue import DEFINITIONS
 from spaces.faster_rcnn import Space
-from spaces.parameters import Choice, Fixed, Real
+from spaces.parameters import Categorical, Fixed, Float
 
 SPACE = Space.default()
 
@@ -19,10 +19,10 @@ SPACE = Space.default()
     ],
 )
 def test_the_ranges_lie_around_the_reference(from_scratch, batches, sgd, adam):
-    space = SPACE.replaced({"batch_size": Choice(values=batches)})
+    space = SPACE.replaced({"batch_size": Categorical(values=batches)})
     assert proposed_rates(space, from_scratch=from_scratch) == {
-        "lr_per_16": Real(low=sgd[0], high=sgd[1], log=True),
-        "adam_lr_per_16": Real(low=adam[0], high=adam[1], log=True),
+        "lr_per_16": Float(low=sgd[0], high=sgd[1], log=True),
+        "adam_lr_per_16": Float(low=adam[0], high=adam[1], log=True),
     }
 
 
@@ -56,8 +56,8 @@ def test_from_scratch_trial_1_begins_in_the_middle_of_the_proposed_range():
     [
         pytest.param({"optimizer": Fixed(value="adam")}, id="no SGD"),
         pytest.param({"lr_per_16": Fixed(value=0.01)}, id="fixed"),
-        pytest.param({"lr_per_16": Choice(values=(0.01, 0.02))}, id="listed"),
-        pytest.param({"lr_per_16": Real(low=0.01, high=0.1, log=True)}, id="all above"),
+        pytest.param({"lr_per_16": Categorical(values=(0.01, 0.02))}, id="listed"),
+        pytest.param({"lr_per_16": Float(low=0.01, high=0.1, log=True)}, id="all above"),
     ],
 )
 def test_trial_1_keeps_to_the_rates_of_the_study(parameters):

@@ -11,7 +11,7 @@ from rich.console import Console
 from detector.data.dataset import load_dataset
 from detector.network.weights import UntrainedNorms
 from detector.training.replay import BAD_START, CORRUPT_SAMPLE
-from detector.watch.finding import Course
+from detector.watch.finding import TrialContext
 from detector.watch.thresholds import Thresholds
 from detector.watch.watch import rules
 from search.explanation.cause import OUTCOMES, RULES, Cause
@@ -205,5 +205,5 @@ def test_the_documented_table_is_the_one_that_is_used() -> None:
 
 
 def test_every_rule_of_the_watch_has_an_entry() -> None:
-    named = {rule.name for rule in rules(Course(budget_steps=100), Thresholds())}
+    named = {rule.name for rule in rules(TrialContext(budget_steps=100), Thresholds())}
     assert set(RULES) == named | {CORRUPT_SAMPLE, BAD_START, UntrainedNorms.rule}

@@ -8,7 +8,7 @@ import pytest
 from search.explanation.effects.survival import LARGEST_CHANCE, cuts, narrowed
 from search.explanation.trial_history import Casebook
 from spaces.faster_rcnn import Space
-from spaces.parameters import Choice, Real
+from spaces.parameters import Categorical, Float
 from spaces.section import parse, write_parameter
 from tests.support.planting import Sown, diverged, healthy, imagine, planted_specification
 from trial.outcome import Outcome
@@ -34,13 +34,13 @@ def test_too_small_a_rate_is_cut_off_below(sample: Path) -> None:
     dead = [Sown(outcome=Outcome.NOT_LEARNING, values={"lr_per_16": rate}) for rate in RATES[:6]]
     (cut,) = cuts(casebook_of(sample, [*dead, *(healthy(rate) for rate in RATES[6:])]))
     assert cut.worse == "at or below"
-    assert narrowed(Space.default(), [cut])["lr_per_16"] == Real(low=float(cut.limit), high=0.1, log=True)
+    assert narrowed(Space.default(), [cut])["lr_per_16"] == Float(low=float(cut.limit), high=0.1, log=True)
 
 
 def test_a_choice_by_which_trials_fail_is_dropped(sample: Path) -> None:
     adam = [Sown(outcome=Outcome.DIVERGED, values={"optimizer": "adam"}) for _ in range(8)]
     found = cuts(casebook_of(sample, [*adam, *(healthy(rate) for rate in RATES[:8])]))
-    assert narrowed(Space.default(), found)["optimizer"] == Choice(values=("sgd",))
+    assert narrowed(Space.default(), found)["optimizer"] == Categorical(values=("sgd",))
 
 
 def test_crashes_and_bad_data_say_nothing_of_a_parameter(sample: Path) -> None:

@@ -19,7 +19,7 @@ from search.worker.outbox import End, Evaluation, Outbox
 from search.worker.queue import TrialQueue
 from search.worker.recorder import TrialJournal
 from spaces.faster_rcnn import Space
-from spaces.parameters import Fixed, Real
+from spaces.parameters import Fixed, Float
 from storage.connection.database import Database
 from storage.leases import Leases
 from storage.outcomes import read_outcomes
@@ -31,7 +31,7 @@ from tests.support.workforce import two_at_once
 from trial.outcome import Outcome, Verdict
 
 WIDE = Space.default().replaced(
-    {"lr_per_16": Real(low=1e-4, high=10.0, log=True), "adam_lr_per_16": Real(low=1e-6, high=0.1, log=True)}
+    {"lr_per_16": Float(low=1e-4, high=10.0, log=True), "adam_lr_per_16": Float(low=1e-6, high=0.1, log=True)}
 )
 SGD, ADAM = Optimizer.SGD, Optimizer.ADAM
 
@@ -207,7 +207,7 @@ def end(journal: TrialJournal, outcome: Outcome) -> None:
 @pytest.fixture
 def beyond(wide: Plan) -> Plan:
     """Every rate of its space is refused as soon as one trial has diverged."""
-    high = {"lr_per_16": Real(low=5.0, high=10.0, log=True), "optimizer": Fixed(value="sgd")}
+    high = {"lr_per_16": Float(low=5.0, high=10.0, log=True), "optimizer": Fixed(value="sgd")}
     return replace(wide, space=wide.space.replaced(high), trials=5)
 
 

@@ -8,9 +8,9 @@ import pytest
 from detector.config import ConfigError
 from search.study.space_writing import write_space
 from search.study.study_file import Options, default_study_text, load_study_file
-from spaces.parameters import Choice, Real
+from spaces.parameters import Categorical, Float
 
-PROPOSED = {"momentum": Real(low=0.8, high=0.9), "batch_size": Choice(values=(4, 8))}
+PROPOSED = {"momentum": Float(low=0.8, high=0.9), "batch_size": Categorical(values=(4, 8))}
 MOMENTUM = "momentum: {low: 0.8, high: 0.9, log: false}"
 NEW_MOMENTUM = f"{MOMENTUM}  # of SGD; for Adam, beta 1"
 NEW_BATCH = "batch_size: [4, 8]  # images for each update"

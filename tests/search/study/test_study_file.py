@@ -19,7 +19,7 @@ from search.study.specification import (
 from search.study.study_file import Options, default_study_text, load_study_file, with_options
 from search.study.study_text import COMMENTS, study_text
 from spaces.faster_rcnn import Space
-from spaces.parameters import Choice, Fixed, Real
+from spaces.parameters import Categorical, Fixed, Float
 
 
 @pytest.fixture
@@ -113,8 +113,8 @@ def test_a_full_file_is_read_as_it_is_written(load, tmp_path):
         proposals=300,
     )
     assert specification.space.parameters["lr_per_16"] == Fixed(value=0.001)  # 1e-3 is a number here
-    assert specification.space.parameters["momentum"] == Real(low=0.8, high=0.95)
-    assert specification.space.parameters["batch_size"] == Choice(values=(2, 4))
+    assert specification.space.parameters["momentum"] == Float(low=0.8, high=0.95)
+    assert specification.space.parameters["batch_size"] == Categorical(values=(2, 4))
     assert specification.rungs == (100, 300, 1000)
     assert specification.pruner.name is PrunerName.HYPERBAND
     assert specification.storage == "postgresql://me@db/studies"

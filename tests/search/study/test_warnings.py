@@ -12,7 +12,7 @@ from search.export.training_record import TrainingRecord
 from search.trainer.link import TrainerLink
 from search.trainer.protocol import Advance, Command, Ended, Event, Start, Started
 from search.trainer.run import TrialRun
-from search.trainer.watchdog import Cadence
+from search.trainer.watchdog import Speed
 from search.worker.recorder import marked
 from trial.outcome import Outcome, Verdict
 from trial.reports import ProgressReport, RungReport, Warned
@@ -32,7 +32,7 @@ class Link:
     """A trainer that warns twice on its way, and ends as it is told."""
 
     idle_s = 0.0
-    cadence = Cadence()
+    speed = Speed()
 
     def __init__(self, last: Event) -> None:
         self._last = last

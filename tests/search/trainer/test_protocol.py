@@ -16,6 +16,7 @@ from detector.config import (
     Optimizer,
     Precision,
 )
+from detector.setup import Setup
 from search.trainer.protocol import (
     Advance,
     Ended,
@@ -23,7 +24,6 @@ from search.trainer.protocol import (
     Preparing,
     ProtocolError,
     Ready,
-    Setup,
     Start,
     Started,
     decode,

@@ -7,6 +7,7 @@ import pytest
 
 from detector.config import ConfigError
 from detector.data.formats.annotation import DataError
+from detector.setup import Setup
 from search.trainer.process import Inbox, Outbox, Service, runner_of
 from search.trainer.protocol import (
     Advance,
@@ -15,7 +16,6 @@ from search.trainer.protocol import (
     Pause,
     Preparing,
     Ready,
-    Setup,
     Start,
     Started,
     decode,

@@ -8,15 +8,15 @@ import pytest
 from detector.config import Hyperparameters
 from search.trainer.exits import HUNG, TrainerHung, classify_death
 from search.trainer.protocol import Preparing, Start, Started
-from search.trainer.run import Limits, TrialRun
-from search.trainer.watchdog import LONGEST_LOOK_S, Cadence, Patience, Watchdog
+from search.trainer.run import TrialRun
+from search.trainer.watchdog import LONGEST_LOOK_S, Speed, Timeouts, Watchdog
 from search.worker.loop import DONE, Pace, Worker
 from storage.outcomes import read_outcome
 from storage.study import load_study
 from trial.outcome import Outcome
 from trial.reports import ProgressReport, RungReport
 
-PATIENCE = Patience(first_step_s=1000.0, evaluation_s=500.0, step_floor_s=20.0, step_factor=4.0)
+TIMEOUTS = Timeouts(first_step_s=1000.0, evaluation_s=500.0, step_floor_s=20.0, step_factor=4.0)
 BATCH = 16
 
 
@@ -33,9 +33,9 @@ class Clock:
 class Watched:
     """A watchdog on a trainer that does as this test says."""
 
-    def __init__(self, cadence: Cadence | None = None, *, batch_size: int = BATCH) -> None:
+    def __init__(self, speed: Speed | None = None, *, batch_size: int = BATCH) -> None:
         self.clock, self.step, self.batch_size = Clock(), 0, batch_size
-        self.dog = Watchdog(cadence or Cadence(), PATIENCE, batch_size=batch_size, clock=self.clock)
+        self.dog = Watchdog(speed or Speed(), TIMEOUTS, batch_size=batch_size, clock=self.clock)
         self.dog.heard(Started(images=0))
         self.dog.advancing(to_images=100_000)
 
@@ -91,10 +91,10 @@ def test_one_slow_interval_changes_little_and_the_compilation_nothing():
 
 
 def test_the_pace_is_the_trainers_and_counts_images_so_that_it_holds_for_its_next_trial():
-    cadence = Cadence()
-    Watched(cadence).steps(5, step_s=1)  # 16 images a second
-    assert Watched(cadence, batch_size=32).dog.limit_s == pytest.approx(80)  # 4 × 10 steps of 32 images
-    assert Watched(cadence, batch_size=4).dog.limit_s == pytest.approx(20)
+    speed = Speed()
+    Watched(speed).steps(5, step_s=1)  # 16 images a second
+    assert Watched(speed, batch_size=32).dog.limit_s == pytest.approx(80)  # 4 × 10 steps of 32 images
+    assert Watched(speed, batch_size=4).dog.limit_s == pytest.approx(20)
 
 
 def test_saying_the_same_again_is_no_progress():
@@ -139,7 +139,7 @@ class Talker:
     alive = True
 
     def __init__(self) -> None:
-        self.cadence = Cadence()
+        self.speed = Speed()
         self._said = [Started(images=0), *(self._progress(step) for step in range(1, 6))]
 
     def _progress(self, step: int) -> ProgressReport:
@@ -176,8 +176,8 @@ class Figures:
 
 def test_a_trainer_that_stops_in_step_5_with_a_live_heartbeat_is_told_as_hung(tmp_path):
     journal = Figures()
-    limits = Limits(patience=replace(PATIENCE, step_floor_s=0.5, step_factor=1.0))
-    run = TrialRun(Talker(), journal, threading.Event(), check=lambda: None, limits=limits)
+    timeouts = replace(TIMEOUTS, step_floor_s=0.5, step_factor=1.0)
+    run = TrialRun(Talker(), journal, threading.Event(), check=lambda: None, timeouts=timeouts)
     start = Start(trial=0, hyperparameters=Hyperparameters(), seed=0, budget_images=1440, directory=tmp_path)
     with pytest.raises(TrainerHung) as hung:
         run.run(start, (1440,))
@@ -192,7 +192,7 @@ def test_a_trainer_that_stops_in_step_5_with_a_live_heartbeat_is_told_as_hung(tm
 @pytest.mark.parametrize("fault", ["hang", "stall"])
 def test_a_trial_whose_trainer_hangs_is_tried_once_more_and_no_third_time(database, plan, monkeypatch, fault):
     monkeypatch.setenv("FRCNN_ANALYTIC_FAULTS", f"1:{fault}")
-    pace = Pace(limits=Limits(patience=replace(PATIENCE, first_step_s=1.0, step_floor_s=1.0)))
+    pace = Pace(timeouts=replace(TIMEOUTS, first_step_s=1.0, step_floor_s=1.0))
     assert Worker(database, replace(plan, trials=3), stop=threading.Event(), pace=pace).run() == DONE
     trials = load_study(database, plan.study).trials
     record = read_outcome(database, plan.study, 1)

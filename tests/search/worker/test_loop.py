@@ -16,9 +16,8 @@ from search.trainer.analytic_faults import BUSY_S
 from search.trainer.exits import DISK_FULL, DiskFull
 from search.trainer.link import TrainerLink
 from search.trainer.protocol import Ended
-from search.trainer.run import Limits
 from search.trainer.warm import SetupFailed, WarmTrainer
-from search.trainer.watchdog import Patience
+from search.trainer.watchdog import Timeouts
 from search.worker.loop import DONE, TRY_LATER, Pace, Worker, worker_name
 from search.worker.process import code_of
 from spaces.parameters import Fixed
@@ -253,7 +252,7 @@ def test_an_error_of_the_database_in_a_heartbeat_costs_nothing(database, plan, m
 
 def test_a_hung_trainer_is_killed_and_its_trial_tried_again(database, plan, faults):
     faults("1:hang:1")
-    pace = Pace(limits=Limits(patience=Patience(step_floor_s=1.0, first_step_s=1.0)))
+    pace = Pace(timeouts=Timeouts(step_floor_s=1.0, first_step_s=1.0))
     assert work(database, replace(plan, trials=3), pace=pace) == DONE
     assert trials_of(database, plan)[1].user_attrs["crashes"] == 1
     assert [trial.state.is_finished() for trial in trials_of(database, plan)] == [True] * 3

@@ -1,0 +1,94 @@
+"""The images that annotations name, checked against the files before any is decoded."""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from detector.config import DataSource
+from detector.data.cleaning import confusion
+from detector.data.formats.annotation import AnnotatedImage, Annotations, DataError, Defect, Fault
+from detector.data.image_file import Header, path_inside, read_header
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedImage:
+    """An annotated image whose file is there and has the size stated."""
+
+    entry: AnnotatedImage
+    path: Path  # resolved
+    header: Header
+
+
+def refuse_unknown_classes(annotations: Annotations, classes: tuple[str, ...], source: DataSource) -> None:
+    """Raise `DataError` if a category is none of the classes."""
+    unknown = [name for name in annotations.categories.values() if name not in classes]
+    if unknown:
+        raise DataError(
+            f"{source.annotations}: the classes {', '.join(map(repr, unknown[:10]))} are not among the training "
+            f"classes ({', '.join(map(repr, classes[:20]))}); use the same classes in training and validation data",
+            fault=Fault.CLASS_MISMATCH,
+        )
+
+
+def check_images(entries: Sequence[AnnotatedImage], source: DataSource) -> tuple[list[CheckedImage], list[Defect]]:
+    """The images that can be used, in their order, and what is wrong with the others. Decodes none.
+
+    Raises:
+        DataError: the folder of images is missing.
+    """
+
+    def check(entry: AnnotatedImage) -> CheckedImage | Defect:
+        try:
+            path = path_inside(folder, entry.file_name)
+            header = read_header(path)
+            _check_size(entry, header, path)
+        except DataError as error:
+            return Defect(fault=error.fault, file=entry.file_name, message=f"{entry.place}: {error}")
+        return CheckedImage(entry=entry, path=path, header=header)
+
+    if not source.images.is_dir():
+        message = f"{source.images}: the folder of images is missing; check the path"
+        raise DataError(message, fault=Fault.IMAGE_MISSING)
+    folder = source.images.resolve()
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        results = list(pool.map(check, entries))
+    defects = [result for result in results if isinstance(result, Defect)]
+    first_of: dict[Path, CheckedImage] = {}
+    for image in (result for result in results if isinstance(result, CheckedImage)):
+        if (first := first_of.setdefault(image.path, image)) is not image:
+            name, number = image.entry.file_name, first.entry.image_id
+            message = f"{image.entry.place}: {name} is also image {number}; list every file once"
+            defects.append(Defect(fault=Fault.LISTED_TWICE, file=name, message=message))
+    return list(first_of.values()), defects
+
+
+def _check_size(entry: AnnotatedImage, header: Header, path: Path) -> None:
+    stated = (entry.width_px or header.width_px, entry.height_px or header.height_px)
+    if stated == (header.width_px, header.height_px):
+        return
+    hint, fault = "correct the annotations, their boxes would be misplaced", Fault.IMAGE_SIZE
+    if header.rotated and stated == (header.height_px, header.width_px):
+        fault = Fault.EXIF_ROTATION
+        hint = (
+            "its EXIF data rotates it, but the boxes were drawn unrotated: annotate anew, or remove the EXIF rotation"
+        )
+    raise DataError(
+        f"{path}: the annotations state {stated[0]} × {stated[1]} px, "
+        f"but the image has {header.width_px} × {header.height_px}; {hint}",
+        fault=fault,
+    )
+
+
+def refuse_confusion(checked: Sequence[CheckedImage], source: DataSource) -> None:
+    """Raise `DataError` if most boxes are impossible, with the order of numbers that would explain them."""
+    pairs = [
+        (box.corners, (image.header.width_px, image.header.height_px)) for image in checked for box in image.entry.boxes
+    ]
+    corners = np.array([corners for corners, _ in pairs], dtype=np.float64).reshape(-1, 4)
+    sizes = np.array([size for _, size in pairs], dtype=np.float64).reshape(-1, 2)
+    if cause := confusion(corners, sizes, source.format):
+        raise DataError(f"{source.annotations}: {cause}", fault=Fault.COORDINATE_ORDER)
