@@ -115,7 +115,7 @@ def _read_text(path: Path, writer: str) -> str:
 
 
 def _describe(error: yaml.YAMLError) -> str:
-    """Where and what, without PyYAML's excerpt of the line: it could hold a password."""
+    """The place and the problem, without PyYAML's excerpt of the line: it could hold a password."""
     mark = getattr(error, "problem_mark", None)
     where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark is not None else ""
     problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "no valid YAML"

@@ -39,7 +39,7 @@ def write_study_file(file: Path, data: Path, options: Options) -> bool:
 
 
 def dataset_specification(data: Path) -> Specification:
-    """What `launch --data` would begin on the folder; nothing is written, and the folder is not looked at.
+    """The study that `launch --data` would begin on the folder; nothing is written, and the folder is not looked at.
 
     Raises:
         ConfigError: the folder cannot be named in a study file.

@@ -60,7 +60,7 @@ def _with_settings(text: str, section: str, settings: dict[str, Any]) -> str:
 
 
 def _edits(text: str, section: str, node: Any, settings: dict[str, Any]) -> Iterator[tuple[int, int, str]]:
-    """What to put in place of which part of the text, by the marks of PyYAML's nodes."""
+    """The start, the end and the new text of each part to change, by the marks of PyYAML's nodes."""
     old = {key.value: (key, value) for key, value in node.value} if isinstance(node, yaml.MappingNode) else {}
     new = {key: value for key, value in settings.items() if key not in old}
     in_braces = getattr(node, "flow_style", False)
@@ -85,7 +85,7 @@ def _behind_the_brace(node: Any, settings: dict[str, Any]) -> tuple[int, int, st
 
 
 def _end(node: Any) -> int:
-    """Where the node's last value ends; a block's own mark lies behind the comments that follow it."""
+    """The end of the node's last value; the mark of a block lies behind the comments that follow it."""
     if isinstance(node, yaml.CollectionNode) and node.value and not node.flow_style:
         last = node.value[-1]
         return _end(last[1] if isinstance(last, tuple) else last)

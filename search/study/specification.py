@@ -1,4 +1,4 @@
-"""What a study is: the study file as values, checked. Stored as JSON in the database, without the storage itself.
+"""A study as checked values: what its file says, and what the database keeps as JSON, without the storage.
 
 `None` stands for `auto`: worked out from the data (`resolved`) or from the detector's canvas.
 """
@@ -34,14 +34,14 @@ from spaces.section import write as write_space
 
 
 class SamplerName(StrEnum):
-    """Who proposes trials."""
+    """The samplers that there are: how trials are proposed."""
 
     TPE = "tpe"
     RANDOM = "random"
 
 
 class PrunerName(StrEnum):
-    """Who stops healthy trials that are worse than their peers."""
+    """The pruners that there are: how healthy trials that are worse than their peers are stopped."""
 
     HALVING = "halving"
     HYPERBAND = "hyperband"
@@ -113,7 +113,7 @@ def _auto_for_none(section: DetectorSection, write: Callable[[DetectorSection], 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampler:
-    """Who proposes."""
+    """How trials are proposed."""
 
     name: SamplerName = SamplerName.TPE
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
@@ -124,7 +124,7 @@ class Sampler:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pruner:
-    """Who stops healthy trials early."""
+    """How healthy trials are stopped early."""
 
     name: PrunerName = PrunerName.HALVING
     reduction_factor: Annotated[int, Field(ge=2)] = 3
@@ -210,7 +210,7 @@ def specification_from(document: object, source: str) -> Specification:
 
 
 def specification_to_json(specification: Specification) -> dict[str, Any]:
-    """What is stored in the database: plain JSON values, everything but the storage."""
+    """Plain JSON values for the database: everything but the storage."""
     document: dict[str, Any] = ADAPTER.dump_python(specification, mode="json")
     del document["storage"]
     return document

@@ -16,7 +16,7 @@ _SECTION_OF = {"trials": "budget", "images": "budget", "canvas": "detector", "we
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What a command line sets over the values of a study file, by the same keys; None leaves the file's value."""
+    """Values that a command line sets over those of a study file, by the same keys; None leaves the file's."""
 
     name: str | None = None
     storage: str | None = None
