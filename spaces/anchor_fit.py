@@ -10,7 +10,7 @@ factor per axis, each falling with distance. So no grid is ever built.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,14 +56,7 @@ class CanvasBoxes:
 
     def select(self, chosen: Integers) -> "CanvasBoxes":
         """The boxes at these positions alone; images and classes stay."""
-        return CanvasBoxes(
-            canvas=self.canvas,
-            boxes=self.boxes[chosen],
-            labels=self.labels[chosen],
-            images=self.images[chosen],
-            image_count=self.image_count,
-            classes=self.classes,
-        )
+        return replace(self, boxes=self.boxes[chosen], labels=self.labels[chosen], images=self.images[chosen])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

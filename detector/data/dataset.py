@@ -6,7 +6,7 @@ than one pixel. Labels are int32 [n] in 0 … K-1. An image without boxes has ar
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -79,12 +79,10 @@ class Dataset:
         """The same dataset with only the images at these positions, in this order; it has its own fingerprint."""
         images = tuple(self.images[index] for index in indices)
         names = {image.name for image in images}
-        lines = [self.fingerprint, *(f"{image.name}\0{image.digest}" for image in images)]
-        return Dataset(
+        return replace(
+            self,
             images=images,
-            classes=self.classes,
-            category_ids=self.category_ids,
-            fingerprint=hashlib.sha256("\n".join(lines).encode(errors="surrogatepass")).hexdigest(),
+            fingerprint=_fingerprint([self.fingerprint], images),
             dropped=tuple(box for box in self.dropped if box.file in names),
         )
 
@@ -128,7 +126,7 @@ def assemble(
         images=images,
         classes=classes,
         category_ids=tuple(ids_by_label.get(label, -1) for label in range(len(classes))),
-        fingerprint=_fingerprint(annotations, images, classes),
+        fingerprint=_fingerprint([annotations.digest, *classes], images),
         dropped=tuple(box for _, dropped in built for box in dropped),
     )
 
@@ -179,7 +177,7 @@ def _image(checked: CheckedImage, labels: dict[int, int]) -> tuple[Image, list[D
     return image, dropped
 
 
-def _fingerprint(annotations: Annotations, images: tuple[Image, ...], classes: tuple[str, ...]) -> str:
-    """Content only, so that it is the same on every machine that has the same files."""
-    lines = [annotations.digest, *classes, *(f"{image.name}\0{image.digest}" for image in images)]
+def _fingerprint(facts: list[str], images: tuple[Image, ...]) -> str:
+    """The hash of contents only, so that it is the same on every machine that has the same files."""
+    lines = [*facts, *(f"{image.name}\0{image.digest}" for image in images)]
     return hashlib.sha256("\n".join(lines).encode(errors="surrogatepass")).hexdigest()

@@ -99,7 +99,7 @@ def initial_backbone(network: Network, weights: str, seed: int, images: np.ndarr
     with FileLock(f"{path}.lock"):
         if not _load_backbone_values(network, path):
             draw_backbone(network, seed, images)
-            _write({variable.path: to_host(variable) for variable in network.backbone.variables}, path)
+            save_weights(path, {variable.path: to_host(variable) for variable in network.backbone.variables})
 
 
 def _load_backbone_values(network: Network, path: Path) -> bool:
@@ -168,8 +168,10 @@ def named_values(network: Network, trainable: Sequence[Tensor], frozen: Sequence
 
 
 def save_weights(path: Path, values: dict[str, np.ndarray], **facts: object) -> None:
-    """Write a whole detector as safetensors with `facts` in its header; the file appears complete or not at all."""
-    _write(values, path, facts)
+    """Write values as safetensors with `facts` in its header; the file appears complete or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    metadata = {key: json.dumps(value) for key, value in facts.items()}
+    write_whole(path, lambda file: save_file(values, file, metadata=metadata))
 
 
 def load_weights(network: Network, path: Path) -> None:
@@ -188,9 +190,3 @@ def load_weights(network: Network, path: Path) -> None:
         value = values.get(variable.path)
         if value is not None and value.shape == tuple(variable.shape):
             variable.assign(value)
-
-
-def _write(values: dict[str, np.ndarray], path: Path, facts: dict[str, object] | None = None) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    metadata = {key: json.dumps(value) for key, value in (facts or {}).items()}
-    write_whole(path, lambda file: save_file(values, file, metadata=metadata))

@@ -22,7 +22,7 @@ in a file. A trainer that dies without `Ended` is classified by its exit status 
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import TypeAdapter
 
@@ -95,21 +95,7 @@ Command = Setup | Start | Advance | Pause
 Event = Preparing | Ready | Started | ProgressReport | RungReport | PausedReport | Ended
 Message = Command | Event
 
-
-_MESSAGES = (
-    Setup,
-    Start,
-    Advance,
-    Pause,
-    Preparing,
-    Ready,
-    Started,
-    ProgressReport,
-    RungReport,
-    PausedReport,
-    Ended,
-)
-_ADAPTERS: dict[str, TypeAdapter[Any]] = {kind.__name__: TypeAdapter(kind) for kind in _MESSAGES}
+_ADAPTERS: dict[str, TypeAdapter[Any]] = {kind.__name__: TypeAdapter(kind) for kind in get_args(Message)}
 
 
 class ProtocolError(Exception):

@@ -106,7 +106,7 @@ class TrialRun:
             result = self._await(RungReport)
             self.position = Position(step=result.step, images=result.images)
             if not math.isfinite(result.ap):
-                return self._non_finite(result)
+                return self._verdict(Outcome.DIVERGED, "ap", f"the validation AP is {result.ap}", result.ap)
             self._journal.rung(result, rung)
             if verdict := self._judge(rung, result.ap, last=rungs[-1]):
                 return verdict
@@ -138,9 +138,6 @@ class TrialRun:
             return verdict
         lines = [f"{warned.rule} at step {warned.step}: {warned.message}" for warned in self._warned.values()]
         return replace(verdict, evidence={**verdict.evidence, "warnings": "\n".join(lines)})
-
-    def _non_finite(self, rung: RungReport) -> Verdict:
-        return self._verdict(Outcome.DIVERGED, "ap", f"the validation AP is {rung.ap}", rung.ap)
 
     def _verdict(self, outcome: Outcome, cause: str, message: str, ap: float) -> Verdict:
         return Verdict(
