@@ -7,15 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from detector.config import CANVAS_MULTIPLE_PX, Anchors, Canvas
-from detector.data.dataset import Dataset
-from detector.data.image_cache import letterbox
+from detector.config import CANVAS_MULTIPLE_PX, Anchors
 from search.doctor.finding import Finding, Severity
+from search.policy.derived_point import derived_anchors
 from spaces.anchor_fit import AnchorFit, CanvasBoxes, best_ious, fit_anchors
-from spaces.anchor_search import DerivedAnchors, derive_anchors
 from spaces.catalogue import DEFINITIONS
 from spaces.faster_rcnn import ANCHOR_PARAMETERS, Space
-from spaces.parameters import Parameter, Real, Value, Whole
+from spaces.parameters import Parameter, Real, Value, Whole, three_digits
 
 MISFIT_SHARE, HOPELESS_SHARE = 0.2, 0.5  # of boxes below an IoU of 0.5 (F20)
 FORCED_IMAGES_SHARE = 0.5  # of images without an anchor that is positive by its own merit
@@ -56,20 +54,6 @@ class AnchorAdvice:
         return self.fitted.get(DERIVED) or self.fitted.get(STUDY) or self.fitted[REFERENCE]
 
 
-def canvas_boxes(dataset: Dataset, canvas: Canvas) -> CanvasBoxes:
-    """The training boxes of a dataset as they lie on the canvas."""
-    counts = [len(image.training_boxes) for image in dataset.images]
-    scaled = [image.training_boxes * letterbox(image, canvas)[0] for image in dataset.images]
-    return CanvasBoxes(
-        canvas=canvas,
-        boxes=np.concatenate(scaled).astype(np.float64),
-        labels=np.concatenate([image.training_labels for image in dataset.images]).astype(np.int64),
-        images=np.repeat(np.arange(len(counts)), counts),
-        image_count=len(counts),
-        classes=dataset.classes,
-    )
-
-
 def advise(boxes: CanvasBoxes, space: Space, *, seed: int) -> AnchorAdvice:
     """The fit of Detectron2's anchors, of the study's own trial 0 where that differs, and of derived ones."""
     fitted = {REFERENCE: _fitted(boxes, Anchors(), {})}
@@ -80,11 +64,6 @@ def advise(boxes: CanvasBoxes, space: Space, *, seed: int) -> AnchorAdvice:
     if derived is not None:
         fitted[DERIVED] = _fitted(boxes, derived.anchors, derived.values)
     return AnchorAdvice(boxes=boxes, fitted=fitted)
-
-
-def derived_anchors(boxes: CanvasBoxes, space: Space, *, seed: int) -> DerivedAnchors | None:
-    """Anchors of the space that fit the boxes, or None where the study names its anchors itself."""
-    return None if space.anchors is not None else derive_anchors(space, boxes, seed=seed)
 
 
 def anchor_findings(advice: AnchorAdvice) -> Iterator[Finding]:
@@ -142,7 +121,7 @@ def _around(name: str, value: Value, own: Parameter) -> Parameter:
     if isinstance(default, Real):
         low, high = max(float(value) / AROUND, lowest), min(float(value) * AROUND, highest)
         low, high = min(low, float(reference)), max(high, float(reference))
-        return Real(low=_rounded(low), high=_rounded(high), log=default.log)
+        return Real(low=three_digits(low), high=three_digits(high), log=default.log)
     step = default.step if isinstance(default, Whole) else 1
     here, there = int(value), int(reference) if (int(reference) - int(value)) % step == 0 else int(value)
     least = here - step if here > step else here
@@ -180,10 +159,6 @@ def _larger_canvas(boxes: CanvasBoxes) -> str:
     if max(height_px, width_px) > LARGEST_CANVAS_PX:
         return f"cut the images into tiles: a canvas of {height_px}x{width_px} would be needed"
     return f"set detector.canvas to {height_px}x{width_px} ({factor**2:.1f} times the work)"
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.3g}")
 
 
 def _without_nan(value: Any) -> Any:

@@ -10,13 +10,14 @@ from detector.config import Canvas, ConfigError, StepShape
 from detector.data.dataset import Dataset, most_boxes
 from detector.data.formats.annotation import DataError
 from detector.data.survey import Survey, survey_pair
-from search.doctor.anchor_advice import AnchorAdvice, advise, anchor_findings, canvas_boxes, proposed_space
+from search.doctor.anchor_advice import AnchorAdvice, advise, anchor_findings, proposed_space
 from search.doctor.box_findings import box_findings, canvas_findings, needed_counts
 from search.doctor.file_findings import defect_findings, file_findings
 from search.doctor.finding import Finding, Severity, worst_first
 from search.doctor.rate_advice import proposed_rates, rate_lines
 from search.doctor.space_findings import space_findings
 from search.plan import sources_of
+from search.policy.derived_point import canvas_boxes
 from search.study.canvas import canvas_for
 from search.study.specification import Specification
 from spaces.parameters import Parameter

@@ -5,14 +5,13 @@ from collections.abc import Iterator
 
 from detector.config import Optimizer
 from search.doctor.space_findings import RISKY
+from search.policy.derived_point import BELOW, SAFE_FROM_SCRATCH, SGD
 from spaces.catalogue import DEFINITIONS, RATES
 from spaces.faster_rcnn import Space
-from spaces.parameters import Parameter, Real, Value
+from spaces.parameters import Parameter, Real, three_digits
 
-SGD, ADAM = RATES[Optimizer.SGD], RATES[Optimizer.ADAM]
-BELOW = 100.0  # a short trial at a hundredth of Detectron2's rate hardly moves
+ADAM = RATES[Optimizer.ADAM]
 ADAM_AROUND = 10.0
-SAFE_FROM_SCRATCH = 1.0  # × Detectron2's: without weights, 0.03 diverged within steps and 0.01 did unclipped
 
 
 def proposed_rates(space: Space, *, from_scratch: bool) -> dict[str, Parameter]:
@@ -25,20 +24,8 @@ def proposed_rates(space: Space, *, from_scratch: bool) -> dict[str, Parameter]:
     proposed: dict[str, Parameter] = {}
     for name, low, high in _ranges(space, from_scratch=from_scratch):
         if isinstance(space.parameters.get(name), Real):
-            proposed[name] = Real(low=_rounded(low), high=_rounded(high), log=True)
+            proposed[name] = Real(low=three_digits(low), high=three_digits(high), log=True)
     return proposed
-
-
-def derived_rate(space: Space, *, from_scratch: bool) -> dict[str, Value]:
-    """SGD's rate for trial 1, by name: from scratch the middle of the proposed range, whose end the reference is there.
-
-    Nothing with weights, and nothing where the study does not search that rate.
-    """
-    proposed = proposed_rates(space, from_scratch=from_scratch).get(SGD)
-    if not from_scratch or not isinstance(proposed, Real):
-        return {}
-    middle = _rounded(math.sqrt(proposed.low * proposed.high))
-    return {SGD: middle} if space.parameters[SGD].contains(middle) else {}
 
 
 def _ranges(space: Space, *, from_scratch: bool) -> Iterator[tuple[str, float, float]]:
@@ -63,7 +50,3 @@ def rate_lines(space: Space, proposed: dict[str, Parameter]) -> list[str]:
             )
             lines.append(f"learning rate of {'SGD' if name == SGD else 'Adam'} by batch: {', '.join(each)}")
     return lines
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.3g}")

@@ -12,7 +12,7 @@ from search.explanation.neighbour import Neighbour
 from search.explanation.trial_history import Case, Casebook
 from spaces.catalogue import DEFINITIONS
 from spaces.faster_rcnn import ANCHOR_PARAMETERS
-from spaces.parameters import Fixed, Value
+from spaces.parameters import Fixed, Value, three_digits
 
 RATE_FACTOR = 10.0  # where no other trial tells
 WARM_UP_FACTOR, LEAST_WARM_UP = 3.0, 0.1  # of the budget: the top of the default range
@@ -129,12 +129,12 @@ def _lower_rate(ground: _Ground) -> Repair | None:
     name, own = ground.case.rate_parameter, ground.own.lr_per_16
     point, beside = clear_rate(ground.case, ground.casebook), ground.beside(name)
     if ground.neighbour is not None and isinstance(beside, float) and beside <= own / CLEAR_FACTOR:
-        value, reason = _rounded(beside), f"as in the healthy trial that differs least ({ground.neighbour.trial})"
+        value, reason = three_digits(beside), f"as in the healthy trial that differs least ({ground.neighbour.trial})"
     elif point is None:
-        value = max(_rounded(own / RATE_FACTOR), DEFINITIONS[name].limits[0])
+        value = max(three_digits(own / RATE_FACTOR), DEFINITIONS[name].limits[0])
         reason = "a tenth, because no trial of this study was healthy at half this rate or below"
     else:
-        value = _rounded(per_16(point))
+        value = three_digits(per_16(point))
         where = "at this batch size" if point.batch_size == ground.own.batch_size else f"at batch {point.batch_size}"
         reason = f"the highest rate clearly below it that stayed healthy in this study, {where} (trial {point.trial})"
     return _set(Remedy.LOWER_RATE, name, own, value, verb="lower", reason=reason)
@@ -145,10 +145,10 @@ def _raise_rate(ground: _Ground) -> Repair | None:
     points = [p for p in rate_points(ground.casebook.healthy) if p.optimizer == ground.own.optimizer]
     point = min((p for p in points if per_16(p) >= own * CLEAR_FACTOR), key=per_16, default=None)
     if point is None:
-        value = min(_rounded(own * RATE_FACTOR), DEFINITIONS[name].limits[1])
+        value = min(three_digits(own * RATE_FACTOR), DEFINITIONS[name].limits[1])
         reason = "ten times, because no trial of this study was healthy at twice this rate or above"
     else:
-        value = _rounded(per_16(point))
+        value = three_digits(per_16(point))
         reason = f"the lowest rate clearly above it at which this study's trials learned (trial {point.trial})"
     return _set(Remedy.RAISE_RATE, name, own, value, verb="raise", reason=reason)
 
@@ -169,7 +169,7 @@ def _longer_warm_up(ground: _Ground) -> Repair | None:
         return None
     beside = ground.beside("warmup_fraction")
     least = max(LEAST_WARM_UP, WARM_UP_FACTOR * fraction)
-    after = _rounded(min(0.5, max(least, beside if isinstance(beside, float) else 0.0)))
+    after = three_digits(min(0.5, max(least, beside if isinstance(beside, float) else 0.0)))
     reason = f"it failed after {ground.case.images} images, {ground.case.images / budget:.0%} of the budget"
     return _set(Remedy.LONGER_WARM_UP, "warmup_fraction", fraction, after, verb="raise", reason=reason)
 
@@ -179,9 +179,12 @@ def _clip_lower(ground: _Ground) -> Repair | None:
     if clip <= 1.0:
         return None
     if isinstance(beside, float) and beside <= clip / CLEAR_FACTOR and ground.neighbour is not None:
-        value, reason = _rounded(beside), f"as in the healthy trial that differs least ({ground.neighbour.trial})"
+        value, reason = three_digits(beside), f"as in the healthy trial that differs least ({ground.neighbour.trial})"
     else:
-        value, reason = _rounded(max(1.0, clip / RATE_FACTOR)), "a tenth: a large gradient then moves the weights less"
+        value, reason = (
+            three_digits(max(1.0, clip / RATE_FACTOR)),
+            "a tenth: a large gradient then moves the weights less",
+        )
     return _set(Remedy.CLIP_LOWER, "clip_norm", clip, value, verb="lower", reason=reason)
 
 
@@ -313,7 +316,3 @@ def shown(value: Value | None) -> str:
     if value is None:
         return "–"
     return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.3g}")

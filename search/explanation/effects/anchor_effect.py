@@ -12,8 +12,8 @@ import numpy as np
 
 from detector.config import Anchors, Canvas
 from detector.data.dataset import Dataset
-from search.doctor.anchor_advice import canvas_boxes
 from search.explanation.trial_history import Casebook
+from search.policy.derived_point import canvas_boxes
 from spaces.anchor_fit import HALF_IOU, CanvasBoxes, best_ious
 
 MOST_BOXES = 2000  # a sample tells the share to about 1 %
