@@ -357,7 +357,7 @@ def _specification(
 
 
 def _draw(diagnosis: "Diagnosis", folder: Path) -> None:
-    from search.doctor.pictures import draw_diagnosis
+    from search.doctor.anchor_pictures import draw_diagnosis
 
     files = draw_diagnosis(diagnosis, folder)
     typer.echo("\n".join(f"drew {file}" for file in files) or "nothing to draw", err=True)

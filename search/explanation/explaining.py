@@ -10,8 +10,8 @@ from rich.console import Console
 from detector.config import ConfigError
 from detector.data.formats.annotation import DataError
 from search.explanation.confirmation import Confirmation, confirm
+from search.explanation.embedded_image import EmbeddedImage
 from search.explanation.failing_images import thumbnails
-from search.explanation.picture import Picture
 from search.explanation.report import confirmation_report, explanation_json, print_explanation
 from search.explanation.study_explanation import StudyExplanation, explain_study, training_data
 from search.explanation.trial_explanation import TrialExplanation, explain_trial
@@ -81,10 +81,10 @@ def _tell_study(explanation: StudyExplanation, wanted: Wanted, console: Console)
     else:
         print_explanation(explanation, console)
     if wanted.html is not None:
-        from search.explanation.charts import study_figures  # loads matplotlib, which takes a second
+        from search.explanation.charts import study_charts  # loads matplotlib, which takes a second
         from search.explanation.page import render_study, write_page
 
-        write_page(wanted.html, render_study(explanation, study_figures(explanation)))
+        write_page(wanted.html, render_study(explanation, study_charts(explanation)))
 
 
 def _tell_trial(
@@ -102,16 +102,16 @@ def _tell_trial(
     else:
         print_explanation(explanation, console)
     if wanted.html is not None:
-        from search.explanation.charts import replay_figure, trial_figures
+        from search.explanation.charts import replay_chart, trial_charts
         from search.explanation.page import render_trial, write_page
 
-        replay = replay_figure(confirmation) if confirmation else None
+        replay = replay_chart(confirmation) if confirmation else None
         images = _failing_images(casebook, explanation) if wanted.with_data else []
-        page = render_trial(explanation, trial_figures(explanation), images, confirmation, replay)
+        page = render_trial(explanation, trial_charts(explanation), images, confirmation, replay)
         write_page(wanted.html, page)
 
 
-def _failing_images(casebook: Casebook, explanation: TrialExplanation) -> list[Picture]:
+def _failing_images(casebook: Casebook, explanation: TrialExplanation) -> list[EmbeddedImage]:
     names = explanation.case.batch_images
     if not names:
         return []

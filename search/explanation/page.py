@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from detector.config import ConfigError
 from search.explanation.confirmation import Confirmation
-from search.explanation.picture import Picture
+from search.explanation.embedded_image import EmbeddedImage
 from search.explanation.repair import shown
 from search.explanation.study_explanation import StudyExplanation
 from search.explanation.trial_explanation import TrialExplanation
@@ -50,24 +50,24 @@ MEANINGS: Mapping[str, str] = {
 }
 
 
-def render_study(explanation: StudyExplanation, figures: Sequence[Picture]) -> str:
+def render_study(explanation: StudyExplanation, charts: Sequence[EmbeddedImage]) -> str:
     """The page of a study."""
     failures = explanation.failures[:MOST_FAILURES]
-    return _render("study.html", explanation=explanation, figures=figures, failures=failures)
+    return _render("study.html", explanation=explanation, charts=charts, failures=failures)
 
 
 def render_trial(
     explanation: TrialExplanation,
-    figures: Sequence[Picture],
-    images: Sequence[Picture],
+    charts: Sequence[EmbeddedImage],
+    images: Sequence[EmbeddedImage],
     confirmation: Confirmation | None = None,
-    replay: Picture | None = None,
+    replay: EmbeddedImage | None = None,
 ) -> str:
     """The page of a trial; `images` are those of the failing batch, `replay` shows both runs of the confirmation."""
     return _render(
         "trial.html",
         explanation=explanation,
-        figures=figures,
+        charts=charts,
         images=images,
         confirmation=confirmation,
         replay=replay,

@@ -7,7 +7,7 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 
-from search.explanation.charts import study_figures, trial_figures
+from search.explanation.charts import study_charts, trial_charts
 from search.explanation.failing_images import thumbnails
 from search.explanation.page import render_study, render_trial, write_page
 from search.explanation.study_explanation import explain_study, training_data
@@ -30,8 +30,8 @@ def pages(tmp_path: Path, sample: Path) -> Iterator[dict[str, Path]]:
         study, trial = explain_study(casebook), explain_trial(database, casebook, len(trials) + 3)
     images = thumbnails(*training_data(casebook), trial.case.batch_images)
     files = {name: tmp_path / f"{name}.html" for name in ("study", "trial")}
-    write_page(files["study"], render_study(study, study_figures(study)))
-    write_page(files["trial"], render_trial(trial, trial_figures(trial), images))
+    write_page(files["study"], render_study(study, study_charts(study)))
+    write_page(files["trial"], render_trial(trial, trial_charts(trial), images))
     return files
 
 
