@@ -2,8 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -32,13 +31,6 @@ class FittedAnchors:
     anchors: Anchors
     fit: AnchorFit
     values: dict[str, Value]  # as a point of the space; empty where it is none
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values; a figure of a group without boxes is null."""
-        sizes_px = [list(sizes) for sizes in self.anchors.sizes_px]
-        document = {"sizes_px": sizes_px, "ratios": list(self.anchors.ratios), "values": self.values}
-        plain: dict[str, Any] = _without_nan(document | {"fit": asdict(self.fit)})
-        return plain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -159,9 +151,3 @@ def _larger_canvas(boxes: CanvasBoxes) -> str:
     if max(height_px, width_px) > LARGEST_CANVAS_PX:
         return f"cut the images into tiles: a canvas of {height_px}x{width_px} would be needed"
     return f"set detector.canvas to {height_px}x{width_px} ({factor**2:.1f} times the work)"
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    return None if isinstance(value, float) and math.isnan(value) else value

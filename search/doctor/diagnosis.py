@@ -18,6 +18,7 @@ from search.doctor.rate_advice import proposed_rates, rate_lines
 from search.doctor.space_findings import space_findings
 from search.plan import sources_of
 from search.policy.derived_point import canvas_boxes
+from search.report.plain import plain
 from search.study.canvas import canvas_for
 from search.study.specification import Specification
 from spaces.parameters import Parameter
@@ -44,20 +45,22 @@ class Diagnosis:
         return any(finding.severity is Severity.ERROR for finding in self.findings)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, for programs."""
-        return {
+        """What programs read; a figure of a group of boxes that is empty is null."""
+        anchors = self.anchors.fitted if self.anchors else {}
+        document = {
             "study": self.study,
             "data": {
                 name: dataset and {"images": len(dataset.images), "boxes": boxes_of(dataset)}
                 for name, dataset in (("training", self.train), ("validation", self.validation))
             },
-            "classes": list(self.train.classes) if self.train else [],
+            "classes": self.train.classes if self.train else (),
             "canvas": str(self.canvas) if self.canvas else None,
-            "findings": [finding.to_json() for finding in self.findings],
-            "anchors": {name: f.to_json() for name, f in self.anchors.fitted.items()} if self.anchors else {},
+            "findings": self.findings,
+            "anchors": {name: {**plain(f.anchors), "values": f.values, "fit": f.fit} for name, f in anchors.items()},
             "space": {name: write_parameter(parameter) for name, parameter in (self.space or {}).items()},
             "detector": self.detector or {},
         }
+        return plain(document, not_finite=lambda _: None)
 
 
 def examine(specification: Specification) -> Diagnosis:

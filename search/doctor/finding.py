@@ -1,9 +1,8 @@
 """A finding of the doctor: what was seen in the data or the study before any training, and what to do about it."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 MOST_EXAMPLES = 5
 
@@ -26,10 +25,6 @@ class Finding:
     advice: str  # what to do
     count: int = 1
     examples: tuple[str, ...] = ()  # files first; at most `MOST_EXAMPLES`
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {**asdict(self), "severity": self.severity.value, "examples": list(self.examples)}
 
 
 def worst_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:

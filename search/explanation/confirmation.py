@@ -6,17 +6,18 @@ Both runs keep the seed and the whole schedule of the trial, and stop soon after
 import tempfile
 import threading
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from detector.config import ConfigError, Hyperparameters, require
 from search.explanation.repair import Area, Repair, repaired
-from search.explanation.trial_explanation import TrialExplanation, plain_number
+from search.explanation.trial_explanation import TrialExplanation
 from search.explanation.trial_history import Case, Casebook
 from search.plan import Plan
 from search.policy.samplers import training_seed
+from search.report.plain import plain
 from search.trainer.exits import TrainerDied, TrainerHung
 from search.trainer.protocol import ProtocolError, Setup, Start
 from search.trainer.run import Interrupted, TrialRun
@@ -41,8 +42,8 @@ class Answer(StrEnum):
 class Replay:
     """One run: how it ended, or None where it was healthy as far as it was to go; and its total loss by images."""
 
-    verdict: Verdict | None
     images: int
+    verdict: Verdict | None
     losses: tuple[tuple[int, float], ...]
 
     @property
@@ -53,14 +54,6 @@ class Replay:
         if self.verdict is None:
             return f"healthy after {self.images} images"
         return f"{self.verdict.outcome} at step {self.verdict.step}: {self.verdict.message or self.verdict.cause}"
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        verdict = asdict(self.verdict) if self.verdict else None
-        if verdict is not None:
-            verdict["evidence"] = {name: plain_number(value) for name, value in verdict["evidence"].items()}
-        losses = [[images, plain_number(loss)] for images, loss in self.losses]
-        return {"failed": self.failed, "images": self.images, "verdict": verdict, "losses": losses}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,14 +69,17 @@ class Confirmation:
     with_repair: Replay | None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """What `--json` adds to the trial's explanation."""
+        as_it_was, with_repair = (
+            run and {"failed": run.failed, **plain(run)} for run in (self.as_it_was, self.with_repair)
+        )
         return {
             "answer": self.answer.name.lower(),
             "sentence": self.sentence,
             "to_images": self.to_images,
-            "repair": self.repair.to_json(),
-            "as_it_was": self.as_it_was.to_json(),
-            "with_repair": self.with_repair.to_json() if self.with_repair else None,
+            "repair": plain(self.repair),
+            "as_it_was": as_it_was,
+            "with_repair": with_repair,
         }
 
 

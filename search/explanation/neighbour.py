@@ -5,8 +5,7 @@ Distances are shares of a parameter's range, as the study counts it (logarithmic
 
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from search.explanation.trial_history import Case, Casebook
 from spaces.faster_rcnn import Space
@@ -49,10 +48,6 @@ class Neighbour:
     def distance(self, parameter: str) -> float:
         """How far apart the two are in that parameter."""
         return next((each.distance for each in self.differences if each.parameter == parameter), 0.0)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
 
 
 def nearest_healthy(case: Case, casebook: Casebook) -> Neighbour | None:

@@ -1,9 +1,8 @@
 """The smallest change that should mend a trial: one parameter, with a value that the study's other trials support."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
 from detector.config import Hyperparameters, Precision
 from search.explanation.cause import Entry, Remedy
@@ -43,10 +42,6 @@ class Repair:
     before: Value | None = None
     after: Value | None = None
     values: Mapping[str, Value] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {**asdict(self), "remedy": self.remedy.value, "area": self.area.value}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from detector.config import Canvas
@@ -17,6 +17,7 @@ from search.explanation.neighbour import nearest_healthy
 from search.explanation.repair import Repair, repairs
 from search.explanation.trial_history import Case, Casebook
 from search.plan import sources_of
+from search.report.plain import plain
 from search.study.study_text import parameter_line
 from spaces.parameters import Parameter
 from spaces.section import write_parameter
@@ -40,11 +41,6 @@ class CauseShare:
     rules: dict[str, int]  # how often each rule of the watch, or outcome, was what ended a trial
     example: int  # the latest of the trials
     repair: Repair | None  # of the example
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        plain = {**asdict(self), "cause": self.cause.value, "trials": list(self.trials)}
-        return {**plain, "repair": self.repair.to_json() if self.repair else None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -83,8 +79,8 @@ class StudyExplanation:
         return "\n".join(["space:", *lines]) if lines else ""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
+        """What `--json` prints (docs/explain.md)."""
+        document = {
             "schema": 1,
             "study": self.study,
             "ended": self.ended,
@@ -92,18 +88,19 @@ class StudyExplanation:
             "refused": self.refused,
             "images": self.images,
             "best": {"trial": self.best.number, "ap": self.best.rungs[-1].ap} if self.best else None,
-            "causes": [cause.to_json() for cause in self.causes],
+            "causes": self.causes,
             "failures": [_failure_to_json(case) for case in self.failures],
-            "rate_boundaries": [boundary.to_json() for boundary in self.boundaries],
-            "rate_points": [asdict(point) for point in self.points],
-            "anchors": self.anchors.to_json() if self.anchors else None,
-            "importances": asdict(self.importances),
-            "cuts": [cut.to_json() for cut in self.cuts],
-            "mattered": list(self.mattered),
-            "did_not_matter": list(self.idle),
-            "next_steps": list(self.next_steps),
+            "rate_boundaries": [{**plain(each), "overlaps": each.overlaps} for each in self.boundaries],
+            "rate_points": self.points,
+            "anchors": self.anchors,
+            "importances": self.importances,
+            "cuts": self.cuts,
+            "mattered": self.mattered,
+            "did_not_matter": self.idle,
+            "next_steps": self.next_steps,
             "space": {name: write_parameter(parameter) for name, parameter in self.space.items()},
         }
+        return plain(document)
 
 
 def explain_study(casebook: Casebook, *, with_data: bool = True) -> StudyExplanation:

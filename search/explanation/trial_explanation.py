@@ -1,6 +1,5 @@
 """Why one trial ended as it did: the verdict, the evidence, and the smallest change that should mend it."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +8,7 @@ from search.explanation.cause import Entry, diagnose
 from search.explanation.neighbour import Neighbour, differences, nearest_healthy
 from search.explanation.repair import Repair, repairs
 from search.explanation.trial_history import IMAGES, RULE, WARNINGS, Case, Casebook
+from search.report.plain import plain
 from storage.connection.database import Database
 from storage.records import TelemetryPoint
 from storage.telemetry import read_telemetry
@@ -34,10 +34,6 @@ class Figure:
     before: float | None
     at_end: float | None
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {"name": self.name, "before": plain_number(self.before), "at_end": plain_number(self.at_end)}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TrialExplanation:
@@ -56,9 +52,9 @@ class TrialExplanation:
     neighbour: Neighbour | None  # the healthy trial that differs least; for a healthy trial, the best one
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; a figure that isn't finite is one of "nan", "inf", "-inf"."""
+        """What `--json` prints (docs/explain.md); a figure that is not finite is one of "nan", "inf", "-inf"."""
         outcome = self.case.outcome
-        return {
+        document = {
             "schema": 1,
             "study": self.study,
             "trial": self.case.number,
@@ -66,7 +62,7 @@ class TrialExplanation:
             "outcome": self.case.ending,
             "failed": self.case.failed,
             "verdict": self.verdict,
-            "cause": self.entry.cause.value if self.entry else None,
+            "cause": self.entry.cause if self.entry else None,
             "because": self.entry.because if self.entry else None,
             "rule": self.case.rule,
             "term": outcome.cause if outcome else "",
@@ -74,17 +70,18 @@ class TrialExplanation:
             "step": outcome.step if outcome else None,
             "images": self.case.images,
             "budget_images": self.budget_images,
-            "ap": plain_number(self.case.rungs[-1].ap) if self.case.rungs else None,
-            "parameters": dict(self.case.point),
-            "figures": [figure.to_json() for figure in self.figures],
-            "evidence": {name: plain_number(value) for name, value in self.evidence.items()},
+            "ap": self.case.rungs[-1].ap if self.case.rungs else None,
+            "parameters": self.case.point,
+            "figures": self.figures,
+            "evidence": self.evidence,
             "warnings": self.case.warnings,
-            "batch_images": list(self.case.batch_images),
-            "repair": self.repair.to_json() if self.repair else None,
-            "alternatives": [repair.to_json() for repair in self.alternatives],
-            "nearest_healthy": self.neighbour.to_json() if self.neighbour else None,
-            "curve": [_point_to_json(point) for point in self.curve],
+            "batch_images": self.case.batch_images,
+            "repair": self.repair,
+            "alternatives": self.alternatives,
+            "nearest_healthy": self.neighbour,
+            "curve": self.curve,
         }
+        return plain(document)
 
 
 def explain_trial(database: Database, casebook: Casebook, number: int) -> TrialExplanation:
@@ -115,16 +112,6 @@ def explain_trial(database: Database, casebook: Casebook, number: int) -> TrialE
         alternatives=found[1:],
         neighbour=neighbour,
     )
-
-
-def plain_number(value: Any) -> Any:
-    """The same for JSON, which has no word for what isn't finite."""
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _point_to_json(point: TelemetryPoint) -> dict[str, Any]:
-    figures = {name: plain_number(value) for name, value in point.figures.items()}
-    return {"step": point.step, "images": point.images, "figures": figures}
 
 
 def _verdict(case: Case, budget_images: int) -> str:

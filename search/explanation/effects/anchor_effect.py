@@ -5,8 +5,7 @@ The first rung is the one that every healthy trial reached, so its APs compare.
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -35,10 +34,6 @@ class AnchorEffect:
 
     points: tuple[AnchorPoint, ...]
     correlation: float | None
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
 
 
 def anchor_effect(casebook: Casebook, train: Dataset, canvas: Canvas) -> AnchorEffect:

@@ -5,8 +5,7 @@ warm-up, momentum), so the two sides may overlap; both are told, nothing is fitt
 """
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from search.explanation.trial_history import Case, Casebook
 from trial.outcome import Outcome
@@ -42,10 +41,6 @@ class RateBoundary:
         if self.largest_healthy is None or self.smallest_diverged is None:
             return False
         return self.largest_healthy.rate > self.smallest_diverged.rate
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {**asdict(self), "overlaps": self.overlaps}
 
 
 def rate_points(cases: Iterable[Case]) -> list[RatePoint]:

@@ -7,9 +7,8 @@ ended by no fault of their configuration are left out.
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
@@ -50,10 +49,6 @@ class Cut:
             f"{self.parameter} {self.worse} {shown(self.limit)}: {self.failed_worse} of {self.trials_worse} trials "
             f"failed; otherwise {self.failed_other} of {self.trials_other} (chance: {self.chance:.1%})"
         )
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
 
 
 def cuts(casebook: Casebook) -> tuple[Cut, ...]:
