@@ -131,7 +131,7 @@ def doctor(
         from rich.console import Console
 
         from search.doctor.diagnosis import examine, refused
-        from search.doctor.report import diagnosis_json, print_diagnosis
+        from search.doctor.diagnosis_text import diagnosis_json, print_diagnosis
         from search.study.first_launch import dataset_specification
         from search.study.study_file import load_study_file, with_overrides
 

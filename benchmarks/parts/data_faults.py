@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from PIL import Image as Pillow
 
 from benchmarks.parts.patient import Patient
-from search.doctor.finding import Severity
+from search.doctor.diagnostic import Level
 
-ERROR, WARNING, NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
+ERROR, WARNING, NOTE = Level.ERROR, Level.WARNING, Level.NOTE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,9 +17,9 @@ class DataFault:
     """One way to spoil a healthy dataset."""
 
     plant: Callable[[Patient], None]
-    expected: str  # the name of the finding
-    severity: Severity
-    others: frozenset[str] = frozenset()  # findings that it brings about as well
+    expected: str  # the name of the diagnostic
+    level: Level
+    others: frozenset[str] = frozenset()  # diagnostics that it brings about as well
 
     @property
     def name(self) -> str:
@@ -248,43 +248,43 @@ def no_box_at_all(patient: Patient) -> None:
 
 
 FAULTS = (
-    DataFault(plant=degenerate, expected="degenerate-boxes", severity=WARNING),
-    DataFault(plant=not_finite, expected="degenerate-boxes", severity=WARNING),
-    DataFault(plant=outside, expected="boxes-outside", severity=WARNING),
-    DataFault(plant=beyond_the_border, expected="boxes-cut", severity=WARNING),
-    DataFault(plant=corners_for_sizes, expected="coordinate-order", severity=ERROR),
-    DataFault(plant=axes_swapped, expected="coordinate-order", severity=ERROR),
-    DataFault(plant=normalised, expected="coordinate-order", severity=ERROR),
-    DataFault(plant=labels_off_by_one, expected="unknown-category-id", severity=ERROR),
-    DataFault(plant=class_without_boxes, expected="classes-without-boxes", severity=WARNING),
-    DataFault(plant=class_not_validated, expected="classes-not-validated", severity=WARNING),
-    DataFault(plant=unknown_class_in_validation, expected="class-mismatch", severity=ERROR),
-    DataFault(plant=one_class_in_two_spellings, expected="classes-alike", severity=WARNING),
-    DataFault(plant=rare_class, expected="rare-classes", severity=WARNING),
-    DataFault(plant=unbalanced, expected="class-imbalance", severity=WARNING, others=frozenset({"rare-classes"})),
-    DataFault(plant=same_box_twice, expected="duplicate-boxes", severity=WARNING),
-    DataFault(plant=same_box_with_two_labels, expected="disputed-labels", severity=WARNING),
-    DataFault(plant=same_picture_twice, expected="duplicate-images", severity=WARNING),
-    DataFault(plant=file_listed_twice, expected="image-listed-twice", severity=ERROR),
-    DataFault(plant=picture_in_both_splits, expected="train-validation-leakage", severity=ERROR),
-    DataFault(plant=copy_in_both_splits, expected="train-validation-copies", severity=WARNING),
-    DataFault(plant=annotated_unturned, expected="exif-rotation", severity=ERROR),
-    DataFault(plant=turned_without_a_size, expected="exif-unstated", severity=WARNING),
-    DataFault(plant=turned_and_annotated_upright, expected="exif-turned", severity=NOTE),
-    DataFault(plant=sixteen_bits, expected="deep-pixels", severity=WARNING),
-    DataFault(plant=all_grey, expected="grey-images", severity=NOTE),
-    DataFault(plant=some_grey, expected="mixed-colour", severity=WARNING),
-    DataFault(plant=transparent, expected="transparent-images", severity=NOTE),
-    DataFault(plant=blank, expected="blank-images", severity=WARNING),
-    DataFault(plant=most_images_empty, expected="empty-images", severity=WARNING, others=frozenset({"rare-classes"})),
-    DataFault(plant=boxes_around_everything, expected="whole-image-boxes", severity=WARNING),
-    DataFault(plant=crowded, expected="too-few-proposals", severity=WARNING, others=frozenset({"too-few-roi-samples"})),
-    DataFault(plant=crowded_validation, expected="more-boxes-than-detections", severity=WARNING),
-    DataFault(plant=missing, expected="image-missing", severity=ERROR),
-    DataFault(plant=truncated, expected="image-unreadable", severity=ERROR),
-    DataFault(plant=no_picture, expected="image-unreadable", severity=ERROR),
-    DataFault(plant=resized_after_annotation, expected="image-size", severity=ERROR),
-    DataFault(plant=bomb, expected="image-too-large", severity=ERROR),
-    DataFault(plant=out_of_the_folder, expected="image-path", severity=ERROR),
-    DataFault(plant=no_box_at_all, expected="no-boxes", severity=ERROR),
+    DataFault(plant=degenerate, expected="degenerate-boxes", level=WARNING),
+    DataFault(plant=not_finite, expected="degenerate-boxes", level=WARNING),
+    DataFault(plant=outside, expected="boxes-outside", level=WARNING),
+    DataFault(plant=beyond_the_border, expected="boxes-cut", level=WARNING),
+    DataFault(plant=corners_for_sizes, expected="coordinate-order", level=ERROR),
+    DataFault(plant=axes_swapped, expected="coordinate-order", level=ERROR),
+    DataFault(plant=normalised, expected="coordinate-order", level=ERROR),
+    DataFault(plant=labels_off_by_one, expected="unknown-category-id", level=ERROR),
+    DataFault(plant=class_without_boxes, expected="classes-without-boxes", level=WARNING),
+    DataFault(plant=class_not_validated, expected="classes-not-validated", level=WARNING),
+    DataFault(plant=unknown_class_in_validation, expected="class-mismatch", level=ERROR),
+    DataFault(plant=one_class_in_two_spellings, expected="classes-alike", level=WARNING),
+    DataFault(plant=rare_class, expected="rare-classes", level=WARNING),
+    DataFault(plant=unbalanced, expected="class-imbalance", level=WARNING, others=frozenset({"rare-classes"})),
+    DataFault(plant=same_box_twice, expected="duplicate-boxes", level=WARNING),
+    DataFault(plant=same_box_with_two_labels, expected="disputed-labels", level=WARNING),
+    DataFault(plant=same_picture_twice, expected="duplicate-images", level=WARNING),
+    DataFault(plant=file_listed_twice, expected="image-listed-twice", level=ERROR),
+    DataFault(plant=picture_in_both_splits, expected="train-validation-leakage", level=ERROR),
+    DataFault(plant=copy_in_both_splits, expected="train-validation-copies", level=WARNING),
+    DataFault(plant=annotated_unturned, expected="exif-rotation", level=ERROR),
+    DataFault(plant=turned_without_a_size, expected="exif-unstated", level=WARNING),
+    DataFault(plant=turned_and_annotated_upright, expected="exif-turned", level=NOTE),
+    DataFault(plant=sixteen_bits, expected="deep-pixels", level=WARNING),
+    DataFault(plant=all_grey, expected="grey-images", level=NOTE),
+    DataFault(plant=some_grey, expected="mixed-colour", level=WARNING),
+    DataFault(plant=transparent, expected="transparent-images", level=NOTE),
+    DataFault(plant=blank, expected="blank-images", level=WARNING),
+    DataFault(plant=most_images_empty, expected="empty-images", level=WARNING, others=frozenset({"rare-classes"})),
+    DataFault(plant=boxes_around_everything, expected="whole-image-boxes", level=WARNING),
+    DataFault(plant=crowded, expected="too-few-proposals", level=WARNING, others=frozenset({"too-few-roi-samples"})),
+    DataFault(plant=crowded_validation, expected="more-boxes-than-detections", level=WARNING),
+    DataFault(plant=missing, expected="image-missing", level=ERROR),
+    DataFault(plant=truncated, expected="image-unreadable", level=ERROR),
+    DataFault(plant=no_picture, expected="image-unreadable", level=ERROR),
+    DataFault(plant=resized_after_annotation, expected="image-size", level=ERROR),
+    DataFault(plant=bomb, expected="image-too-large", level=ERROR),
+    DataFault(plant=out_of_the_folder, expected="image-path", level=ERROR),
+    DataFault(plant=no_box_at_all, expected="no-boxes", level=ERROR),
 )

@@ -19,7 +19,7 @@ from benchmarks.parts.patient import NARROW, Patient
 from detector.config import ConfigError
 from detector.data.sample_data import write_sample
 from search.doctor.diagnosis import Diagnosis, examine, refused
-from search.doctor.finding import Severity
+from search.doctor.diagnostic import Level
 from search.study.specification import specification_from
 from search.study.study_file import load_study_file
 
@@ -30,24 +30,26 @@ NOTHING = "nothing"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One planted fault. `expected` is the name of the finding that must come first."""
+    """One planted fault. `expected` is the name of the diagnostic that must come first."""
 
     name: str
     expected: str
     family: str  # of failure modes, or what else it belongs to
     diagnose: Callable[[Path], Diagnosis]  # in an empty folder
-    mentions: tuple[str, ...] = ()  # what that finding must name too
+    mentions: tuple[str, ...] = ()  # what that diagnostic must name too
 
     def run(self) -> str:
-        """The name of the first finding, and what it should have mentioned but does not."""
+        """The name of the first diagnostic, and what it should have mentioned but does not."""
         with tempfile.TemporaryDirectory() as folder:
-            findings = self.diagnose(Path(folder)).findings
-        if not findings:
+            diagnostics = self.diagnose(Path(folder)).diagnostics
+        if not diagnostics:
             return NOTHING
-        same = [finding for finding in findings if finding.name == findings[0].name]  # of the other split, perhaps
-        text = " ".join(word for finding in same for word in (finding.message, *finding.examples))
+        same = [
+            diagnostic for diagnostic in diagnostics if diagnostic.name == diagnostics[0].name
+        ]  # of the other split, perhaps
+        text = " ".join(word for diagnostic in same for word in (diagnostic.message, *diagnostic.examples))
         missed = [word for word in self.mentions if word not in text]
-        return findings[0].name + (f" without {', '.join(missed)}" if missed else "")
+        return diagnostics[0].name + (f" without {', '.join(missed)}" if missed else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,11 +61,11 @@ class Healthy:
     errors: str = field(default="0", init=False)
 
     def run(self) -> str:
-        """How many findings are errors, and what else is said."""
+        """How many diagnostics are errors, and what else is said."""
         with tempfile.TemporaryDirectory() as folder:
-            findings = self.diagnose(Path(folder)).findings
-        errors = sum(finding.severity is Severity.ERROR for finding in findings)
-        return f"{errors} errors ({', '.join(finding.name for finding in findings) or NOTHING})"
+            diagnostics = self.diagnose(Path(folder)).diagnostics
+        errors = sum(diagnostic.level is Level.ERROR for diagnostic in diagnostics)
+        return f"{errors} errors ({', '.join(diagnostic.name for diagnostic in diagnostics) or NOTHING})"
 
 
 @cache

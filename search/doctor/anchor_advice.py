@@ -1,4 +1,4 @@
-"""The fit of anchors to a dataset: Detectron2's, the study's and derived ones, with findings and a proposed space."""
+"""The fit of anchors to a dataset: Detectron2's, the study's and derived ones, with what follows for the space."""
 
 import math
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from detector.config import CANVAS_MULTIPLE_PX, Anchors
-from search.doctor.finding import Finding, Severity
+from search.doctor.diagnostic import Diagnostic, Level
 from search.policy.derived_point import derived_anchors
 from spaces.anchor_fit import AnchorFit, CanvasBoxes, best_ious, fit_anchors
 from spaces.catalogue import DEFINITIONS
@@ -58,24 +58,24 @@ def advise(boxes: CanvasBoxes, space: Space, *, seed: int) -> AnchorAdvice:
     return AnchorAdvice(boxes=boxes, fitted=fitted)
 
 
-def anchor_findings(advice: AnchorAdvice) -> Iterator[Finding]:
+def check_anchors(advice: AnchorAdvice) -> Iterator[Diagnostic]:
     """Whether the anchors fit (F20), and what canvas they would need."""
     first_name = STUDY if STUDY in advice.fitted else REFERENCE
     first, best = advice.fitted[first_name].fit, advice.best.fit
     whose = "trial 0's anchors" if first_name == STUDY else "Detectron2's default anchors"
     missed = 1.0 - best.whole.half
     if missed > HOPELESS_SHARE:
-        yield Finding(
+        yield Diagnostic(
             name="anchors-hopeless",
-            severity=Severity.ERROR,
+            level=Level.ERROR,
             message=f"no anchors of this space fit: {missed:.0%} of the boxes reach no IoU of 0.5 with the best found",
             advice=f"{_larger_canvas(advice.boxes)}, or widen the anchor ranges of the space",
             count=round(missed * best.whole.boxes),
         )
     elif 1.0 - first.whole.half > MISFIT_SHARE:
-        yield Finding(
+        yield Diagnostic(
             name="anchors-misfit",
-            severity=Severity.WARNING,
+            level=Level.WARNING,
             message=f"{whose} reach an IoU of 0.5 with {first.whole.half:.0%} of the boxes only; "
             f"the derived ones with {best.whole.half:.0%}",
             advice="search or set the anchors as proposed below; `launch` tries the derived ones early",
@@ -84,9 +84,9 @@ def anchor_findings(advice: AnchorAdvice) -> Iterator[Finding]:
         )
     with_boxes = len(np.unique(advice.boxes.images))
     if first.images_without_positives > FORCED_IMAGES_SHARE * with_boxes:
-        yield Finding(
+        yield Diagnostic(
             name="anchors-only-forced",
-            severity=Severity.WARNING,
+            level=Level.WARNING,
             message=f"in {first.images_without_positives} of {with_boxes} images {whose} are positive by the "
             "low-quality rule alone, never by an IoU of 0.7",
             advice="the RPN learns from badly placed anchors there: use the derived ones",
@@ -125,15 +125,15 @@ def _fitted(boxes: CanvasBoxes, anchors: Anchors, values: dict[str, Value]) -> F
     return FittedAnchors(anchors=anchors, fit=fit_anchors(boxes, anchors), values=values)
 
 
-def _small_objects(advice: AnchorAdvice) -> Iterator[Finding]:
+def _small_objects(advice: AnchorAdvice) -> Iterator[Diagnostic]:
     boxes, best = advice.boxes, advice.best
     size_px = float(np.quantile(boxes.sizes_px, LOW_QUANTILE))
     missed = best_ious(boxes.boxes, best.anchors, boxes.canvas) < 0.5
     small = boxes.sizes_px < GOOD_SIZE_PX
     if size_px < GOOD_SIZE_PX and (missed & small).sum() > LOW_QUANTILE / 2 * len(missed):
-        yield Finding(
+        yield Diagnostic(
             name="canvas-too-small",
-            severity=Severity.WARNING,
+            level=Level.WARNING,
             message=f"a tenth of the boxes are below {size_px:.0f} px on the canvas of {boxes.canvas}, and "
             f"{(missed & small).sum()} small ones reach no IoU of 0.5 even with the best anchors: cells are 4 px apart",
             advice=_larger_canvas(boxes),

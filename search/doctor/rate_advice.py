@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 
 from detector.config import Optimizer
-from search.doctor.space_findings import RISKY
+from search.doctor.space_checks import MOSTLY_DIVERGES
 from search.policy.derived_point import BELOW, SAFE_FROM_SCRATCH, SGD
 from spaces.catalogue import DEFINITIONS, RATES
 from spaces.faster_rcnn import Space
@@ -32,7 +32,7 @@ def _ranges(space: Space, *, from_scratch: bool) -> Iterator[tuple[str, float, f
     optimizers = space.parameters["optimizer"]
     if optimizers.contains("sgd"):
         reference = float(DEFINITIONS[SGD].reference)
-        yield SGD, reference / BELOW, reference * (SAFE_FROM_SCRATCH if from_scratch else RISKY)
+        yield SGD, reference / BELOW, reference * (SAFE_FROM_SCRATCH if from_scratch else MOSTLY_DIVERGES)
     if optimizers.contains("adam"):
         reference = float(DEFINITIONS[ADAM].reference)
         smaller_batch = math.sqrt(16 / min(16, *space.batch_sizes()))
