@@ -131,7 +131,7 @@ def doctor(
         from rich.console import Console
 
         from search.doctor.diagnosis import examine, refused
-        from search.doctor.diagnosis_text import diagnosis_json, print_diagnosis
+        from search.doctor.diagnosis_text import diagnosis_json, diagnosis_report
         from search.study.first_launch import dataset_specification
         from search.study.study_file import load_study_file, with_overrides
 
@@ -145,7 +145,7 @@ def doctor(
         if as_json:
             typer.echo(diagnosis_json(diagnosis))
         else:
-            print_diagnosis(diagnosis, Console())
+            Console(soft_wrap=True).print(diagnosis_report(diagnosis))
         if pictures is not None:
             _draw(diagnosis, pictures)
         if write_space:

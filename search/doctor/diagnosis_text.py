@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -68,11 +68,6 @@ def fit_table(fitted: dict[str, FittedAnchors]) -> Table:
     table.caption = "in brackets: anchors per cell; positive: anchors labelled so in an image with boxes, on average"
     table.caption_justify = "left"
     return table
-
-
-def print_diagnosis(diagnosis: Diagnosis, console: Console) -> None:
-    """Print the report."""
-    console.print(diagnosis_report(diagnosis), soft_wrap=True, highlight=False)
 
 
 def _groups(each: FittedAnchors) -> Iterator[tuple[str, Shares]]:

@@ -113,7 +113,16 @@ def confirm(
             with_repair = replays.run(case.number, after, "with-repair", to_images) if as_it_was.failed else None
         finally:
             replays.close()
-    return _judge(case, repair, to_images, as_it_was, with_repair)
+    answer, sentence = _answer(case, to_images, as_it_was, with_repair)
+    return Confirmation(
+        trial=case.number,
+        repair=repair,
+        to_images=to_images,
+        answer=answer,
+        sentence=sentence,
+        as_it_was=as_it_was,
+        with_repair=with_repair,
+    )
 
 
 class _Replays:
@@ -222,21 +231,8 @@ def _far_enough(case: Case, hyperparameters: Hyperparameters) -> int:
     return max(round(BEYOND * case.images), case.images + LEAST_STEPS_BEYOND * hyperparameters.batch_size)
 
 
-def _judge(case: Case, repair: Repair, to_images: int, as_it_was: Replay, with_repair: Replay | None) -> Confirmation:
-    """What the runs show, with the reason."""
-    answer, sentence = _answer(case, to_images, as_it_was, with_repair)
-    return Confirmation(
-        trial=case.number,
-        repair=repair,
-        to_images=to_images,
-        answer=answer,
-        sentence=sentence,
-        as_it_was=as_it_was,
-        with_repair=with_repair,
-    )
-
-
 def _answer(case: Case, to_images: int, as_it_was: Replay, with_repair: Replay | None) -> tuple[Answer, str]:
+    """What the runs show, with the reason."""
     if as_it_was.verdict is None and to_images < case.images:
         return Answer.INCONCLUSIVE, (
             f"the replay went to {to_images} images, but the trial was ended after {case.images}; give --images more"

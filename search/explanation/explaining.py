@@ -6,13 +6,14 @@ from pathlib import Path
 
 import optuna
 from rich.console import Console
+from rich.text import Text
 
 from detector.config import ConfigError
 from detector.data.formats.annotation import DataError
 from search.explanation.confirmation import Confirmation, confirm
 from search.explanation.embedded_image import EmbeddedImage
+from search.explanation.explanation_text import confirmation_report, explanation_json, print_explanation
 from search.explanation.failing_images import thumbnails
-from search.explanation.report import confirmation_report, explanation_json, print_explanation
 from search.explanation.study_explanation import StudyExplanation, explain_study, training_data
 from search.explanation.trial_explanation import TrialExplanation, explain_trial
 from search.explanation.trial_history import Casebook, read_casebook
@@ -54,7 +55,7 @@ def explain(
     explanation = explain_trial(database, casebook, wanted.trial)
     if wanted.confirm and not wanted.as_json:
         print_explanation(explanation, console)
-        console.print("\nreplaying the trial, and then its repair …")
+        console.print(Text("\nreplaying the trial, and then its repair …"))
     confirmation = _confirm(casebook, explanation, wanted, folder) if wanted.confirm else None
     _tell_trial(casebook, explanation, confirmation, wanted, console)
 
@@ -98,7 +99,7 @@ def _tell_trial(
         whole = {**explanation.to_json(), "confirmation": confirmation.to_json() if confirmation else None}
         console.file.write(json.dumps(whole, indent=2, allow_nan=False) + "\n")
     elif confirmation is not None:
-        console.print(confirmation_report(confirmation), highlight=False)
+        console.print(confirmation_report(confirmation))
     else:
         print_explanation(explanation, console)
     if wanted.html is not None:

@@ -49,6 +49,10 @@ class Neighbour:
         """How far apart the two are in that parameter."""
         return next((each.distance for each in self.differences if each.parameter == parameter), 0.0)
 
+    def value(self, parameter: str) -> Value | None:
+        """That parameter's value in the healthy trial, where it differs."""
+        return next((each.there for each in self.differences if each.parameter == parameter), None)
+
 
 def nearest_healthy(case: Case, casebook: Casebook) -> Neighbour | None:
     """The healthy trial nearest to this one, itself excepted, or None where there is no other.
@@ -56,7 +60,7 @@ def nearest_healthy(case: Case, casebook: Casebook) -> Neighbour | None:
     What shapes an update counts in full, everything else (anchors, later decays) a quarter.
     """
     others = [other for other in casebook.healthy if other.number != case.number]
-    compared = [(other, differences(case, other, casebook.space)) for other in others]
+    compared = [(other, parameter_differences(case, other, casebook.space)) for other in others]
     if not compared:
         return None
     nearest, apart = min(compared, key=lambda pair: (_length(pair[1]), pair[0].number))
@@ -64,7 +68,7 @@ def nearest_healthy(case: Case, casebook: Casebook) -> Neighbour | None:
     return Neighbour(trial=nearest.number, ap=ap, differences=apart)
 
 
-def differences(case: Case, other: Case, space: Space) -> tuple[Difference, ...]:
+def parameter_differences(case: Case, other: Case, space: Space) -> tuple[Difference, ...]:
     """Where two trials differ noticeably, what counts most first."""
     found = (
         Difference(

@@ -13,9 +13,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from detector.config import ConfigError
 from search.explanation.confirmation import Confirmation
 from search.explanation.embedded_image import EmbeddedImage
-from search.explanation.repair import shown
 from search.explanation.study_explanation import StudyExplanation
 from search.explanation.trial_explanation import TrialExplanation
+from search.explanation.value_text import value_text
 from spaces.catalogue import DEFINITIONS
 
 MARK = "frcnn-search explain"  # in the head of every page of ours
@@ -102,7 +102,7 @@ def _render(template: str, **values: object) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"shown": shown, "percent": lambda share: f"{share:.0%}", "about": _about}
+    environment.filters |= {"value": value_text, "percent": lambda share: f"{share:.0%}", "about": _about}
     return environment.get_template(template).render(mark=MARK, **values)
 
 

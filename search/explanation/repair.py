@@ -6,9 +6,10 @@ from enum import StrEnum
 
 from detector.config import Hyperparameters, Precision
 from search.explanation.cause import Entry, Remedy
-from search.explanation.effects.rate_boundary import CLEAR_FACTOR, clear_rate, is_healthy, per_16, rate_points
+from search.explanation.effects.rate_boundary import CLEAR_FACTOR, clear_rate, per_16, rate_is_proven, rate_points
 from search.explanation.neighbour import Neighbour
 from search.explanation.trial_history import Case, Casebook
+from search.explanation.value_text import value_text
 from spaces.catalogue import DEFINITIONS
 from spaces.faster_rcnn import ANCHOR_PARAMETERS
 from spaces.parameters import Fixed, Value, three_digits
@@ -55,8 +56,14 @@ class _Ground:
 
     def beside(self, parameter: str) -> Value | None:
         """The parameter's value in the nearest healthy trial, where it differs."""
-        apart = self.neighbour.differences if self.neighbour else ()
-        return next((each.there for each in apart if each.parameter == parameter), None)
+        return self.neighbour.value(parameter) if self.neighbour else None
+
+    def clearly_below(self, parameter: str, own: float) -> tuple[float, str] | None:
+        """The nearest healthy trial's value, where that is clearly lower, and where it comes from."""
+        beside = self.beside(parameter)
+        if self.neighbour is None or not isinstance(beside, float) or beside > own / CLEAR_FACTOR:
+            return None
+        return three_digits(beside), f"as in the healthy trial that differs least ({self.neighbour.trial})"
 
 
 def repairs(case: Case, casebook: Casebook, entry: Entry, neighbour: Neighbour | None) -> tuple[Repair, ...]:
@@ -74,17 +81,6 @@ def repairs(case: Case, casebook: Casebook, entry: Entry, neighbour: Neighbour |
     return tuple(found)
 
 
-def rate_is_proven(case: Case, casebook: Casebook) -> bool:
-    """Whether another trial stayed healthy at this learning rate or above, with the same optimizer and batch size."""
-    own = case.hyperparameters
-    return own is not None and any(
-        is_healthy(point)
-        and (point.optimizer, point.batch_size) == (own.optimizer, own.batch_size)
-        and point.rate >= own.learning_rate
-        for point in rate_points(casebook.cases)
-    )
-
-
 def repaired(case: Case, casebook: Casebook, repair: Repair) -> Hyperparameters:
     """The trial's configuration with the repair's values; the study's ranges don't bind it.
 
@@ -98,8 +94,7 @@ def repaired(case: Case, casebook: Casebook, repair: Repair) -> Hyperparameters:
 
 def _towards(repair: Repair, neighbour: Neighbour) -> float:
     """How far the repair's parameter sets the healthy trial apart, where that lies on the repair's side; else 0."""
-    there = next((each.there for each in neighbour.differences if each.parameter == repair.parameter), None)
-    numbers = (repair.before, repair.after, there)
+    numbers = (repair.before, repair.after, neighbour.value(repair.parameter))
     if not all(isinstance(value, int | float) for value in numbers):
         return 0.0
     before, after, beside = (float(value) for value in numbers)  # type: ignore[arg-type]  # just checked
@@ -114,7 +109,7 @@ def _set(remedy: Remedy, name: str, before: Value, after: Value, *, verb: str, r
         parameter=name,
         before=before,
         after=after,
-        instruction=f"{verb} {name} from {shown(before)} to {shown(after)}",
+        instruction=f"{verb} {name} from {value_text(before)} to {value_text(after)}",
         reason=reason,
         values={name: after},
     )
@@ -122,9 +117,9 @@ def _set(remedy: Remedy, name: str, before: Value, after: Value, *, verb: str, r
 
 def _lower_rate(ground: _Ground) -> Repair | None:
     name, own = ground.case.rate_parameter, ground.own.lr_per_16
-    point, beside = clear_rate(ground.case, ground.casebook), ground.beside(name)
-    if ground.neighbour is not None and isinstance(beside, float) and beside <= own / CLEAR_FACTOR:
-        value, reason = three_digits(beside), f"as in the healthy trial that differs least ({ground.neighbour.trial})"
+    point = clear_rate(ground.case, ground.casebook)
+    if (lower := ground.clearly_below(name, own)) is not None:
+        value, reason = lower
     elif point is None:
         value = max(three_digits(own / RATE_FACTOR), DEFINITIONS[name].limits[0])
         reason = "a tenth, because no trial of this study was healthy at half this rate or below"
@@ -170,16 +165,11 @@ def _longer_warm_up(ground: _Ground) -> Repair | None:
 
 
 def _clip_lower(ground: _Ground) -> Repair | None:
-    clip, beside = ground.own.clip_norm, ground.beside("clip_norm")
+    clip = ground.own.clip_norm
     if clip <= 1.0:
         return None
-    if isinstance(beside, float) and beside <= clip / CLEAR_FACTOR and ground.neighbour is not None:
-        value, reason = three_digits(beside), f"as in the healthy trial that differs least ({ground.neighbour.trial})"
-    else:
-        value, reason = (
-            three_digits(max(1.0, clip / RATE_FACTOR)),
-            "a tenth: a large gradient then moves the weights less",
-        )
+    tenth = three_digits(max(1.0, clip / RATE_FACTOR)), "a tenth: a large gradient then moves the weights less"
+    value, reason = ground.clearly_below("clip_norm", clip) or tenth
     return _set(Remedy.CLIP_LOWER, "clip_norm", clip, value, verb="lower", reason=reason)
 
 
@@ -201,7 +191,7 @@ def _fit_anchors(ground: _Ground) -> Repair | None:
         area=Area.PARAMETER,
         parameter=ANCHORS,
         instruction="use the anchors that were derived from the boxes: "
-        + ", ".join(f"{name} {shown(value)}" for name, value in values.items()),
+        + ", ".join(f"{name} {value_text(value)}" for name, value in values.items()),
         reason="they are trial 1's, fitted to the training boxes on the RPN's own grid",
         values=values,
     )
@@ -259,15 +249,6 @@ def _mend_images(ground: _Ground) -> Repair | None:
     )
 
 
-def _examine_data(ground: _Ground) -> Repair | None:
-    return Repair(
-        remedy=Remedy.EXAMINE_DATA,
-        area=Area.DATA,
-        instruction="run frcnn-search doctor and mend what it finds",
-        reason="it checks every annotation and image file, in seconds",
-    )
-
-
 def _examine_start(ground: _Ground) -> Repair | None:
     weights = ground.casebook.specification.detector.weights
     return Repair(
@@ -280,15 +261,18 @@ def _examine_start(ground: _Ground) -> Repair | None:
     )
 
 
-def _read_log(ground: _Ground) -> Repair | None:
-    return Repair(
-        remedy=Remedy.READ_LOG,
-        area=Area.MACHINE,
-        instruction="read the end of the trainer's log (evidence below; logs/ beside the study), then launch again",
-        reason="the study goes on without this trial",
-    )
-
-
+_EXAMINE_DATA = Repair(
+    remedy=Remedy.EXAMINE_DATA,
+    area=Area.DATA,
+    instruction="run frcnn-search doctor and mend what it finds",
+    reason="it checks every annotation and image file, in seconds",
+)
+_READ_LOG = Repair(
+    remedy=Remedy.READ_LOG,
+    area=Area.MACHINE,
+    instruction="read the end of the trainer's log (evidence below; logs/ beside the study), then launch again",
+    reason="the study goes on without this trial",
+)
 _MAKERS: Mapping[Remedy, Callable[[_Ground], Repair | None]] = {
     Remedy.LOWER_RATE: _lower_rate,
     Remedy.RAISE_RATE: _raise_rate,
@@ -300,14 +284,7 @@ _MAKERS: Mapping[Remedy, Callable[[_Ground], Repair | None]] = {
     Remedy.SMALLER_MICRO_BATCH: _smaller_micro_batch,
     Remedy.FULL_PRECISION: _full_precision,
     Remedy.MEND_IMAGES: _mend_images,
-    Remedy.EXAMINE_DATA: _examine_data,
+    Remedy.EXAMINE_DATA: lambda _: _EXAMINE_DATA,
     Remedy.EXAMINE_START: _examine_start,
-    Remedy.READ_LOG: _read_log,
+    Remedy.READ_LOG: lambda _: _READ_LOG,
 }
-
-
-def shown(value: Value | None) -> str:
-    """A value for a person: three digits, or the word."""
-    if value is None:
-        return "–"
-    return f"{value:.3g}" if isinstance(value, float) else str(value)

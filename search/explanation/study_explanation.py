@@ -8,13 +8,13 @@ from typing import Any
 from detector.config import Canvas
 from detector.data.dataset import Dataset, load_pair
 from detector.data.formats.annotation import DataError
-from search.explanation.cause import Cause, diagnose
+from search.explanation.cause import Cause, Entry, diagnose
 from search.explanation.effects.anchor_effect import AnchorEffect, anchor_effect
 from search.explanation.effects.importance import Importances, importances
 from search.explanation.effects.rate_boundary import RateBoundary, RatePoint, rate_boundaries, rate_points
 from search.explanation.effects.survival import Cut, cuts, narrowed
 from search.explanation.neighbour import nearest_healthy
-from search.explanation.repair import Repair, repairs
+from search.explanation.repair import Area, Repair, repairs
 from search.explanation.trial_history import Case, Casebook
 from search.plan import sources_of
 from search.report.plain import plain
@@ -111,11 +111,10 @@ def explain_study(casebook: Casebook, *, with_data: bool = True) -> StudyExplana
     boundaries = rate_boundaries(casebook.cases)
     anchors, absent = _anchors(casebook) if with_data else (None, "the data was not asked for")
     shares = importances(casebook)
-    ended = [case for case in casebook.cases if case.failed or case.healthy]
     return StudyExplanation(
         study=casebook.study,
         storage=casebook.storage,
-        ended=len(ended),
+        ended=casebook.ended,
         failed=len(casebook.failures),
         refused=dict(Counter(case.ending for case in casebook.refused)),
         images=sum(case.images for case in casebook.cases),
@@ -137,14 +136,12 @@ def explain_study(casebook: Casebook, *, with_data: bool = True) -> StudyExplana
 
 def ranked_causes(casebook: Casebook) -> tuple[CauseShare, ...]:
     """The causes of failure, the one behind most trials first; among equals the one that cost most images."""
-    groups: dict[Cause, list[Case]] = {}
-    because: dict[Cause, str] = {}
+    groups: dict[Cause, list[tuple[Case, Entry]]] = {}
     for case in casebook.failures:
         entry = diagnose(case, others_are_healthy=bool(casebook.healthy))
         if entry is not None:
-            groups.setdefault(entry.cause, []).append(case)
-            because[entry.cause] = entry.because
-    shares = [_share(casebook, cause, because[cause], cases) for cause, cases in groups.items()]
+            groups.setdefault(entry.cause, []).append((case, entry))
+    shares = [_share(casebook, group) for group in groups.values()]
     return tuple(sorted(shares, key=lambda share: (-len(share.trials), -share.images, share.cause)))
 
 
@@ -165,18 +162,17 @@ def _failure_to_json(case: Case) -> dict[str, Any]:
     return {"trial": case.number, "outcome": case.ending, "rule": case.rule, "message": message, "images": case.images}
 
 
-def _share(casebook: Casebook, cause: Cause, because: str, cases: Sequence[Case]) -> CauseShare:
-    example = cases[-1]
-    entry = diagnose(example, others_are_healthy=bool(casebook.healthy))
-    found = repairs(example, casebook, entry, nearest_healthy(example, casebook)) if entry else ()
-    ended = len(casebook.failures) + len(casebook.healthy)
+def _share(casebook: Casebook, group: Sequence[tuple[Case, Entry]]) -> CauseShare:
+    """What the cause of these trials explains."""
+    cases, (example, entry) = [case for case, _ in group], group[-1]
+    found = repairs(example, casebook, entry, nearest_healthy(example, casebook))
     images = sum(case.images for case in cases)
     return CauseShare(
-        cause=cause,
-        because=because,
+        cause=entry.cause,
+        because=entry.because,
         trials=tuple(case.number for case in cases),
         share_of_failures=len(cases) / len(casebook.failures),
-        share_of_ended=len(cases) / ended,
+        share_of_ended=len(cases) / casebook.ended,
         images=images,
         share_of_images=images / max(1, sum(case.images for case in casebook.cases)),
         rules=dict(Counter(case.rule or case.ending for case in cases).most_common()),
@@ -242,19 +238,18 @@ def _idle(shares: Importances) -> tuple[str, ...]:
 
 def _next_steps(casebook: Casebook, causes: Sequence[CauseShare], space: dict[str, Parameter]) -> Iterator[str]:
     """What to do, the most useful first."""
-    ended = len(casebook.failures) + len(casebook.healthy)
-    if not ended:
+    if not casebook.ended:
         yield "no trial has ended yet: go on with frcnn-search launch"
         return
-    if len(casebook.refused) > ended:
+    if len(casebook.refused) > casebook.ended:
         yield "most proposals were not trained: frcnn-search doctor --write-space proposes ranges that work"
     for share in causes:
-        if share.repair is not None and share.repair.area != "parameter":
+        if share.repair is not None and share.repair.area is not Area.PARAMETER:
             trials = f"{len(share.trials)} trial{'s' if len(share.trials) > 1 else ''}"
             yield f"{share.repair.instruction} ({share.cause}, {trials})"
     if space:
         yield "start a new study (another name) with the narrowed ranges below in its space section"
-    elif causes and causes[0].repair is not None and causes[0].repair.area == "parameter":
+    elif causes and causes[0].repair is not None and causes[0].repair.area is Area.PARAMETER:
         yield f"see frcnn-search explain of trial {causes[0].example}, an example of {causes[0].cause}: " + (
             causes[0].repair.instruction
         )

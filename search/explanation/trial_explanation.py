@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from search.explanation.cause import Entry, diagnose
-from search.explanation.neighbour import Neighbour, differences, nearest_healthy
+from search.explanation.neighbour import Neighbour, nearest_healthy, parameter_differences
 from search.explanation.repair import Repair, repairs
 from search.explanation.trial_history import IMAGES, RULE, WARNINGS, Case, Casebook
 from search.report.plain import plain
@@ -152,4 +152,6 @@ def _best_beside(case: Case, casebook: Casebook) -> Neighbour | None:
     best = casebook.best
     if best is None or best.number == case.number:
         return None
-    return Neighbour(trial=best.number, ap=best.rungs[-1].ap, differences=differences(case, best, casebook.space))
+    return Neighbour(
+        trial=best.number, ap=best.rungs[-1].ap, differences=parameter_differences(case, best, casebook.space)
+    )

@@ -138,6 +138,11 @@ class Casebook:
     def healthy(self) -> tuple[Case, ...]:
         return tuple(case for case in self.cases if case.healthy)
 
+    @property
+    def ended(self) -> int:
+        """How many trials failed or were healthy."""
+        return len(self.failures) + len(self.healthy)
+
     @cached_property
     def best(self) -> Case | None:
         """The healthy trial that went furthest with the highest AP, or None while none was evaluated."""

@@ -87,6 +87,17 @@ def clear_rate(case: Case, casebook: Casebook) -> RatePoint | None:
     return None
 
 
+def rate_is_proven(case: Case, casebook: Casebook) -> bool:
+    """Whether another trial stayed healthy at this learning rate or above, with the same optimizer and batch size."""
+    own = case.hyperparameters
+    return own is not None and any(
+        is_healthy(point)
+        and (point.optimizer, point.batch_size) == (own.optimizer, own.batch_size)
+        and point.rate >= own.learning_rate
+        for point in rate_points(casebook.cases)
+    )
+
+
 def per_16(point: RatePoint) -> float:
     """The rate as the study's parameter states it, at batch size 16."""
     return point.rate * 16 / point.batch_size

@@ -12,8 +12,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from search.explanation.repair import shown
 from search.explanation.trial_history import Casebook
+from search.explanation.value_text import value_text
 from spaces.anchor_fit import Floats
 from spaces.catalogue import RATES
 from spaces.faster_rcnn import Space
@@ -46,8 +46,8 @@ class Cut:
 
     def __str__(self) -> str:
         return (
-            f"{self.parameter} {self.worse} {shown(self.limit)}: {self.failed_worse} of {self.trials_worse} trials "
-            f"failed; otherwise {self.failed_other} of {self.trials_other} (chance: {self.chance:.1%})"
+            f"{self.parameter} {self.worse} {value_text(self.limit)}: {self.failed_worse} of {self.trials_worse} "
+            f"trials failed; otherwise {self.failed_other} of {self.trials_other} (chance: {self.chance:.1%})"
         )
 
 

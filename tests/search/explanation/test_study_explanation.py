@@ -18,8 +18,8 @@ from search.explanation.cause import OUTCOMES, RULES, Cause
 from search.explanation.effects.anchor_effect import anchor_effect
 from search.explanation.effects.importance import FEWEST_TRIALS, importances
 from search.explanation.effects.rate_boundary import rate_boundaries
+from search.explanation.explanation_text import explanation_json, print_explanation
 from search.explanation.neighbour import nearest_healthy
-from search.explanation.report import explanation_json, print_explanation
 from search.explanation.study_explanation import StudyExplanation, boundary_sentence, explain_study
 from search.explanation.trial_history import Casebook
 from search.plan import sources_of

@@ -12,9 +12,10 @@ from rich.text import Text
 from search.explanation.confirmation import Answer, Confirmation
 from search.explanation.effects.rate_boundary import RateBoundary, RatePoint
 from search.explanation.neighbour import Neighbour
-from search.explanation.repair import Repair, shown
+from search.explanation.repair import Repair
 from search.explanation.study_explanation import CauseShare, StudyExplanation
 from search.explanation.trial_explanation import Figure, TrialExplanation
+from search.explanation.value_text import value_text
 
 MOST_ROWS = 14  # of figures and of importances; --json has all
 LONGEST_EVIDENCE = 600  # characters; a log's tail may be long
@@ -28,7 +29,7 @@ def explanation_json(explanation: StudyExplanation | TrialExplanation) -> str:
 def print_explanation(explanation: StudyExplanation | TrialExplanation, console: Console) -> None:
     """Print the report."""
     report = study_report(explanation) if isinstance(explanation, StudyExplanation) else trial_report(explanation)
-    console.print(report, highlight=False)
+    console.print(report)
 
 
 def trial_report(explanation: TrialExplanation) -> RenderableType:
@@ -101,7 +102,7 @@ def figures_table(figures: tuple[Figure, ...]) -> Table:
     for heading in ("before", "at the end"):
         table.add_column(heading, justify="right")
     for figure in figures[:MOST_ROWS]:
-        table.add_row(figure.name, shown(figure.before), shown(figure.at_end))
+        table.add_row(figure.name, value_text(figure.before), value_text(figure.at_end))
     return table
 
 
@@ -115,7 +116,7 @@ def neighbour_table(neighbour: Neighbour, *, failed: bool) -> Table:
     for heading in ("here", "there", "of its range"):
         table.add_column(heading, justify="right")
     for each in neighbour.differences[:MOST_ROWS]:
-        table.add_row(each.parameter, shown(each.here), shown(each.there), f"{each.distance:.0%}")
+        table.add_row(each.parameter, value_text(each.here), value_text(each.there), f"{each.distance:.0%}")
     return table
 
 
@@ -179,4 +180,4 @@ def _rate(point: RatePoint | None) -> str:
 
 
 def _evidence(value: float | str) -> str:
-    return shown(value)[-LONGEST_EVIDENCE:]
+    return value_text(value)[-LONGEST_EVIDENCE:]
