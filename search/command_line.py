@@ -229,18 +229,18 @@ def explain(
     with exit_codes():
         from rich.console import Console
 
-        from search.explanation.explaining import Wanted
-        from search.explanation.explaining import explain as tell
+        from search.explanation.explain_command import Options
+        from search.explanation.explain_command import explain as run
 
         if trial is None and study_file.name.isdecimal() and not study_file.exists():
             study_file, trial = DEFAULT_STUDY_FILE, int(study_file.name)  # `explain 3`
         if images is not None and not confirm:
             raise ConfigError("--images is the length of a replay; give it together with --confirm")
-        wanted = Wanted(
+        options = Options(
             trial=trial, confirm=confirm, images=images, html=html, as_json=as_json, with_data=not without_data
         )
         with _opened(study_file) as (specification, database):
-            tell(database, specification, wanted, folder=study_file.resolve().parent, console=Console())
+            run(database, specification, options, folder=study_file.resolve().parent, console=Console())
         if html is not None:
             typer.echo(f"wrote {html}", err=True)
 

@@ -61,7 +61,7 @@ def draw_shapes(axes: Axes, advice: AnchorAdvice) -> None:
 
 
 def draw_coverage(axes: Axes, advice: AnchorAdvice) -> None:
-    """By size, the share of boxes that anchors reach: pale from an IoU of 0.5, full from 0.7."""
+    """The share of boxes that anchors reach, by size: pale from an IoU of 0.5, full from 0.7."""
     bins = np.digitize(advice.boxes.sizes_px, SIZE_BOUNDS_PX[1:-1])
     used = np.unique(bins)
     compared = _compared(advice)

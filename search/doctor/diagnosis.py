@@ -111,7 +111,7 @@ def box_count(dataset: Dataset) -> int:
 
 
 def _json_of(diagnostic: Diagnostic) -> dict[str, Any]:
-    """By keys that say `severity` for the level."""
+    """The diagnostic by name; programs read its level as `severity`."""
     return {"severity" if key == "level" else key: value for key, value in plain(diagnostic).items()}
 
 

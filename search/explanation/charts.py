@@ -93,8 +93,8 @@ def _curves(explanation: TrialExplanation) -> EmbeddedImage:
         "learning rate": [name for name in names if name == "learning_rate"],
     }
     used = {title: series for title, series in panels.items() if series}
-    outcome = explanation.case.outcome
-    failed_at = outcome.step if outcome is not None and explanation.case.failed else None
+    outcome = explanation.record.outcome
+    failed_at = outcome.step if outcome is not None and explanation.record.failed else None
     rows = math.ceil(len(used) / 2)
     with new_figure(width_in=11, height_in=3.1 * rows) as figure:
         grid = figure.subplots(rows, min(2, len(used)), squeeze=False).flatten()
@@ -104,7 +104,7 @@ def _curves(explanation: TrialExplanation) -> EmbeddedImage:
             axes.remove()
         return _embedded(
             figure,
-            f"Trial {explanation.case.number}, step by step",
+            f"Trial {explanation.record.number}, step by step",
             "Curves over the optimizer steps, vertical axes logarithmic. A dashed red line marks the step of the "
             "failure; values that were not finite are left out.",
         )
@@ -198,7 +198,7 @@ def _importances(explanation: StudyExplanation) -> EmbeddedImage:
 
 
 def _bars(axes: Axes, names: Sequence[str], *pair: tuple[str, Sequence[float]]) -> None:
-    """At each name a horizontal bar in percent of each of one or two colours, the first name on top."""
+    """Horizontal bars in percent, at each name one of each of one or two colours, the first name on top."""
     for offset, (colour, shares) in zip((-0.2, 0.2), pair, strict=False):
         axes.barh(
             [place + offset for place in range(len(names))], [100 * share for share in shares], 0.38, color=colour

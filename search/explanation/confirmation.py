@@ -14,7 +14,7 @@ from typing import Any
 from detector.config import ConfigError, Hyperparameters, require
 from search.explanation.repair import Area, Repair, repaired
 from search.explanation.trial_explanation import TrialExplanation
-from search.explanation.trial_history import Case, Casebook
+from search.explanation.trial_history import TrialHistory, TrialRecord
 from search.plan import Plan
 from search.policy.samplers import training_seed
 from search.report.plain import plain
@@ -58,7 +58,7 @@ class Replay:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confirmation:
-    """Both runs, and what they show. The repaired one is None where the first left nothing to compare."""
+    """The two runs and what they show. The repaired one is None where the first left nothing to compare."""
 
     trial: int
     repair: Repair
@@ -84,7 +84,7 @@ class Confirmation:
 
 
 def confirm(
-    casebook: Casebook,
+    history: TrialHistory,
     explanation: TrialExplanation,
     *,
     folder: Path,
@@ -100,22 +100,22 @@ def confirm(
         ConfigError: there is no repair that can be replayed, or the study's data can't be used here.
         KeyboardInterrupt: `stop` was set.
     """
-    case, repair = explanation.case, _replayable(explanation)
-    plan = Plan.of(casebook.specification, folder)
-    before, after = _own(case), repaired(case, casebook, repair)
-    to_images = min(plan.budget_images, images or _far_enough(case, before))
+    record, repair = explanation.record, _replayable(explanation)
+    plan = Plan.of(history.specification, folder)
+    before, after = _own(record), repaired(record, history, repair)
+    to_images = min(plan.budget_images, images or _far_enough(record, before))
     per_cell = max(plan.setup.anchors_per_cell, before.anchors.per_cell, after.anchors.per_cell)
     setup = replace(plan.setup, anchors_per_cell=per_cell, watch=True)
     with tempfile.TemporaryDirectory(prefix="frcnn-confirm-") as scratch:
         replays = _Replays(plan, setup, Path(scratch), stop=stop, withheld=withheld)
         try:
-            as_it_was = replays.run(case.number, before, "as-it-was", to_images)
-            with_repair = replays.run(case.number, after, "with-repair", to_images) if as_it_was.failed else None
+            as_it_was = replays.run(record.number, before, "as-it-was", to_images)
+            with_repair = replays.run(record.number, after, "with-repair", to_images) if as_it_was.failed else None
         finally:
             replays.close()
-    answer, sentence = _answer(case, to_images, as_it_was, with_repair)
+    answer, sentence = _answer(record, to_images, as_it_was, with_repair)
     return Confirmation(
-        trial=case.number,
+        trial=record.number,
         repair=repair,
         to_images=to_images,
         answer=answer,
@@ -187,7 +187,7 @@ class _Journal:
         self.losses: list[tuple[int, float]] = []
 
     def reported(self) -> dict[int, float]:
-        """Nothing: a replay has no earlier life."""
+        """The rungs that the trial passed before, of which a replay has none."""
         return {}
 
     def progress(self, progress: ProgressReport) -> None:
@@ -197,20 +197,20 @@ class _Journal:
             self._halt.set()
 
     def rung(self, rung: RungReport, budget_images: int) -> None:
-        """Only the end of the budget is one, and its AP says nothing here."""
+        """Ignore it: only the end of the budget is one, and its AP says nothing here."""
 
     def should_prune(self) -> bool:
-        """Never."""
+        """A replay is never pruned."""
         return False
 
 
 def _replayable(explanation: TrialExplanation) -> Repair:
-    number, repair = explanation.case.number, explanation.repair
-    if not explanation.case.failed:
+    number, repair = explanation.record.number, explanation.repair
+    if not explanation.record.failed:
         raise ConfigError(f"trial {number} did not fail ({explanation.verdict}), so there is nothing to confirm")
     require(
-        explanation.case.ending in (Outcome.DIVERGED, Outcome.NOT_LEARNING),
-        f"trial {number} ended by {explanation.case.ending}, which no replay of its training shows",
+        explanation.record.ending in (Outcome.DIVERGED, Outcome.NOT_LEARNING),
+        f"trial {number} ended by {explanation.record.ending}, which no replay of its training shows",
     )
     if repair is None:
         raise ConfigError(f"trial {number} has no repair to confirm: its configuration is none of the study's space")
@@ -221,21 +221,21 @@ def _replayable(explanation: TrialExplanation) -> Repair:
     return repair
 
 
-def _own(case: Case) -> Hyperparameters:
-    if case.hyperparameters is None:  # then it has no repair either
-        raise ConfigError(f"the configuration of trial {case.number} is none of the study's space")
-    return case.hyperparameters
+def _own(record: TrialRecord) -> Hyperparameters:
+    if record.hyperparameters is None:  # then it has no repair either
+        raise ConfigError(f"the configuration of trial {record.number} is none of the study's space")
+    return record.hyperparameters
 
 
-def _far_enough(case: Case, hyperparameters: Hyperparameters) -> int:
-    return max(round(BEYOND * case.images), case.images + LEAST_STEPS_BEYOND * hyperparameters.batch_size)
+def _far_enough(record: TrialRecord, hyperparameters: Hyperparameters) -> int:
+    return max(round(BEYOND * record.images), record.images + LEAST_STEPS_BEYOND * hyperparameters.batch_size)
 
 
-def _answer(case: Case, to_images: int, as_it_was: Replay, with_repair: Replay | None) -> tuple[Answer, str]:
+def _answer(record: TrialRecord, to_images: int, as_it_was: Replay, with_repair: Replay | None) -> tuple[Answer, str]:
     """What the runs show, with the reason."""
-    if as_it_was.verdict is None and to_images < case.images:
+    if as_it_was.verdict is None and to_images < record.images:
         return Answer.INCONCLUSIVE, (
-            f"the replay went to {to_images} images, but the trial was ended after {case.images}; give --images more"
+            f"the replay went to {to_images} images, but the trial was ended after {record.images}; give --images more"
         )
     if as_it_was.verdict is None:
         return Answer.NOT_REPRODUCED, f"the same configuration with the same seed stayed {as_it_was}"

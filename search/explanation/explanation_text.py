@@ -40,18 +40,18 @@ def trial_report(explanation: TrialExplanation) -> RenderableType:
     if explanation.repair is not None:
         parts += [
             Text(),
-            *_repair_lines("what should mend it" if explanation.case.failed else "what may help", explanation.repair),
+            *_repair_lines("what should mend it" if explanation.record.failed else "what may help", explanation.repair),
         ]
-    parts += [Text(f"warning: {rule} {said}", style="yellow") for rule, said in explanation.case.warnings.items()]
+    parts += [Text(f"warning: {rule} {said}", style="yellow") for rule, said in explanation.record.warnings.items()]
     for other in explanation.alternatives:
         parts.append(Text(f"  or: {other.instruction} ({other.reason})", style="dim"))
     if explanation.figures:
         parts.append(figures_table(explanation.figures))
     parts += [Text(f"{name}: {_evidence(value)}") for name, value in explanation.evidence.items()]
-    if explanation.case.batch_images:
-        parts.append(Text(f"images of the failing batch: {', '.join(explanation.case.batch_images)}"))
+    if explanation.record.batch_images:
+        parts.append(Text(f"images of the failing batch: {', '.join(explanation.record.batch_images)}"))
     if explanation.neighbour is not None:
-        parts.append(neighbour_table(explanation.neighbour, failed=explanation.case.failed))
+        parts.append(neighbour_table(explanation.neighbour, failed=explanation.record.failed))
     return Group(*parts)
 
 

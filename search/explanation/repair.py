@@ -8,13 +8,13 @@ from detector.config import Hyperparameters, Precision
 from search.explanation.cause import Entry, Remedy
 from search.explanation.effects.rate_boundary import CLEAR_FACTOR, clear_rate, per_16, rate_is_proven, rate_points
 from search.explanation.neighbour import Neighbour
-from search.explanation.trial_history import Case, Casebook
+from search.explanation.trial_history import TrialHistory, TrialRecord
 from search.explanation.value_text import value_text
 from spaces.catalogue import DEFINITIONS
 from spaces.faster_rcnn import ANCHOR_PARAMETERS
 from spaces.parameters import Fixed, Value, three_digits
 
-RATE_FACTOR = 10.0  # where no other trial tells
+RATE_FACTOR = 10.0  # where no other trial shows a value
 WARM_UP_FACTOR, LEAST_WARM_UP = 3.0, 0.1  # of the budget: the top of the default range
 EARLY_SHARE = 0.25  # of the budget; what happens later isn't for want of warm-up
 NOTABLE_FACTOR = 1.2  # of the RPN's learning rate over the rest's
@@ -46,16 +46,16 @@ class Repair:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Ground:
-    """What a repair is worked out from."""
+class _TrialContext:
+    """A failed trial with what else a repair is worked out from."""
 
-    case: Case
-    casebook: Casebook
+    record: TrialRecord
+    history: TrialHistory
     neighbour: Neighbour | None
     own: Hyperparameters
 
     def beside(self, parameter: str) -> Value | None:
-        """The parameter's value in the nearest healthy trial, where it differs."""
+        """The parameter's value in the nearest healthy trial; None where it does not differ."""
         return self.neighbour.value(parameter) if self.neighbour else None
 
     def clearly_below(self, parameter: str, own: float) -> tuple[float, str] | None:
@@ -66,30 +66,32 @@ class _Ground:
         return three_digits(beside), f"as in the healthy trial that differs least ({self.neighbour.trial})"
 
 
-def repairs(case: Case, casebook: Casebook, entry: Entry, neighbour: Neighbour | None) -> tuple[Repair, ...]:
+def repairs(
+    record: TrialRecord, history: TrialHistory, entry: Entry, neighbour: Neighbour | None
+) -> tuple[Repair, ...]:
     """The changes that can mend the trial, the most likely first; empty where its configuration is unreadable.
 
     The entry's order stands, unless another trial stayed healthy at this learning rate: then the rate alone isn't to
     blame, and the parameter that sets the nearest healthy trial most apart comes first.
     """
-    if case.hyperparameters is None:
+    if record.hyperparameters is None:
         return ()
-    ground = _Ground(case=case, casebook=casebook, neighbour=neighbour, own=case.hyperparameters)
-    found = [repair for remedy in entry.remedies if (repair := _MAKERS[remedy](ground)) is not None]
-    if neighbour is not None and rate_is_proven(case, casebook):
+    context = _TrialContext(record=record, history=history, neighbour=neighbour, own=record.hyperparameters)
+    found = [repair for remedy in entry.remedies if (repair := _MAKERS[remedy](context)) is not None]
+    if neighbour is not None and rate_is_proven(record, history):
         found.sort(key=lambda repair: -_towards(repair, neighbour))
     return tuple(found)
 
 
-def repaired(case: Case, casebook: Casebook, repair: Repair) -> Hyperparameters:
+def repaired(record: TrialRecord, history: TrialHistory, repair: Repair) -> Hyperparameters:
     """The trial's configuration with the repair's values; the study's ranges don't bind it.
 
     Raises:
         ConfigError: the trial's own configuration, or the result, is not valid.
     """
     fixed = {name: Fixed(value=value) for name, value in repair.values.items()}
-    kept = {name: value for name, value in case.trial.params.items() if name not in fixed}
-    return casebook.space.replaced(fixed).configuration(kept)
+    kept = {name: value for name, value in record.trial.params.items() if name not in fixed}
+    return history.space.replaced(fixed).configuration(kept)
 
 
 def _towards(repair: Repair, neighbour: Neighbour) -> float:
@@ -115,24 +117,24 @@ def _set(remedy: Remedy, name: str, before: Value, after: Value, *, verb: str, r
     )
 
 
-def _lower_rate(ground: _Ground) -> Repair | None:
-    name, own = ground.case.rate_parameter, ground.own.lr_per_16
-    point = clear_rate(ground.case, ground.casebook)
-    if (lower := ground.clearly_below(name, own)) is not None:
+def _lower_rate(context: _TrialContext) -> Repair | None:
+    name, own = context.record.rate_parameter, context.own.lr_per_16
+    point = clear_rate(context.record, context.history)
+    if (lower := context.clearly_below(name, own)) is not None:
         value, reason = lower
     elif point is None:
         value = max(three_digits(own / RATE_FACTOR), DEFINITIONS[name].limits[0])
         reason = "a tenth, because no trial of this study was healthy at half this rate or below"
     else:
         value = three_digits(per_16(point))
-        where = "at this batch size" if point.batch_size == ground.own.batch_size else f"at batch {point.batch_size}"
+        where = "at this batch size" if point.batch_size == context.own.batch_size else f"at batch {point.batch_size}"
         reason = f"the highest rate clearly below it that stayed healthy in this study, {where} (trial {point.trial})"
     return _set(Remedy.LOWER_RATE, name, own, value, verb="lower", reason=reason)
 
 
-def _raise_rate(ground: _Ground) -> Repair | None:
-    name, own = ground.case.rate_parameter, ground.own.lr_per_16
-    points = [p for p in rate_points(ground.casebook.healthy) if p.optimizer == ground.own.optimizer]
+def _raise_rate(context: _TrialContext) -> Repair | None:
+    name, own = context.record.rate_parameter, context.own.lr_per_16
+    points = [p for p in rate_points(context.history.healthy) if p.optimizer == context.own.optimizer]
     point = min((p for p in points if per_16(p) >= own * CLEAR_FACTOR), key=per_16, default=None)
     if point is None:
         value = min(three_digits(own * RATE_FACTOR), DEFINITIONS[name].limits[1])
@@ -143,38 +145,38 @@ def _raise_rate(ground: _Ground) -> Repair | None:
     return _set(Remedy.RAISE_RATE, name, own, value, verb="raise", reason=reason)
 
 
-def _lower_rpn_factor(ground: _Ground) -> Repair | None:
-    factor = ground.own.rpn_lr_factor
-    term = ground.case.outcome.cause if ground.case.outcome else ""
+def _lower_rpn_factor(context: _TrialContext) -> Repair | None:
+    factor = context.own.rpn_lr_factor
+    term = context.record.outcome.cause if context.record.outcome else ""
     if factor < NOTABLE_FACTOR or not (term in RPN_TERMS or term.startswith("loss_rpn")):
         return None
     reason = f"{term} failed first, and the RPN learned {factor:.2g} times as fast as the rest"
     return _set(Remedy.LOWER_RPN_FACTOR, "rpn_lr_factor", factor, 1.0, verb="lower", reason=reason)
 
 
-def _longer_warm_up(ground: _Ground) -> Repair | None:
-    fraction, budget = ground.own.warmup_fraction, ground.casebook.specification.rungs[-1]
-    early = ground.case.images <= EARLY_SHARE * budget
+def _longer_warm_up(context: _TrialContext) -> Repair | None:
+    fraction, budget = context.own.warmup_fraction, context.history.specification.rungs[-1]
+    early = context.record.images <= EARLY_SHARE * budget
     if fraction >= LEAST_WARM_UP or not early:
         return None
-    beside = ground.beside("warmup_fraction")
+    beside = context.beside("warmup_fraction")
     least = max(LEAST_WARM_UP, WARM_UP_FACTOR * fraction)
     after = three_digits(min(0.5, max(least, beside if isinstance(beside, float) else 0.0)))
-    reason = f"it failed after {ground.case.images} images, {ground.case.images / budget:.0%} of the budget"
+    reason = f"it failed after {context.record.images} images, {context.record.images / budget:.0%} of the budget"
     return _set(Remedy.LONGER_WARM_UP, "warmup_fraction", fraction, after, verb="raise", reason=reason)
 
 
-def _clip_lower(ground: _Ground) -> Repair | None:
-    clip = ground.own.clip_norm
+def _clip_lower(context: _TrialContext) -> Repair | None:
+    clip = context.own.clip_norm
     if clip <= 1.0:
         return None
     tenth = three_digits(max(1.0, clip / RATE_FACTOR)), "a tenth: a large gradient then moves the weights less"
-    value, reason = ground.clearly_below("clip_norm", clip) or tenth
+    value, reason = context.clearly_below("clip_norm", clip) or tenth
     return _set(Remedy.CLIP_LOWER, "clip_norm", clip, value, verb="lower", reason=reason)
 
 
-def _fit_anchors(ground: _Ground) -> Repair | None:
-    derived, point = ground.casebook.specification.derived, ground.case.point
+def _fit_anchors(context: _TrialContext) -> Repair | None:
+    derived, point = context.history.specification.derived, context.record.point
     values = {name: value for name, value in (derived or {}).items() if name in ANCHOR_PARAMETERS}
     if not values:
         return Repair(
@@ -197,17 +199,17 @@ def _fit_anchors(ground: _Ground) -> Repair | None:
     )
 
 
-def _larger_batch(ground: _Ground) -> Repair | None:
-    own = ground.own.batch_size
-    larger = [size for size in ground.casebook.space.batch_sizes() if size > own]
+def _larger_batch(context: _TrialContext) -> Repair | None:
+    own = context.own.batch_size
+    larger = [size for size in context.history.space.batch_sizes() if size > own]
     if not larger:
         return None
     reason = "the next size of the study: a gradient over more images is less noisy"
     return _set(Remedy.LARGER_BATCH, "batch_size", own, larger[0], verb="raise", reason=reason)
 
 
-def _smaller_micro_batch(ground: _Ground) -> Repair | None:
-    micro_batch, canvas = ground.casebook.specification.micro_batch, ground.casebook.specification.detector.canvas
+def _smaller_micro_batch(context: _TrialContext) -> Repair | None:
+    micro_batch, canvas = context.history.specification.micro_batch, context.history.specification.detector.canvas
     if micro_batch == 1:
         instruction, reason = f"choose a smaller detector.canvas than {canvas}", "one image at a time did not fit"
         return Repair(remedy=Remedy.SMALLER_MICRO_BATCH, area=Area.STUDY, instruction=instruction, reason=reason)
@@ -223,8 +225,8 @@ def _smaller_micro_batch(ground: _Ground) -> Repair | None:
     )
 
 
-def _full_precision(ground: _Ground) -> Repair | None:
-    if ground.casebook.specification.detector.precision is not Precision.BFLOAT16:
+def _full_precision(context: _TrialContext) -> Repair | None:
+    if context.history.specification.detector.precision is not Precision.BFLOAT16:
         return None
     return Repair(
         remedy=Remedy.FULL_PRECISION,
@@ -237,8 +239,8 @@ def _full_precision(ground: _Ground) -> Repair | None:
     )
 
 
-def _mend_images(ground: _Ground) -> Repair | None:
-    names = ground.case.batch_images
+def _mend_images(context: _TrialContext) -> Repair | None:
+    names = context.record.batch_images
     if not names:
         return None
     return Repair(
@@ -249,8 +251,8 @@ def _mend_images(ground: _Ground) -> Repair | None:
     )
 
 
-def _examine_start(ground: _Ground) -> Repair | None:
-    weights = ground.casebook.specification.detector.weights
+def _examine_start(context: _TrialContext) -> Repair | None:
+    weights = context.history.specification.detector.weights
     return Repair(
         remedy=Remedy.EXAMINE_START,
         area=Area.STUDY,
@@ -273,7 +275,7 @@ _READ_LOG = Repair(
     instruction="read the end of the trainer's log (evidence below; logs/ beside the study), then launch again",
     reason="the study goes on without this trial",
 )
-_MAKERS: Mapping[Remedy, Callable[[_Ground], Repair | None]] = {
+_MAKERS: Mapping[Remedy, Callable[[_TrialContext], Repair | None]] = {
     Remedy.LOWER_RATE: _lower_rate,
     Remedy.RAISE_RATE: _raise_rate,
     Remedy.LOWER_RPN_FACTOR: _lower_rpn_factor,

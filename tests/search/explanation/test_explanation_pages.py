@@ -26,9 +26,9 @@ def pages(tmp_path: Path, sample: Path) -> Iterator[dict[str, Path]]:
     specification = planted_specification(f"sqlite:///{tmp_path / 'pages.db'}", sample)
     trials: list[Sown] = [healthy(rate, ap=0.1 + 0.02 * n) for n, rate in enumerate(RATES)]
     with Database.open(specification.storage) as database:
-        casebook = plant(database, specification, [*trials, diverged(0.1), diverged(0.09), diverged(0.095), FAILED])
-        study, trial = explain_study(casebook), explain_trial(database, casebook, len(trials) + 3)
-    images = thumbnails(*training_data(casebook), trial.case.batch_images)
+        history = plant(database, specification, [*trials, diverged(0.1), diverged(0.09), diverged(0.095), FAILED])
+        study, trial = explain_study(history), explain_trial(database, history, len(trials) + 3)
+    images = thumbnails(*training_data(history), trial.record.batch_images)
     files = {name: tmp_path / f"{name}.html" for name in ("study", "trial")}
     write_page(files["study"], render_study(study, study_charts(study)))
     write_page(files["trial"], render_trial(trial, trial_charts(trial), images))
