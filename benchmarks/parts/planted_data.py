@@ -15,7 +15,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from benchmarks.parts.data_faults import FAULTS
-from benchmarks.parts.patient import NARROW, Patient
+from benchmarks.parts.spoiled_dataset import NARROW, SpoiledDataset
 from detector.config import ConfigError
 from detector.data.sample_data import write_sample
 from search.doctor.diagnosis import Diagnosis, examine, refused
@@ -76,16 +76,16 @@ def _sample() -> Path:
     return folder
 
 
-def _spoiled(plant: Callable[[Patient], None], **sections: Any) -> Callable[[Path], Diagnosis]:
+def _spoiled(plant: Callable[[SpoiledDataset], None], **sections: Any) -> Callable[[Path], Diagnosis]:
     def diagnose(folder: Path) -> Diagnosis:
-        patient = Patient.copied(_sample(), folder / "patient")
-        plant(patient)
-        return patient.examine(**{"detector": {"canvas": CANVAS}, **sections})
+        dataset = SpoiledDataset.copied(_sample(), folder / "dataset")
+        plant(dataset)
+        return dataset.examine(**{"detector": {"canvas": CANVAS}, **sections})
 
     return diagnose
 
 
-def _healthy(patient: Patient) -> None:
+def _healthy(dataset: SpoiledDataset) -> None:
     """Nothing is planted in the data: the study is at fault."""
 
 
@@ -95,11 +95,11 @@ def _written(text: str) -> Callable[[Path], Diagnosis]:
     def diagnose(folder: Path) -> Diagnosis:
         file = folder / "study.yaml"
         shutil.copytree(_sample(), folder / "data")
-        file.write_text(f"name: patient\nstorage: sqlite:///study.db\ndata: {{folder: data}}\n{text}\n")
+        file.write_text(f"name: dataset\nstorage: sqlite:///study.db\ndata: {{folder: data}}\n{text}\n")
         try:
             return examine(load_study_file(file))
         except ConfigError as error:
-            return refused("patient", error)
+            return refused("dataset", error)
 
     return diagnose
 
@@ -267,7 +267,7 @@ CASES = (*_DATA, *_STUDY, *(_BCCD if BCCD.is_dir() else ()))
 
 def _small_objects(folder: Path) -> Diagnosis:
     write_sample(folder / "small", train=24, validation=10, seed=1, sizes_px=(6.0, 20.0))
-    return Patient.copied(folder / "small", folder / "patient").examine(space={**NARROW, "anchor_ratios": 3})
+    return SpoiledDataset.copied(folder / "small", folder / "dataset").examine(space={**NARROW, "anchor_ratios": 3})
 
 
 HEALTHY = (

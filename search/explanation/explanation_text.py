@@ -14,7 +14,7 @@ from search.explanation.effects.rate_boundary import RateBoundary, RatePoint
 from search.explanation.neighbour import Neighbour
 from search.explanation.repair import Repair
 from search.explanation.study_explanation import CauseShare, StudyExplanation
-from search.explanation.trial_explanation import Figure, TrialExplanation
+from search.explanation.trial_explanation import HealthFigure, TrialExplanation
 from search.explanation.value_text import value_text
 
 MOST_ROWS = 14  # of figures and of importances; --json has all
@@ -95,7 +95,7 @@ def headline(explanation: StudyExplanation) -> str:
     return f"{explanation.study}: {explanation.failed} of {explanation.ended} trials failed{share}"
 
 
-def figures_table(figures: tuple[Figure, ...]) -> Table:
+def figures_table(figures: tuple[HealthFigure, ...]) -> Table:
     """Health figures at the end beside those at the look before."""
     table = Table(box=SIMPLE_HEAD, title="health figures where it ended", title_justify="left")
     table.add_column("figure")

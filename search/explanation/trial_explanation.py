@@ -27,7 +27,7 @@ _FAILED: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Figure:
+class HealthFigure:
     """A health figure where the trial ended, and at the look before; None where there was none."""
 
     name: str
@@ -44,7 +44,7 @@ class TrialExplanation:
     budget_images: int
     verdict: str  # one sentence
     entry: Entry | None
-    figures: tuple[Figure, ...]
+    figures: tuple[HealthFigure, ...]
     evidence: dict[str, float | str]  # what the verdict itself recorded beside the figures
     curve: tuple[TelemetryPoint, ...]
     repair: Repair | None
@@ -129,7 +129,7 @@ def _verdict(record: TrialRecord, budget_images: int) -> str:
     return f"trial {record.number} {ended}: {outcome.message or outcome.cause} ({where})"
 
 
-def _figures(record: TrialRecord, curve: Sequence[TelemetryPoint]) -> tuple[Figure, ...]:
+def _figures(record: TrialRecord, curve: Sequence[TelemetryPoint]) -> tuple[HealthFigure, ...]:
     """The figures at the last look and at the one before, completed by what the verdict recorded.
 
     Those of a refused trial are no health figures of a step.
@@ -147,7 +147,7 @@ def _figures(record: TrialRecord, curve: Sequence[TelemetryPoint]) -> tuple[Figu
         for name in (*_FIRST_FIGURES, *last)
         if name in last and name not in _HIDDEN_FIGURES and not name.startswith(_MARK_OF_WARNING)
     ]
-    return tuple(Figure(name=name, before=before.get(name), at_end=last[name]) for name in dict.fromkeys(names))
+    return tuple(HealthFigure(name=name, before=before.get(name), at_end=last[name]) for name in dict.fromkeys(names))
 
 
 def _best_beside(record: TrialRecord, history: TrialHistory) -> Neighbour | None:

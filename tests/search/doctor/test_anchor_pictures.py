@@ -7,7 +7,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image as Pillow
 
-from benchmarks.parts.patient import Patient
+from benchmarks.parts.spoiled_dataset import SpoiledDataset
 from detector.config import Anchors, Canvas, ConfigError
 from detector.data.sample_data import write_sample
 from search.doctor.anchor_advice import REFERENCE, AnchorAdvice, FittedAnchors
@@ -21,7 +21,7 @@ from spaces.anchor_fit import CanvasBoxes, fit_anchors
 def diagnosis(tmp_path_factory: pytest.TempPathFactory) -> Diagnosis:
     folder = tmp_path_factory.mktemp("pictures")
     write_sample(folder / "sample", train=8, validation=4)
-    return Patient.copied(folder / "sample", folder / "copy").examine()
+    return SpoiledDataset.copied(folder / "sample", folder / "copy").examine()
 
 
 def has(picture: Path, colour: str) -> bool:
