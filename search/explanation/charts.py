@@ -20,11 +20,12 @@ from search.drawing.figure import (
     new_figure,
     plain_log_axis,
 )
+from search.explanation.cause_share import CauseShare
 from search.explanation.confirmation import Confirmation
 from search.explanation.effects.anchor_effect import AnchorEffect
 from search.explanation.effects.rate_boundary import RatePoint
 from search.explanation.embedded_image import EmbeddedImage
-from search.explanation.study_explanation import CauseShare, StudyExplanation
+from search.explanation.study_explanation import StudyExplanation
 from search.explanation.trial_explanation import TrialExplanation
 from storage.records import TelemetryPoint
 from trial.outcome import Outcome

@@ -9,11 +9,12 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from search.explanation.cause_share import CauseShare
 from search.explanation.confirmation import Answer, Confirmation
 from search.explanation.effects.rate_boundary import RateBoundary, RatePoint
 from search.explanation.neighbour import Neighbour
 from search.explanation.repair import Repair
-from search.explanation.study_explanation import CauseShare, StudyExplanation
+from search.explanation.study_explanation import StudyExplanation
 from search.explanation.trial_explanation import HealthFigure, TrialExplanation
 from search.explanation.value_text import value_text
 

@@ -8,13 +8,12 @@ from typing import Any
 from detector.config import Canvas
 from detector.data.dataset import Dataset, load_pair
 from detector.data.formats.annotation import DataError
-from search.explanation.cause import Cause, Entry, diagnose
+from search.explanation.cause_share import CauseShare, ranked_causes
 from search.explanation.effects.anchor_effect import AnchorEffect, anchor_effect
 from search.explanation.effects.importance import Importances, importances
 from search.explanation.effects.rate_boundary import RateBoundary, RatePoint, rate_boundaries, rate_points
 from search.explanation.effects.survival import Cut, cuts, narrowed
-from search.explanation.neighbour import nearest_healthy
-from search.explanation.repair import Area, Repair, repairs
+from search.explanation.repair import Area
 from search.explanation.trial_history import TrialHistory, TrialRecord
 from search.plan import sources_of
 from search.report.plain import plain
@@ -25,22 +24,6 @@ from trial.outcome import refusals
 
 STRONG = 0.5  # correlation of ranks
 MATTERED, IDLE = 2.0, 0.5  # times an even share of the importance
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CauseShare:
-    """One cause and what it explains. Shares are in [0, 1]."""
-
-    cause: Cause
-    because: str
-    trials: tuple[int, ...]
-    share_of_failures: float
-    share_of_ended: float
-    images: int
-    share_of_images: float
-    rules: dict[str, int]  # how often each rule of the watch, or outcome, was what ended a trial
-    example: int  # the latest of the trials
-    repair: Repair | None  # of the example
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -134,17 +117,6 @@ def explain_study(history: TrialHistory, *, with_data: bool = True) -> StudyExpl
     )
 
 
-def ranked_causes(history: TrialHistory) -> tuple[CauseShare, ...]:
-    """The causes of failure, the one behind most trials first; among equals the one that cost most images."""
-    groups: dict[Cause, list[tuple[TrialRecord, Entry]]] = {}
-    for record in history.failures:
-        entry = diagnose(record, others_are_healthy=bool(history.healthy))
-        if entry is not None:
-            groups.setdefault(entry.cause, []).append((record, entry))
-    shares = [_share(history, group) for group in groups.values()]
-    return tuple(sorted(shares, key=lambda share: (-len(share.trials), -share.images, share.cause)))
-
-
 def training_data(history: TrialHistory) -> tuple[Dataset, Canvas]:
     """The study's training images and its canvas.
 
@@ -166,25 +138,6 @@ def _failure_to_json(record: TrialRecord) -> dict[str, Any]:
         "message": message,
         "images": record.images,
     }
-
-
-def _share(history: TrialHistory, group: Sequence[tuple[TrialRecord, Entry]]) -> CauseShare:
-    """What the cause of these trials explains."""
-    records, (example, entry) = [record for record, _ in group], group[-1]
-    found = repairs(example, history, entry, nearest_healthy(example, history))
-    images = sum(record.images for record in records)
-    return CauseShare(
-        cause=entry.cause,
-        because=entry.because,
-        trials=tuple(record.number for record in records),
-        share_of_failures=len(records) / len(history.failures),
-        share_of_ended=len(records) / history.ended,
-        images=images,
-        share_of_images=images / max(1, sum(record.images for record in history.records)),
-        rules=dict(Counter(record.rule or record.ending for record in records).most_common()),
-        example=example.number,
-        repair=found[0] if found else None,
-    )
 
 
 def _anchors(history: TrialHistory) -> tuple[AnchorEffect | None, str]:
