@@ -22,8 +22,8 @@ from benchmarks.parts.timing import TimedTrainer
 from detector.config import Anchors, Hyperparameters, Optimizer
 from detector.data.pair import load_pair
 from detector.data.sample_data import write_sample
-from search.doctor.anchor_advice import canvas_boxes, derived_anchors
 from search.plan import Plan, sources_of
+from search.policy.derived_point import canvas_boxes, derived_anchors
 from search.study.budget import Budget
 from search.study.canvas import parse_canvas
 from search.study.data_section import Data

@@ -19,10 +19,10 @@ import typer
 from benchmarks.parts.table import Table, drawing, wide_console
 from detector.data.pair import load_pair
 from detector.data.sample_data import write_sample
-from search.doctor.anchor_advice import canvas_boxes, derived_anchors
 from search.plan import Plan, sources_of
 from search.policy.anchor_screen import AnchorScreen
 from search.policy.budget import was_refused
+from search.policy.derived_point import canvas_boxes, derived_anchors
 from search.study.canvas import parse_canvas
 from search.study.data_section import Data
 from search.study.specification import Specification, specification_from

@@ -133,7 +133,7 @@ def doctor(
         from rich.console import Console
 
         from search.doctor.diagnosis import examine, refused
-        from search.doctor.report import diagnosis_json, print_diagnosis
+        from search.doctor.diagnosis_text import diagnosis_json, diagnosis_report
         from search.study.first_launch import dataset_specification
         from search.study.study_file import Options, load_study_file, with_options
 
@@ -147,7 +147,7 @@ def doctor(
         if as_json:
             typer.echo(diagnosis_json(diagnosis))
         else:
-            print_diagnosis(diagnosis, Console())
+            Console(soft_wrap=True).print(diagnosis_report(diagnosis))
         if pictures is not None:
             _draw(diagnosis, pictures)
         if write_space:
@@ -231,18 +231,18 @@ def explain(
     with exit_codes():
         from rich.console import Console
 
-        from search.explanation.explaining import Wanted
-        from search.explanation.explaining import explain as tell
+        from search.explanation.explain_command import Options
+        from search.explanation.explain_command import explain as run
 
         if trial is None and study_file.name.isdecimal() and not study_file.exists():
             study_file, trial = DEFAULT_STUDY_FILE, int(study_file.name)  # `explain 3`
         if images is not None and not confirm:
             raise ConfigError("--images is the length of a replay; give it together with --confirm")
-        wanted = Wanted(
+        options = Options(
             trial=trial, confirm=confirm, images=images, html=html, as_json=as_json, with_data=not without_data
         )
         with _opened(study_file) as (specification, database):
-            tell(database, specification, wanted, folder=study_file.resolve().parent, console=Console())
+            run(database, specification, options, folder=study_file.resolve().parent, console=Console())
         if html is not None:
             typer.echo(f"wrote {html}", err=True)
 
@@ -356,7 +356,7 @@ def _specification(study_file: Path, data: Path | None, options: "Options") -> "
 
 
 def _draw(diagnosis: "Diagnosis", folder: Path) -> None:
-    from search.doctor.pictures import draw_diagnosis
+    from search.doctor.anchor_pictures import draw_diagnosis
 
     files = draw_diagnosis(diagnosis, folder)
     typer.echo("\n".join(f"drew {file}" for file in files) or "nothing to draw", err=True)

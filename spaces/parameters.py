@@ -13,6 +13,11 @@ from detector.config import require
 Value = int | float | str
 
 
+def three_digits(value: float) -> float:
+    """The value as it is proposed to a person: rounded to three significant digits."""
+    return float(f"{value:.3g}")
+
+
 def is_number(value: object) -> TypeGuard[float]:
     """Whether it is a finite number; `True` is none."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

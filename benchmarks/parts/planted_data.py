@@ -15,11 +15,11 @@ from typing import Any
 from xml.etree import ElementTree
 
 from benchmarks.parts.data_faults import FAULTS
-from benchmarks.parts.patient import NARROW, Patient
+from benchmarks.parts.spoiled_dataset import NARROW, SpoiledDataset
 from detector.config import ConfigError
 from detector.data.sample_data import write_sample
 from search.doctor.diagnosis import Diagnosis, examine, refused
-from search.doctor.finding import Severity
+from search.doctor.diagnostic import Level
 from search.study.specification import specification_from
 from search.study.study_file import load_study_file
 
@@ -30,24 +30,26 @@ NOTHING = "nothing"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One planted fault. `expected` is the name of the finding that must come first."""
+    """One planted fault. `expected` is the name of the diagnostic that must come first."""
 
     name: str
     expected: str
     family: str  # of failure modes, or what else it belongs to
     diagnose: Callable[[Path], Diagnosis]  # in an empty folder
-    mentions: tuple[str, ...] = ()  # what that finding must name too
+    mentions: tuple[str, ...] = ()  # what that diagnostic must name too
 
     def run(self) -> str:
-        """The name of the first finding, and what it should have mentioned but does not."""
+        """The name of the first diagnostic, and what it should have mentioned but does not."""
         with tempfile.TemporaryDirectory() as folder:
-            findings = self.diagnose(Path(folder)).findings
-        if not findings:
+            diagnostics = self.diagnose(Path(folder)).diagnostics
+        if not diagnostics:
             return NOTHING
-        same = [finding for finding in findings if finding.name == findings[0].name]  # of the other split, perhaps
-        text = " ".join(word for finding in same for word in (finding.message, *finding.examples))
+        same = [
+            diagnostic for diagnostic in diagnostics if diagnostic.name == diagnostics[0].name
+        ]  # of the other split, perhaps
+        text = " ".join(word for diagnostic in same for word in (diagnostic.message, *diagnostic.examples))
         missed = [word for word in self.mentions if word not in text]
-        return findings[0].name + (f" without {', '.join(missed)}" if missed else "")
+        return diagnostics[0].name + (f" without {', '.join(missed)}" if missed else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,11 +61,11 @@ class Healthy:
     errors: str = field(default="0", init=False)
 
     def run(self) -> str:
-        """How many findings are errors, and what else is said."""
+        """How many diagnostics are errors, and what else is said."""
         with tempfile.TemporaryDirectory() as folder:
-            findings = self.diagnose(Path(folder)).findings
-        errors = sum(finding.severity is Severity.ERROR for finding in findings)
-        return f"{errors} errors ({', '.join(finding.name for finding in findings) or NOTHING})"
+            diagnostics = self.diagnose(Path(folder)).diagnostics
+        errors = sum(diagnostic.level is Level.ERROR for diagnostic in diagnostics)
+        return f"{errors} errors ({', '.join(diagnostic.name for diagnostic in diagnostics) or NOTHING})"
 
 
 @cache
@@ -74,16 +76,16 @@ def _sample() -> Path:
     return folder
 
 
-def _spoiled(plant: Callable[[Patient], None], **sections: Any) -> Callable[[Path], Diagnosis]:
+def _spoiled(plant: Callable[[SpoiledDataset], None], **sections: Any) -> Callable[[Path], Diagnosis]:
     def diagnose(folder: Path) -> Diagnosis:
-        patient = Patient.copied(_sample(), folder / "patient")
-        plant(patient)
-        return patient.examine(**{"detector": {"canvas": CANVAS}, **sections})
+        dataset = SpoiledDataset.copied(_sample(), folder / "dataset")
+        plant(dataset)
+        return dataset.examine(**{"detector": {"canvas": CANVAS}, **sections})
 
     return diagnose
 
 
-def _healthy(patient: Patient) -> None:
+def _healthy(dataset: SpoiledDataset) -> None:
     """Nothing is planted in the data: the study is at fault."""
 
 
@@ -93,11 +95,11 @@ def _written(text: str) -> Callable[[Path], Diagnosis]:
     def diagnose(folder: Path) -> Diagnosis:
         file = folder / "study.yaml"
         shutil.copytree(_sample(), folder / "data")
-        file.write_text(f"name: patient\nstorage: sqlite:///study.db\ndata: {{folder: data}}\n{text}\n")
+        file.write_text(f"name: dataset\nstorage: sqlite:///study.db\ndata: {{folder: data}}\n{text}\n")
         try:
             return examine(load_study_file(file))
         except ConfigError as error:
-            return refused("patient", error)
+            return refused("dataset", error)
 
     return diagnose
 
@@ -265,7 +267,7 @@ CASES = (*_DATA, *_STUDY, *(_BCCD if BCCD.is_dir() else ()))
 
 def _small_objects(folder: Path) -> Diagnosis:
     write_sample(folder / "small", train=24, validation=10, seed=1, sizes_px=(6.0, 20.0))
-    return Patient.copied(folder / "small", folder / "patient").examine(space={**NARROW, "anchor_ratios": 3})
+    return SpoiledDataset.copied(folder / "small", folder / "dataset").examine(space={**NARROW, "anchor_ratios": 3})
 
 
 HEALTHY = (

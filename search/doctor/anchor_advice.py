@@ -1,21 +1,18 @@
-"""The fit of anchors to a dataset: Detectron2's, the study's and derived ones, with findings and a proposed space."""
+"""The fit of anchors to a dataset: Detectron2's, the study's and derived ones, with what follows for the space."""
 
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
-from detector.config import CANVAS_MULTIPLE_PX, Anchors, Canvas
-from detector.data.dataset import Dataset
-from detector.data.image_cache import letterbox
-from search.doctor.finding import Finding, Severity
+from detector.config import CANVAS_MULTIPLE_PX, Anchors
+from search.doctor.diagnostic import Diagnostic, Level
+from search.policy.derived_point import derived_anchors
 from spaces.anchor_fit import AnchorFit, CanvasBoxes, best_ious, fit_anchors
-from spaces.anchor_search import DerivedAnchors, derive_anchors
 from spaces.catalogue import DEFINITIONS
 from spaces.faster_rcnn import ANCHOR_PARAMETERS, Space
-from spaces.parameters import Float, Int, Parameter, Value
+from spaces.parameters import Float, Int, Parameter, Value, three_digits
 
 MISFIT_SHARE, HOPELESS_SHARE = 0.2, 0.5  # of boxes below an IoU of 0.5 (F20)
 FORCED_IMAGES_SHARE = 0.5  # of images without an anchor that is positive by its own merit
@@ -35,13 +32,6 @@ class FittedAnchors:
     fit: AnchorFit
     values: dict[str, Value]  # as a point of the space; empty where it is none
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values; a figure of a group without boxes is null."""
-        sizes_px = [list(sizes) for sizes in self.anchors.sizes_px]
-        document = {"sizes_px": sizes_px, "ratios": list(self.anchors.ratios), "values": self.values}
-        plain: dict[str, Any] = _without_nan(document | {"fit": asdict(self.fit)})
-        return plain
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class AnchorAdvice:
@@ -56,20 +46,6 @@ class AnchorAdvice:
         return self.fitted.get(DERIVED) or self.fitted.get(STUDY) or self.fitted[REFERENCE]
 
 
-def canvas_boxes(dataset: Dataset, canvas: Canvas) -> CanvasBoxes:
-    """The training boxes of a dataset as they lie on the canvas."""
-    counts = [len(image.training_boxes) for image in dataset.images]
-    scaled = [image.training_boxes * letterbox(image, canvas)[0] for image in dataset.images]
-    return CanvasBoxes(
-        canvas=canvas,
-        boxes=np.concatenate(scaled).astype(np.float64),
-        labels=np.concatenate([image.training_labels for image in dataset.images]).astype(np.int64),
-        images=np.repeat(np.arange(len(counts)), counts),
-        image_count=len(counts),
-        classes=dataset.classes,
-    )
-
-
 def advise(boxes: CanvasBoxes, space: Space, *, seed: int) -> AnchorAdvice:
     """The fit of Detectron2's anchors, of the study's own trial 0 where that differs, and of derived ones."""
     fitted = {REFERENCE: _fitted(boxes, Anchors(), {})}
@@ -82,29 +58,24 @@ def advise(boxes: CanvasBoxes, space: Space, *, seed: int) -> AnchorAdvice:
     return AnchorAdvice(boxes=boxes, fitted=fitted)
 
 
-def derived_anchors(boxes: CanvasBoxes, space: Space, *, seed: int) -> DerivedAnchors | None:
-    """Anchors of the space that fit the boxes, or None where the study names its anchors itself."""
-    return None if space.anchors is not None else derive_anchors(space, boxes, seed=seed)
-
-
-def anchor_findings(advice: AnchorAdvice) -> Iterator[Finding]:
+def check_anchors(advice: AnchorAdvice) -> Iterator[Diagnostic]:
     """Whether the anchors fit (F20), and what canvas they would need."""
     first_name = STUDY if STUDY in advice.fitted else REFERENCE
     first, best = advice.fitted[first_name].fit, advice.best.fit
     whose = "trial 0's anchors" if first_name == STUDY else "Detectron2's default anchors"
     missed = 1.0 - best.whole.half
     if missed > HOPELESS_SHARE:
-        yield Finding(
+        yield Diagnostic(
             name="anchors-hopeless",
-            severity=Severity.ERROR,
+            level=Level.ERROR,
             message=f"no anchors of this space fit: {missed:.0%} of the boxes reach no IoU of 0.5 with the best found",
             advice=f"{_larger_canvas(advice.boxes)}, or widen the anchor ranges of the space",
             count=round(missed * best.whole.boxes),
         )
     elif 1.0 - first.whole.half > MISFIT_SHARE:
-        yield Finding(
+        yield Diagnostic(
             name="anchors-misfit",
-            severity=Severity.WARNING,
+            level=Level.WARNING,
             message=f"{whose} reach an IoU of 0.5 with {first.whole.half:.0%} of the boxes only; "
             f"the derived ones with {best.whole.half:.0%}",
             advice="search or set the anchors as proposed below; `launch` tries the derived ones early",
@@ -113,9 +84,9 @@ def anchor_findings(advice: AnchorAdvice) -> Iterator[Finding]:
         )
     with_boxes = len(np.unique(advice.boxes.images))
     if first.images_without_positives > FORCED_IMAGES_SHARE * with_boxes:
-        yield Finding(
+        yield Diagnostic(
             name="anchors-only-forced",
-            severity=Severity.WARNING,
+            level=Level.WARNING,
             message=f"in {first.images_without_positives} of {with_boxes} images {whose} are positive by the "
             "low-quality rule alone, never by an IoU of 0.7",
             advice="the RPN learns from badly placed anchors there: use the derived ones",
@@ -142,7 +113,7 @@ def _around(name: str, value: Value, own: Parameter) -> Parameter:
     if isinstance(default, Float):
         low, high = max(float(value) / AROUND, lowest), min(float(value) * AROUND, highest)
         low, high = min(low, float(reference)), max(high, float(reference))
-        return Float(low=_rounded(low), high=_rounded(high), log=default.log)
+        return Float(low=three_digits(low), high=three_digits(high), log=default.log)
     step = default.step if isinstance(default, Int) else 1
     here, there = int(value), int(reference) if (int(reference) - int(value)) % step == 0 else int(value)
     least = here - step if here > step else here
@@ -154,15 +125,15 @@ def _fitted(boxes: CanvasBoxes, anchors: Anchors, values: dict[str, Value]) -> F
     return FittedAnchors(anchors=anchors, fit=fit_anchors(boxes, anchors), values=values)
 
 
-def _small_objects(advice: AnchorAdvice) -> Iterator[Finding]:
+def _small_objects(advice: AnchorAdvice) -> Iterator[Diagnostic]:
     boxes, best = advice.boxes, advice.best
     size_px = float(np.quantile(boxes.sizes_px, LOW_QUANTILE))
     missed = best_ious(boxes.boxes, best.anchors, boxes.canvas) < 0.5
     small = boxes.sizes_px < GOOD_SIZE_PX
     if size_px < GOOD_SIZE_PX and (missed & small).sum() > LOW_QUANTILE / 2 * len(missed):
-        yield Finding(
+        yield Diagnostic(
             name="canvas-too-small",
-            severity=Severity.WARNING,
+            level=Level.WARNING,
             message=f"a tenth of the boxes are below {size_px:.0f} px on the canvas of {boxes.canvas}, and "
             f"{(missed & small).sum()} small ones reach no IoU of 0.5 even with the best anchors: cells are 4 px apart",
             advice=_larger_canvas(boxes),
@@ -180,13 +151,3 @@ def _larger_canvas(boxes: CanvasBoxes) -> str:
     if max(height_px, width_px) > LARGEST_CANVAS_PX:
         return f"cut the images into tiles: a canvas of {height_px}x{width_px} would be needed"
     return f"set detector.canvas to {height_px}x{width_px} ({factor**2:.1f} times the work)"
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.3g}")
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    return None if isinstance(value, float) and math.isnan(value) else value

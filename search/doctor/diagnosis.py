@@ -1,6 +1,6 @@
 """Examines a study's data before any GPU time: what is wrong with it, how anchors fit, what follows for the space.
 
-Seconds, and no Keras. What `launch` would refuse is a finding of severity error here, all of it at once.
+Seconds, and no Keras. What `launch` would refuse is a diagnostic of level error here, all of it at once.
 """
 
 from dataclasses import dataclass, replace
@@ -10,13 +10,17 @@ from detector.config import Canvas, ConfigError, StepShape
 from detector.data.dataset import Dataset, most_boxes
 from detector.data.formats.annotation import DataError
 from detector.data.survey import Survey, survey_pair
-from search.doctor.anchor_advice import AnchorAdvice, advise, anchor_findings, canvas_boxes, proposed_space
-from search.doctor.box_findings import box_findings, canvas_findings, needed_counts
-from search.doctor.file_findings import defect_findings, file_findings
-from search.doctor.finding import Finding, Severity, worst_first
+from search.doctor.anchor_advice import AnchorAdvice, advise, check_anchors, proposed_space
+from search.doctor.box_checks import check_boxes
+from search.doctor.canvas_checks import check_canvas, needed_counts
+from search.doctor.class_checks import check_classes
+from search.doctor.diagnostic import Diagnostic, Level, worst_first
+from search.doctor.file_checks import check_defects, check_files
 from search.doctor.rate_advice import proposed_rates, rate_lines
-from search.doctor.space_findings import space_findings
+from search.doctor.space_checks import check_space
 from search.plan import sources_of
+from search.policy.derived_point import canvas_boxes
+from search.report.plain import plain
 from search.study.canvas import canvas_for
 from search.study.specification import Specification
 from spaces.parameters import Parameter
@@ -25,10 +29,10 @@ from spaces.section import write_parameter
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Diagnosis:
-    """What the doctor found. Without usable data there are findings only."""
+    """What the doctor found. Without usable data there are diagnostics only."""
 
     study: str
-    findings: tuple[Finding, ...]  # worst first
+    diagnostics: tuple[Diagnostic, ...]  # worst first
     train: Dataset | None = None
     validation: Dataset | None = None
     held_out: bool = False  # validation was split off the training data
@@ -40,27 +44,29 @@ class Diagnosis:
 
     @property
     def has_errors(self) -> bool:
-        return any(finding.severity is Severity.ERROR for finding in self.findings)
+        return any(each.level is Level.ERROR for each in self.diagnostics)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, for programs."""
-        return {
+        """What programs read; a figure of a group of boxes that is empty is null."""
+        anchors = self.anchors.fitted if self.anchors else {}
+        document = {
             "study": self.study,
             "data": {
-                name: dataset and {"images": len(dataset.images), "boxes": boxes_of(dataset)}
+                name: dataset and {"images": len(dataset.images), "boxes": box_count(dataset)}
                 for name, dataset in (("training", self.train), ("validation", self.validation))
             },
-            "classes": list(self.train.classes) if self.train else [],
+            "classes": self.train.classes if self.train else (),
             "canvas": str(self.canvas) if self.canvas else None,
-            "findings": [finding.to_json() for finding in self.findings],
-            "anchors": {name: f.to_json() for name, f in self.anchors.fitted.items()} if self.anchors else {},
+            "findings": [_json_of(each) for each in self.diagnostics],
+            "anchors": {name: {**plain(f.anchors), "values": f.values, "fit": f.fit} for name, f in anchors.items()},
             "space": {name: write_parameter(parameter) for name, parameter in (self.space or {}).items()},
             "detector": self.detector or {},
         }
+        return plain(document, not_finite=lambda _: None)
 
 
 def examine(specification: Specification) -> Diagnosis:
-    """The diagnosis of a study's data. Trouble is a finding, not an exception."""
+    """The diagnosis of a study's data. Trouble is a diagnostic, not an exception."""
     try:
         train, validation = sources_of(specification.data)
     except DataError as error:
@@ -68,19 +74,20 @@ def examine(specification: Specification) -> Diagnosis:
     share, seed = specification.data.validation_share, specification.sampler.seed
     survey = survey_pair(train, validation, share=share, seed=seed)
     canvas = _canvas(specification, survey)
-    findings = [*defect_findings(survey.defects), *file_findings(survey, canvas)]
+    found = [*check_defects(survey.defects), *check_files(survey, canvas)]
     if survey.train is None or survey.validation is None or canvas is None:
-        return Diagnosis(study=specification.name, findings=worst_first(findings))
-    findings += box_findings(survey.train, survey.validation)
-    findings += space_findings(specification, training_images=len(survey.train.images))
+        return Diagnosis(study=specification.name, diagnostics=worst_first(found))
+    found += check_boxes(survey.train, survey.validation)
+    found += check_classes(survey.train, survey.validation)
+    found += check_space(specification, training_images=len(survey.train.images))
     shape = _shape(specification, survey.train, canvas)
-    findings += canvas_findings(survey.train, survey.validation, canvas, shape)
+    found += check_canvas(survey.train, survey.validation, canvas, shape)
     advice = advise(canvas_boxes(survey.train, canvas), specification.space, seed=seed)
-    findings += anchor_findings(advice)
+    found += check_anchors(advice)
     rates = proposed_rates(specification.space, from_scratch=specification.detector.weights == "none")
     return Diagnosis(
         study=specification.name,
-        findings=worst_first(findings),
+        diagnostics=worst_first(found),
         train=survey.train,
         validation=survey.validation,
         held_out=survey.held_out,
@@ -94,13 +101,18 @@ def examine(specification: Specification) -> Diagnosis:
 
 def refused(study: str, error: ConfigError, *, name: str = "study-file") -> Diagnosis:
     """The diagnosis where nothing can be read at all."""
-    finding = Finding(name=name, severity=Severity.ERROR, message=str(error), advice="correct what the message names")
-    return Diagnosis(study=study, findings=(finding,))
+    only = Diagnostic(name=name, level=Level.ERROR, message=str(error), advice="correct what the message names")
+    return Diagnosis(study=study, diagnostics=(only,))
 
 
-def boxes_of(dataset: Dataset) -> int:
+def box_count(dataset: Dataset) -> int:
     """How many boxes there are to train on."""
     return sum(len(image.training_boxes) for image in dataset.images)
+
+
+def _json_of(diagnostic: Diagnostic) -> dict[str, Any]:
+    """The diagnostic by name; programs read its level as `severity`."""
+    return {"severity" if key == "level" else key: value for key, value in plain(diagnostic).items()}
 
 
 def _canvas(specification: Specification, survey: Survey) -> Canvas | None:

@@ -4,15 +4,14 @@ import math
 from collections.abc import Iterator
 
 from detector.config import Optimizer
-from search.doctor.space_findings import RISKY
+from search.doctor.space_checks import MOSTLY_DIVERGES
+from search.policy.derived_point import BELOW, SAFE_FROM_SCRATCH, SGD
 from spaces.catalogue import DEFINITIONS, RATES
 from spaces.faster_rcnn import Space
-from spaces.parameters import Float, Parameter, Value
+from spaces.parameters import Float, Parameter, three_digits
 
-SGD, ADAM = RATES[Optimizer.SGD], RATES[Optimizer.ADAM]
-BELOW = 100.0  # a short trial at a hundredth of Detectron2's rate hardly moves
+ADAM = RATES[Optimizer.ADAM]
 ADAM_AROUND = 10.0
-SAFE_FROM_SCRATCH = 1.0  # × Detectron2's: without weights, 0.03 diverged within steps and 0.01 did unclipped
 
 
 def proposed_rates(space: Space, *, from_scratch: bool) -> dict[str, Parameter]:
@@ -25,27 +24,15 @@ def proposed_rates(space: Space, *, from_scratch: bool) -> dict[str, Parameter]:
     proposed: dict[str, Parameter] = {}
     for name, low, high in _ranges(space, from_scratch=from_scratch):
         if isinstance(space.parameters.get(name), Float):
-            proposed[name] = Float(low=_rounded(low), high=_rounded(high), log=True)
+            proposed[name] = Float(low=three_digits(low), high=three_digits(high), log=True)
     return proposed
-
-
-def derived_rate(space: Space, *, from_scratch: bool) -> dict[str, Value]:
-    """SGD's rate for trial 1, by name: from scratch the middle of the proposed range, whose end the reference is there.
-
-    Nothing with weights, and nothing where the study does not search that rate.
-    """
-    proposed = proposed_rates(space, from_scratch=from_scratch).get(SGD)
-    if not from_scratch or not isinstance(proposed, Float):
-        return {}
-    middle = _rounded(math.sqrt(proposed.low * proposed.high))
-    return {SGD: middle} if space.parameters[SGD].contains(middle) else {}
 
 
 def _ranges(space: Space, *, from_scratch: bool) -> Iterator[tuple[str, float, float]]:
     optimizers = space.parameters["optimizer"]
     if optimizers.contains("sgd"):
         reference = float(DEFINITIONS[SGD].reference)
-        yield SGD, reference / BELOW, reference * (SAFE_FROM_SCRATCH if from_scratch else RISKY)
+        yield SGD, reference / BELOW, reference * (SAFE_FROM_SCRATCH if from_scratch else MOSTLY_DIVERGES)
     if optimizers.contains("adam"):
         reference = float(DEFINITIONS[ADAM].reference)
         smaller_batch = math.sqrt(16 / min(16, *space.batch_sizes()))
@@ -63,7 +50,3 @@ def rate_lines(space: Space, proposed: dict[str, Parameter]) -> list[str]:
             )
             lines.append(f"learning rate of {'SGD' if name == SGD else 'Adam'} by batch: {', '.join(each)}")
     return lines
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.3g}")

@@ -1,4 +1,4 @@
-"""From the rule that ended a trial to what lies behind it, and to the changes that can mend it: one table.
+"""One table: the cause behind each rule that ends a trial, and the changes that can mend it.
 
 A rule says what was seen (`detector/watch`; docs/explain.md has the table), a cause why it happens. The remedies of
 an entry stand in the order in which they are likely to be the whole repair; `search/explanation/repair.py` makes values
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from search.explanation.trial_history import Case
+from search.explanation.trial_history import TrialRecord
 from trial.outcome import Outcome
 
 
@@ -173,12 +173,12 @@ OUTCOMES: Mapping[str, Entry] = {
 SPIKE = "gradient spike"
 
 
-def diagnose(case: Case, *, others_are_healthy: bool) -> Entry | None:
+def diagnose(record: TrialRecord, *, others_are_healthy: bool) -> Entry | None:
     """What lies behind the end of a trial; for one that did not fail, behind its first warning; else None."""
-    if not case.failed:
-        return next((RULES[name] for name in case.warnings if name in RULES), None)
-    entry = RULES.get(case.rule) or OUTCOMES.get(case.ending, _UNKNOWN)
-    if entry is _EXPLODED and SPIKE in case.warnings:
+    if not record.failed:
+        return next((RULES[name] for name in record.warnings if name in RULES), None)
+    entry = RULES.get(record.rule) or OUTCOMES.get(record.ending, _UNKNOWN)
+    if entry is _EXPLODED and SPIKE in record.warnings:
         return _SPIKED
     if entry is _BACKGROUND and not others_are_healthy:
         return _BACKGROUND_EVERYWHERE

@@ -6,7 +6,7 @@ Both runs keep the seed and the whole schedule of the trial, and stop soon after
 import tempfile
 import threading
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,11 @@ from typing import Any
 from detector.config import ConfigError, Hyperparameters, require
 from detector.setup import Setup
 from search.explanation.repair import Area, Repair, repaired
-from search.explanation.trial_explanation import TrialExplanation, plain_number
-from search.explanation.trial_history import Case, Casebook
+from search.explanation.trial_explanation import TrialExplanation
+from search.explanation.trial_history import TrialHistory, TrialRecord
 from search.plan import Plan
 from search.policy.samplers import training_seed
+from search.report.plain import plain
 from search.trainer.exits import TrainerDied, TrainerHung
 from search.trainer.protocol import ProtocolError, Start
 from search.trainer.run import Interrupted, TrialRun
@@ -42,8 +43,8 @@ class Answer(StrEnum):
 class Replay:
     """One run: how it ended, or None where it was healthy as far as it was to go; and its total loss by images."""
 
-    verdict: Verdict | None
     images: int
+    verdict: Verdict | None
     losses: tuple[tuple[int, float], ...]
 
     @property
@@ -55,18 +56,10 @@ class Replay:
             return f"healthy after {self.images} images"
         return f"{self.verdict.outcome} at step {self.verdict.step}: {self.verdict.message or self.verdict.cause}"
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        verdict = asdict(self.verdict) if self.verdict else None
-        if verdict is not None:
-            verdict["evidence"] = {name: plain_number(value) for name, value in verdict["evidence"].items()}
-        losses = [[images, plain_number(loss)] for images, loss in self.losses]
-        return {"failed": self.failed, "images": self.images, "verdict": verdict, "losses": losses}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confirmation:
-    """Both runs, and what they show. The repaired one is None where the first left nothing to compare."""
+    """The two runs and what they show. The repaired one is None where the first left nothing to compare."""
 
     trial: int
     repair: Repair
@@ -77,19 +70,22 @@ class Confirmation:
     with_repair: Replay | None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """What `--json` adds to the trial's explanation."""
+        as_it_was, with_repair = (
+            run and {"failed": run.failed, **plain(run)} for run in (self.as_it_was, self.with_repair)
+        )
         return {
             "answer": self.answer.name.lower(),
             "sentence": self.sentence,
             "to_images": self.to_images,
-            "repair": self.repair.to_json(),
-            "as_it_was": self.as_it_was.to_json(),
-            "with_repair": self.with_repair.to_json() if self.with_repair else None,
+            "repair": plain(self.repair),
+            "as_it_was": as_it_was,
+            "with_repair": with_repair,
         }
 
 
 def confirm(
-    casebook: Casebook,
+    history: TrialHistory,
     explanation: TrialExplanation,
     *,
     folder: Path,
@@ -105,20 +101,29 @@ def confirm(
         ConfigError: there is no repair that can be replayed, or the study's data can't be used here.
         KeyboardInterrupt: `stop` was set.
     """
-    case, repair = explanation.case, _replayable(explanation)
-    plan = Plan.of(casebook.specification, folder)
-    before, after = _own(case), repaired(case, casebook, repair)
-    to_images = min(plan.budget_images, images or _far_enough(case, before))
+    record, repair = explanation.record, _replayable(explanation)
+    plan = Plan.of(history.specification, folder)
+    before, after = _own(record), repaired(record, history, repair)
+    to_images = min(plan.budget_images, images or _far_enough(record, before))
     per_cell = max(plan.setup.anchors_per_cell, before.anchors.per_cell, after.anchors.per_cell)
     setup = replace(plan.setup, anchors_per_cell=per_cell, watch=True)
     with tempfile.TemporaryDirectory(prefix="frcnn-confirm-") as scratch:
         replays = _Replays(plan, setup, Path(scratch), stop=stop, withheld=withheld)
         try:
-            as_it_was = replays.run(case.number, before, "as-it-was", to_images)
-            with_repair = replays.run(case.number, after, "with-repair", to_images) if as_it_was.failed else None
+            as_it_was = replays.run(record.number, before, "as-it-was", to_images)
+            with_repair = replays.run(record.number, after, "with-repair", to_images) if as_it_was.failed else None
         finally:
             replays.close()
-    return _judge(case, repair, to_images, as_it_was, with_repair)
+    answer, sentence = _answer(record, to_images, as_it_was, with_repair)
+    return Confirmation(
+        trial=record.number,
+        repair=repair,
+        to_images=to_images,
+        answer=answer,
+        sentence=sentence,
+        as_it_was=as_it_was,
+        with_repair=with_repair,
+    )
 
 
 class _Replays:
@@ -183,7 +188,7 @@ class _Journal:
         self.losses: list[tuple[int, float]] = []
 
     def reported(self) -> dict[int, float]:
-        """Nothing: a replay has no earlier life."""
+        """The rungs that the trial passed before, of which a replay has none."""
         return {}
 
     def progress(self, progress: ProgressReport) -> None:
@@ -193,20 +198,20 @@ class _Journal:
             self._halt.set()
 
     def rung(self, rung: RungReport, budget_images: int) -> None:
-        """Only the end of the budget is one, and its AP says nothing here."""
+        """Ignore it: only the end of the budget is one, and its AP says nothing here."""
 
     def should_prune(self) -> bool:
-        """Never."""
+        """A replay is never pruned."""
         return False
 
 
 def _replayable(explanation: TrialExplanation) -> Repair:
-    number, repair = explanation.case.number, explanation.repair
-    if not explanation.case.failed:
+    number, repair = explanation.record.number, explanation.repair
+    if not explanation.record.failed:
         raise ConfigError(f"trial {number} did not fail ({explanation.verdict}), so there is nothing to confirm")
     require(
-        explanation.case.ending in (Outcome.DIVERGED, Outcome.NOT_LEARNING),
-        f"trial {number} ended by {explanation.case.ending}, which no replay of its training shows",
+        explanation.record.ending in (Outcome.DIVERGED, Outcome.NOT_LEARNING),
+        f"trial {number} ended by {explanation.record.ending}, which no replay of its training shows",
     )
     if repair is None:
         raise ConfigError(f"trial {number} has no repair to confirm: its configuration is none of the study's space")
@@ -217,34 +222,21 @@ def _replayable(explanation: TrialExplanation) -> Repair:
     return repair
 
 
-def _own(case: Case) -> Hyperparameters:
-    if case.hyperparameters is None:  # then it has no repair either
-        raise ConfigError(f"the configuration of trial {case.number} is none of the study's space")
-    return case.hyperparameters
+def _own(record: TrialRecord) -> Hyperparameters:
+    if record.hyperparameters is None:  # then it has no repair either
+        raise ConfigError(f"the configuration of trial {record.number} is none of the study's space")
+    return record.hyperparameters
 
 
-def _far_enough(case: Case, hyperparameters: Hyperparameters) -> int:
-    return max(round(BEYOND * case.images), case.images + LEAST_STEPS_BEYOND * hyperparameters.batch_size)
+def _far_enough(record: TrialRecord, hyperparameters: Hyperparameters) -> int:
+    return max(round(BEYOND * record.images), record.images + LEAST_STEPS_BEYOND * hyperparameters.batch_size)
 
 
-def _judge(case: Case, repair: Repair, to_images: int, as_it_was: Replay, with_repair: Replay | None) -> Confirmation:
+def _answer(record: TrialRecord, to_images: int, as_it_was: Replay, with_repair: Replay | None) -> tuple[Answer, str]:
     """What the runs show, with the reason."""
-    answer, sentence = _answer(case, to_images, as_it_was, with_repair)
-    return Confirmation(
-        trial=case.number,
-        repair=repair,
-        to_images=to_images,
-        answer=answer,
-        sentence=sentence,
-        as_it_was=as_it_was,
-        with_repair=with_repair,
-    )
-
-
-def _answer(case: Case, to_images: int, as_it_was: Replay, with_repair: Replay | None) -> tuple[Answer, str]:
-    if as_it_was.verdict is None and to_images < case.images:
+    if as_it_was.verdict is None and to_images < record.images:
         return Answer.INCONCLUSIVE, (
-            f"the replay went to {to_images} images, but the trial was ended after {case.images}; give --images more"
+            f"the replay went to {to_images} images, but the trial was ended after {record.images}; give --images more"
         )
     if as_it_was.verdict is None:
         return Answer.NOT_REPRODUCED, f"the same configuration with the same seed stayed {as_it_was}"

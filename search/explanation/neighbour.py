@@ -5,10 +5,9 @@ Distances are shares of a parameter's range, as the study counts it (logarithmic
 
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
-from search.explanation.trial_history import Case, Casebook
+from search.explanation.trial_history import TrialHistory, TrialRecord
 from spaces.faster_rcnn import Space
 from spaces.parameters import Categorical, Float, Int, Parameter, Value
 
@@ -50,18 +49,18 @@ class Neighbour:
         """How far apart the two are in that parameter."""
         return next((each.distance for each in self.differences if each.parameter == parameter), 0.0)
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
+    def value(self, parameter: str) -> Value | None:
+        """The parameter's value in the healthy trial; None where it does not differ."""
+        return next((each.there for each in self.differences if each.parameter == parameter), None)
 
 
-def nearest_healthy(case: Case, casebook: Casebook) -> Neighbour | None:
+def nearest_healthy(record: TrialRecord, history: TrialHistory) -> Neighbour | None:
     """The healthy trial nearest to this one, itself excepted, or None where there is no other.
 
     What shapes an update counts in full, everything else (anchors, later decays) a quarter.
     """
-    others = [other for other in casebook.healthy if other.number != case.number]
-    compared = [(other, differences(case, other, casebook.space)) for other in others]
+    others = [other for other in history.healthy if other.number != record.number]
+    compared = [(other, parameter_differences(record, other, history.space)) for other in others]
     if not compared:
         return None
     nearest, apart = min(compared, key=lambda pair: (_length(pair[1]), pair[0].number))
@@ -69,14 +68,14 @@ def nearest_healthy(case: Case, casebook: Casebook) -> Neighbour | None:
     return Neighbour(trial=nearest.number, ap=ap, differences=apart)
 
 
-def differences(case: Case, other: Case, space: Space) -> tuple[Difference, ...]:
-    """Where two trials differ noticeably, what counts most first."""
+def parameter_differences(record: TrialRecord, other: TrialRecord, space: Space) -> tuple[Difference, ...]:
+    """The parameters in which two trials differ noticeably, what counts most first."""
     found = (
         Difference(
             parameter=name,
-            here=case.point.get(name),
+            here=record.point.get(name),
             there=other.point.get(name),
-            distance=distance(parameter, case.point.get(name), other.point.get(name)),
+            distance=distance(parameter, record.point.get(name), other.point.get(name)),
         )
         for name, parameter in space.parameters.items()
     )

@@ -11,10 +11,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from detector.config import ConfigError
 from detector.whole_file import write_whole
 from search.explanation.confirmation import Confirmation
-from search.explanation.picture import Picture
-from search.explanation.repair import shown
+from search.explanation.embedded_image import EmbeddedImage
 from search.explanation.study_explanation import StudyExplanation
 from search.explanation.trial_explanation import TrialExplanation
+from search.explanation.value_text import value_text
 from spaces.catalogue import DEFINITIONS
 
 MARK = "frcnn-search explain"  # in the head of every page of ours
@@ -49,24 +49,24 @@ MEANINGS: Mapping[str, str] = {
 }
 
 
-def render_study(explanation: StudyExplanation, figures: Sequence[Picture]) -> str:
+def render_study(explanation: StudyExplanation, charts: Sequence[EmbeddedImage]) -> str:
     """The page of a study."""
     failures = explanation.failures[:MOST_FAILURES]
-    return _render("study.html", explanation=explanation, figures=figures, failures=failures)
+    return _render("study.html", explanation=explanation, charts=charts, failures=failures)
 
 
 def render_trial(
     explanation: TrialExplanation,
-    figures: Sequence[Picture],
-    images: Sequence[Picture],
+    charts: Sequence[EmbeddedImage],
+    images: Sequence[EmbeddedImage],
     confirmation: Confirmation | None = None,
-    replay: Picture | None = None,
+    replay: EmbeddedImage | None = None,
 ) -> str:
     """The page of a trial; `images` are those of the failing batch, `replay` shows both runs of the confirmation."""
     return _render(
         "trial.html",
         explanation=explanation,
-        figures=figures,
+        charts=charts,
         images=images,
         confirmation=confirmation,
         replay=replay,
@@ -97,7 +97,7 @@ def _render(template: str, **values: object) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"shown": shown, "percent": lambda share: f"{share:.0%}", "about": _about}
+    environment.filters |= {"value": value_text, "percent": lambda share: f"{share:.0%}", "about": _about}
     return environment.get_template(template).render(mark=MARK, **values)
 
 

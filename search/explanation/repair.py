@@ -1,20 +1,20 @@
 """The smallest change that should mend a trial: one parameter, with a value that the study's other trials support."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
 from detector.config import Hyperparameters, Precision
 from search.explanation.cause import Entry, Remedy
-from search.explanation.effects.rate_boundary import CLEAR_FACTOR, clear_rate, is_healthy, per_16, rate_points
+from search.explanation.effects.rate_boundary import CLEAR_FACTOR, clear_rate, per_16, rate_is_proven, rate_points
 from search.explanation.neighbour import Neighbour
-from search.explanation.trial_history import Case, Casebook
+from search.explanation.trial_history import TrialHistory, TrialRecord
+from search.explanation.value_text import value_text
 from spaces.catalogue import DEFINITIONS
 from spaces.faster_rcnn import ANCHOR_PARAMETERS
-from spaces.parameters import Fixed, Value
+from spaces.parameters import Fixed, Value, three_digits
 
-RATE_FACTOR = 10.0  # where no other trial tells
+RATE_FACTOR = 10.0  # where no other trial shows a value
 WARM_UP_FACTOR, LEAST_WARM_UP = 3.0, 0.1  # of the budget: the top of the default range
 EARLY_SHARE = 0.25  # of the budget; what happens later isn't for want of warm-up
 NOTABLE_FACTOR = 1.2  # of the RPN's learning rate over the rest's
@@ -44,67 +44,59 @@ class Repair:
     after: Value | None = None
     values: Mapping[str, Value] = field(default_factory=dict)
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {**asdict(self), "remedy": self.remedy.value, "area": self.area.value}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Ground:
-    """What a repair is worked out from."""
+class _TrialContext:
+    """A failed trial with what else a repair is worked out from."""
 
-    case: Case
-    casebook: Casebook
+    record: TrialRecord
+    history: TrialHistory
     neighbour: Neighbour | None
     own: Hyperparameters
 
     def beside(self, parameter: str) -> Value | None:
-        """The parameter's value in the nearest healthy trial, where it differs."""
-        apart = self.neighbour.differences if self.neighbour else ()
-        return next((each.there for each in apart if each.parameter == parameter), None)
+        """The parameter's value in the nearest healthy trial; None where it does not differ."""
+        return self.neighbour.value(parameter) if self.neighbour else None
+
+    def clearly_below(self, parameter: str, own: float) -> tuple[float, str] | None:
+        """The nearest healthy trial's value, where that is clearly lower, and where it comes from."""
+        beside = self.beside(parameter)
+        if self.neighbour is None or not isinstance(beside, float) or beside > own / CLEAR_FACTOR:
+            return None
+        return three_digits(beside), f"as in the healthy trial that differs least ({self.neighbour.trial})"
 
 
-def repairs(case: Case, casebook: Casebook, entry: Entry, neighbour: Neighbour | None) -> tuple[Repair, ...]:
+def repairs(
+    record: TrialRecord, history: TrialHistory, entry: Entry, neighbour: Neighbour | None
+) -> tuple[Repair, ...]:
     """The changes that can mend the trial, the most likely first; empty where its configuration is unreadable.
 
     The entry's order stands, unless another trial stayed healthy at this learning rate: then the rate alone isn't to
     blame, and the parameter that sets the nearest healthy trial most apart comes first.
     """
-    if case.hyperparameters is None:
+    if record.hyperparameters is None:
         return ()
-    ground = _Ground(case=case, casebook=casebook, neighbour=neighbour, own=case.hyperparameters)
-    found = [repair for remedy in entry.remedies if (repair := _MAKERS[remedy](ground)) is not None]
-    if neighbour is not None and rate_is_proven(case, casebook):
+    context = _TrialContext(record=record, history=history, neighbour=neighbour, own=record.hyperparameters)
+    found = [repair for remedy in entry.remedies if (repair := _MAKERS[remedy](context)) is not None]
+    if neighbour is not None and rate_is_proven(record, history):
         found.sort(key=lambda repair: -_towards(repair, neighbour))
     return tuple(found)
 
 
-def rate_is_proven(case: Case, casebook: Casebook) -> bool:
-    """Whether another trial stayed healthy at this learning rate or above, with the same optimizer and batch size."""
-    own = case.hyperparameters
-    return own is not None and any(
-        is_healthy(point)
-        and (point.optimizer, point.batch_size) == (own.optimizer, own.batch_size)
-        and point.rate >= own.learning_rate
-        for point in rate_points(casebook.cases)
-    )
-
-
-def repaired(case: Case, casebook: Casebook, repair: Repair) -> Hyperparameters:
+def repaired(record: TrialRecord, history: TrialHistory, repair: Repair) -> Hyperparameters:
     """The trial's configuration with the repair's values; the study's ranges don't bind it.
 
     Raises:
         ConfigError: the trial's own configuration, or the result, is not valid.
     """
     fixed = {name: Fixed(value=value) for name, value in repair.values.items()}
-    kept = {name: value for name, value in case.trial.params.items() if name not in fixed}
-    return casebook.space.replaced(fixed).configuration(kept)
+    kept = {name: value for name, value in record.trial.params.items() if name not in fixed}
+    return history.space.replaced(fixed).configuration(kept)
 
 
 def _towards(repair: Repair, neighbour: Neighbour) -> float:
     """How far the repair's parameter sets the healthy trial apart, where that lies on the repair's side; else 0."""
-    there = next((each.there for each in neighbour.differences if each.parameter == repair.parameter), None)
-    numbers = (repair.before, repair.after, there)
+    numbers = (repair.before, repair.after, neighbour.value(repair.parameter))
     if not all(isinstance(value, int | float) for value in numbers):
         return 0.0
     before, after, beside = (float(value) for value in numbers)  # type: ignore[arg-type]  # just checked
@@ -119,74 +111,72 @@ def _set(remedy: Remedy, name: str, before: Value, after: Value, *, verb: str, r
         parameter=name,
         before=before,
         after=after,
-        instruction=f"{verb} {name} from {shown(before)} to {shown(after)}",
+        instruction=f"{verb} {name} from {value_text(before)} to {value_text(after)}",
         reason=reason,
         values={name: after},
     )
 
 
-def _lower_rate(ground: _Ground) -> Repair | None:
-    name, own = ground.case.rate_parameter, ground.own.lr_per_16
-    point, beside = clear_rate(ground.case, ground.casebook), ground.beside(name)
-    if ground.neighbour is not None and isinstance(beside, float) and beside <= own / CLEAR_FACTOR:
-        value, reason = _rounded(beside), f"as in the healthy trial that differs least ({ground.neighbour.trial})"
+def _lower_rate(context: _TrialContext) -> Repair | None:
+    name, own = context.record.rate_parameter, context.own.lr_per_16
+    point = clear_rate(context.record, context.history)
+    if (lower := context.clearly_below(name, own)) is not None:
+        value, reason = lower
     elif point is None:
-        value = max(_rounded(own / RATE_FACTOR), DEFINITIONS[name].limits[0])
+        value = max(three_digits(own / RATE_FACTOR), DEFINITIONS[name].limits[0])
         reason = "a tenth, because no trial of this study was healthy at half this rate or below"
     else:
-        value = _rounded(per_16(point))
-        where = "at this batch size" if point.batch_size == ground.own.batch_size else f"at batch {point.batch_size}"
+        value = three_digits(per_16(point))
+        where = "at this batch size" if point.batch_size == context.own.batch_size else f"at batch {point.batch_size}"
         reason = f"the highest rate clearly below it that stayed healthy in this study, {where} (trial {point.trial})"
     return _set(Remedy.LOWER_RATE, name, own, value, verb="lower", reason=reason)
 
 
-def _raise_rate(ground: _Ground) -> Repair | None:
-    name, own = ground.case.rate_parameter, ground.own.lr_per_16
-    points = [p for p in rate_points(ground.casebook.healthy) if p.optimizer == ground.own.optimizer]
+def _raise_rate(context: _TrialContext) -> Repair | None:
+    name, own = context.record.rate_parameter, context.own.lr_per_16
+    points = [p for p in rate_points(context.history.healthy) if p.optimizer == context.own.optimizer]
     point = min((p for p in points if per_16(p) >= own * CLEAR_FACTOR), key=per_16, default=None)
     if point is None:
-        value = min(_rounded(own * RATE_FACTOR), DEFINITIONS[name].limits[1])
+        value = min(three_digits(own * RATE_FACTOR), DEFINITIONS[name].limits[1])
         reason = "ten times, because no trial of this study was healthy at twice this rate or above"
     else:
-        value = _rounded(per_16(point))
+        value = three_digits(per_16(point))
         reason = f"the lowest rate clearly above it at which this study's trials learned (trial {point.trial})"
     return _set(Remedy.RAISE_RATE, name, own, value, verb="raise", reason=reason)
 
 
-def _lower_rpn_factor(ground: _Ground) -> Repair | None:
-    factor = ground.own.rpn_lr_factor
-    term = ground.case.outcome.cause if ground.case.outcome else ""
+def _lower_rpn_factor(context: _TrialContext) -> Repair | None:
+    factor = context.own.rpn_lr_factor
+    term = context.record.outcome.cause if context.record.outcome else ""
     if factor < NOTABLE_FACTOR or not (term in RPN_TERMS or term.startswith("loss_rpn")):
         return None
     reason = f"{term} failed first, and the RPN learned {factor:.2g} times as fast as the rest"
     return _set(Remedy.LOWER_RPN_FACTOR, "rpn_lr_factor", factor, 1.0, verb="lower", reason=reason)
 
 
-def _longer_warm_up(ground: _Ground) -> Repair | None:
-    fraction, budget = ground.own.warmup_fraction, ground.casebook.specification.rungs[-1]
-    early = ground.case.images <= EARLY_SHARE * budget
+def _longer_warm_up(context: _TrialContext) -> Repair | None:
+    fraction, budget = context.own.warmup_fraction, context.history.specification.rungs[-1]
+    early = context.record.images <= EARLY_SHARE * budget
     if fraction >= LEAST_WARM_UP or not early:
         return None
-    beside = ground.beside("warmup_fraction")
+    beside = context.beside("warmup_fraction")
     least = max(LEAST_WARM_UP, WARM_UP_FACTOR * fraction)
-    after = _rounded(min(0.5, max(least, beside if isinstance(beside, float) else 0.0)))
-    reason = f"it failed after {ground.case.images} images, {ground.case.images / budget:.0%} of the budget"
+    after = three_digits(min(0.5, max(least, beside if isinstance(beside, float) else 0.0)))
+    reason = f"it failed after {context.record.images} images, {context.record.images / budget:.0%} of the budget"
     return _set(Remedy.LONGER_WARM_UP, "warmup_fraction", fraction, after, verb="raise", reason=reason)
 
 
-def _clip_lower(ground: _Ground) -> Repair | None:
-    clip, beside = ground.own.clip_norm, ground.beside("clip_norm")
+def _clip_lower(context: _TrialContext) -> Repair | None:
+    clip = context.own.clip_norm
     if clip <= 1.0:
         return None
-    if isinstance(beside, float) and beside <= clip / CLEAR_FACTOR and ground.neighbour is not None:
-        value, reason = _rounded(beside), f"as in the healthy trial that differs least ({ground.neighbour.trial})"
-    else:
-        value, reason = _rounded(max(1.0, clip / RATE_FACTOR)), "a tenth: a large gradient then moves the weights less"
+    tenth = three_digits(max(1.0, clip / RATE_FACTOR)), "a tenth: a large gradient then moves the weights less"
+    value, reason = context.clearly_below("clip_norm", clip) or tenth
     return _set(Remedy.CLIP_LOWER, "clip_norm", clip, value, verb="lower", reason=reason)
 
 
-def _fit_anchors(ground: _Ground) -> Repair | None:
-    derived, point = ground.casebook.specification.derived, ground.case.point
+def _fit_anchors(context: _TrialContext) -> Repair | None:
+    derived, point = context.history.specification.derived, context.record.point
     values = {name: value for name, value in (derived or {}).items() if name in ANCHOR_PARAMETERS}
     if not values:
         return Repair(
@@ -203,23 +193,23 @@ def _fit_anchors(ground: _Ground) -> Repair | None:
         area=Area.PARAMETER,
         parameter=ANCHORS,
         instruction="use the anchors that were derived from the boxes: "
-        + ", ".join(f"{name} {shown(value)}" for name, value in values.items()),
+        + ", ".join(f"{name} {value_text(value)}" for name, value in values.items()),
         reason="they are trial 1's, fitted to the training boxes on the RPN's own grid",
         values=values,
     )
 
 
-def _larger_batch(ground: _Ground) -> Repair | None:
-    own = ground.own.batch_size
-    larger = [size for size in ground.casebook.space.batch_sizes() if size > own]
+def _larger_batch(context: _TrialContext) -> Repair | None:
+    own = context.own.batch_size
+    larger = [size for size in context.history.space.batch_sizes() if size > own]
     if not larger:
         return None
     reason = "the next size of the study: a gradient over more images is less noisy"
     return _set(Remedy.LARGER_BATCH, "batch_size", own, larger[0], verb="raise", reason=reason)
 
 
-def _smaller_micro_batch(ground: _Ground) -> Repair | None:
-    micro_batch, canvas = ground.casebook.specification.micro_batch, ground.casebook.specification.detector.canvas
+def _smaller_micro_batch(context: _TrialContext) -> Repair | None:
+    micro_batch, canvas = context.history.specification.micro_batch, context.history.specification.detector.canvas
     if micro_batch == 1:
         instruction, reason = f"choose a smaller detector.canvas than {canvas}", "one image at a time did not fit"
         return Repair(remedy=Remedy.SMALLER_MICRO_BATCH, area=Area.STUDY, instruction=instruction, reason=reason)
@@ -235,8 +225,8 @@ def _smaller_micro_batch(ground: _Ground) -> Repair | None:
     )
 
 
-def _full_precision(ground: _Ground) -> Repair | None:
-    if ground.casebook.specification.detector.precision is not Precision.BFLOAT16:
+def _full_precision(context: _TrialContext) -> Repair | None:
+    if context.history.specification.detector.precision is not Precision.BFLOAT16:
         return None
     return Repair(
         remedy=Remedy.FULL_PRECISION,
@@ -249,8 +239,8 @@ def _full_precision(ground: _Ground) -> Repair | None:
     )
 
 
-def _mend_images(ground: _Ground) -> Repair | None:
-    names = ground.case.batch_images
+def _mend_images(context: _TrialContext) -> Repair | None:
+    names = context.record.batch_images
     if not names:
         return None
     return Repair(
@@ -261,17 +251,8 @@ def _mend_images(ground: _Ground) -> Repair | None:
     )
 
 
-def _examine_data(ground: _Ground) -> Repair | None:
-    return Repair(
-        remedy=Remedy.EXAMINE_DATA,
-        area=Area.DATA,
-        instruction="run frcnn-search doctor and mend what it finds",
-        reason="it checks every annotation and image file, in seconds",
-    )
-
-
-def _examine_start(ground: _Ground) -> Repair | None:
-    weights = ground.casebook.specification.detector.weights
+def _examine_start(context: _TrialContext) -> Repair | None:
+    weights = context.history.specification.detector.weights
     return Repair(
         remedy=Remedy.EXAMINE_START,
         area=Area.STUDY,
@@ -282,16 +263,19 @@ def _examine_start(ground: _Ground) -> Repair | None:
     )
 
 
-def _read_log(ground: _Ground) -> Repair | None:
-    return Repair(
-        remedy=Remedy.READ_LOG,
-        area=Area.MACHINE,
-        instruction="read the end of the trainer's log (evidence below; logs/ beside the study), then launch again",
-        reason="the study goes on without this trial",
-    )
-
-
-_MAKERS: Mapping[Remedy, Callable[[_Ground], Repair | None]] = {
+_EXAMINE_DATA = Repair(
+    remedy=Remedy.EXAMINE_DATA,
+    area=Area.DATA,
+    instruction="run frcnn-search doctor and mend what it finds",
+    reason="it checks every annotation and image file, in seconds",
+)
+_READ_LOG = Repair(
+    remedy=Remedy.READ_LOG,
+    area=Area.MACHINE,
+    instruction="read the end of the trainer's log (evidence below; logs/ beside the study), then launch again",
+    reason="the study goes on without this trial",
+)
+_MAKERS: Mapping[Remedy, Callable[[_TrialContext], Repair | None]] = {
     Remedy.LOWER_RATE: _lower_rate,
     Remedy.RAISE_RATE: _raise_rate,
     Remedy.LOWER_RPN_FACTOR: _lower_rpn_factor,
@@ -302,18 +286,7 @@ _MAKERS: Mapping[Remedy, Callable[[_Ground], Repair | None]] = {
     Remedy.SMALLER_MICRO_BATCH: _smaller_micro_batch,
     Remedy.FULL_PRECISION: _full_precision,
     Remedy.MEND_IMAGES: _mend_images,
-    Remedy.EXAMINE_DATA: _examine_data,
+    Remedy.EXAMINE_DATA: lambda _: _EXAMINE_DATA,
     Remedy.EXAMINE_START: _examine_start,
-    Remedy.READ_LOG: _read_log,
+    Remedy.READ_LOG: lambda _: _READ_LOG,
 }
-
-
-def shown(value: Value | None) -> str:
-    """A value for a person: three digits, or the word."""
-    if value is None:
-        return "–"
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.3g}")

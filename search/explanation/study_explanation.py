@@ -2,22 +2,22 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from detector.config import Canvas
 from detector.data.dataset import Dataset
 from detector.data.formats.annotation import DataError
 from detector.data.pair import load_pair
-from search.explanation.cause import Cause, diagnose
+from search.explanation.cause_share import CauseShare, ranked_causes
 from search.explanation.effects.anchor_effect import AnchorEffect, anchor_effect
 from search.explanation.effects.importance import Importances, importances
 from search.explanation.effects.rate_boundary import RateBoundary, RatePoint, rate_boundaries, rate_points
 from search.explanation.effects.survival import Cut, cuts, narrowed
-from search.explanation.neighbour import nearest_healthy
-from search.explanation.repair import Repair, repairs
-from search.explanation.trial_history import Case, Casebook
+from search.explanation.repair import Area
+from search.explanation.trial_history import TrialHistory, TrialRecord
 from search.plan import sources_of
+from search.report.plain import plain
 from search.study.study_text import parameter_line
 from spaces.parameters import Parameter
 from spaces.section import write_parameter
@@ -25,27 +25,6 @@ from trial.outcome import refusals
 
 STRONG = 0.5  # correlation of ranks
 MATTERED, IDLE = 2.0, 0.5  # times an even share of the importance
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CauseShare:
-    """One cause and what it explains. Shares are in [0, 1]."""
-
-    cause: Cause
-    because: str
-    trials: tuple[int, ...]
-    share_of_failures: float
-    share_of_ended: float
-    images: int
-    share_of_images: float
-    rules: dict[str, int]  # how often each rule of the watch, or outcome, was what ended a trial
-    example: int  # the latest of the trials
-    repair: Repair | None  # of the example
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        plain = {**asdict(self), "cause": self.cause.value, "trials": list(self.trials)}
-        return {**plain, "repair": self.repair.to_json() if self.repair else None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -58,9 +37,9 @@ class StudyExplanation:
     failed: int
     refused: dict[str, int]  # proposals by outcome that were never trained; in no other figure here
     images: int  # seen by all trials
-    best: Case | None
+    best: TrialRecord | None
     causes: tuple[CauseShare, ...]  # by trials, then by images
-    failures: tuple[Case, ...]
+    failures: tuple[TrialRecord, ...]
     boundaries: tuple[RateBoundary, ...]
     points: tuple[RatePoint, ...]
     anchors: AnchorEffect | None
@@ -84,8 +63,8 @@ class StudyExplanation:
         return "\n".join(["space:", *lines]) if lines else ""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
+        """What `--json` prints (docs/explain.md)."""
+        document = {
             "schema": 1,
             "study": self.study,
             "ended": self.ended,
@@ -93,112 +72,85 @@ class StudyExplanation:
             "refused": self.refused,
             "images": self.images,
             "best": {"trial": self.best.number, "ap": self.best.rungs[-1].ap} if self.best else None,
-            "causes": [cause.to_json() for cause in self.causes],
-            "failures": [_failure_to_json(case) for case in self.failures],
-            "rate_boundaries": [boundary.to_json() for boundary in self.boundaries],
-            "rate_points": [asdict(point) for point in self.points],
-            "anchors": self.anchors.to_json() if self.anchors else None,
-            "importances": asdict(self.importances),
-            "cuts": [cut.to_json() for cut in self.cuts],
-            "mattered": list(self.mattered),
-            "did_not_matter": list(self.idle),
-            "next_steps": list(self.next_steps),
+            "causes": self.causes,
+            "failures": [_failure_to_json(record) for record in self.failures],
+            "rate_boundaries": [{**plain(each), "overlaps": each.overlaps} for each in self.boundaries],
+            "rate_points": self.points,
+            "anchors": self.anchors,
+            "importances": self.importances,
+            "cuts": self.cuts,
+            "mattered": self.mattered,
+            "did_not_matter": self.idle,
+            "next_steps": self.next_steps,
             "space": {name: write_parameter(parameter) for name, parameter in self.space.items()},
         }
+        return plain(document)
 
 
-def explain_study(casebook: Casebook, *, with_data: bool = True) -> StudyExplanation:
+def explain_study(history: TrialHistory, *, with_data: bool = True) -> StudyExplanation:
     """The explanation of the study as it stands; without data, or where that isn't at hand, anchors are left out."""
-    found = cuts(casebook)
-    space = narrowed(casebook.space, found)
-    causes = ranked_causes(casebook)
-    boundaries = rate_boundaries(casebook.cases)
-    anchors, absent = _anchors(casebook) if with_data else (None, "the data was not asked for")
-    shares = importances(casebook)
-    ended = [case for case in casebook.cases if case.failed or case.healthy]
+    found = cuts(history)
+    space = narrowed(history.space, found)
+    causes = ranked_causes(history)
+    boundaries = rate_boundaries(history.records)
+    anchors, absent = _anchors(history) if with_data else (None, "the data was not asked for")
+    shares = importances(history)
     return StudyExplanation(
-        study=casebook.study,
-        storage=casebook.storage,
-        ended=len(ended),
-        failed=len(casebook.failures),
-        refused=dict(Counter(case.ending for case in casebook.refused)),
-        images=sum(case.images for case in casebook.cases),
-        best=casebook.best,
+        study=history.study,
+        storage=history.storage,
+        ended=history.ended,
+        failed=len(history.failures),
+        refused=dict(Counter(record.ending for record in history.refused)),
+        images=sum(record.images for record in history.records),
+        best=history.best,
         causes=causes,
-        failures=casebook.failures,
+        failures=history.failures,
         boundaries=boundaries,
-        points=tuple(rate_points(casebook.cases)),
+        points=tuple(rate_points(history.records)),
         anchors=anchors,
         anchors_absent=absent,
         importances=shares,
         cuts=found,
         space=space,
-        mattered=tuple(_mattered(casebook, found, boundaries, shares, anchors)),
+        mattered=tuple(_mattered(history, found, boundaries, shares, anchors)),
         idle=_idle(shares),
-        next_steps=tuple(_next_steps(casebook, causes, space)),
+        next_steps=tuple(_next_steps(history, causes, space)),
     )
 
 
-def ranked_causes(casebook: Casebook) -> tuple[CauseShare, ...]:
-    """The causes of failure, the one behind most trials first; among equals the one that cost most images."""
-    groups: dict[Cause, list[Case]] = {}
-    because: dict[Cause, str] = {}
-    for case in casebook.failures:
-        entry = diagnose(case, others_are_healthy=bool(casebook.healthy))
-        if entry is not None:
-            groups.setdefault(entry.cause, []).append(case)
-            because[entry.cause] = entry.because
-    shares = [_share(casebook, cause, because[cause], cases) for cause, cases in groups.items()]
-    return tuple(sorted(shares, key=lambda share: (-len(share.trials), -share.images, share.cause)))
-
-
-def training_data(casebook: Casebook) -> tuple[Dataset, Canvas]:
+def training_data(history: TrialHistory) -> tuple[Dataset, Canvas]:
     """The study's training images and its canvas.
 
     Raises:
         DataError: they are not where the study found them.
     """
-    specification = casebook.specification
+    specification = history.specification
     share, seed = specification.data.validation_share, specification.sampler.seed
     train, _ = load_pair(*sources_of(specification.data), share=share, seed=seed)
     return train, specification.detector.detector().canvas
 
 
-def _failure_to_json(case: Case) -> dict[str, Any]:
-    message = case.outcome.message if case.outcome else ""
-    return {"trial": case.number, "outcome": case.ending, "rule": case.rule, "message": message, "images": case.images}
+def _failure_to_json(record: TrialRecord) -> dict[str, Any]:
+    message = record.outcome.message if record.outcome else ""
+    return {
+        "trial": record.number,
+        "outcome": record.ending,
+        "rule": record.rule,
+        "message": message,
+        "images": record.images,
+    }
 
 
-def _share(casebook: Casebook, cause: Cause, because: str, cases: Sequence[Case]) -> CauseShare:
-    example = cases[-1]
-    entry = diagnose(example, others_are_healthy=bool(casebook.healthy))
-    found = repairs(example, casebook, entry, nearest_healthy(example, casebook)) if entry else ()
-    ended = len(casebook.failures) + len(casebook.healthy)
-    images = sum(case.images for case in cases)
-    return CauseShare(
-        cause=cause,
-        because=because,
-        trials=tuple(case.number for case in cases),
-        share_of_failures=len(cases) / len(casebook.failures),
-        share_of_ended=len(cases) / ended,
-        images=images,
-        share_of_images=images / max(1, sum(case.images for case in casebook.cases)),
-        rules=dict(Counter(case.rule or case.ending for case in cases).most_common()),
-        example=example.number,
-        repair=found[0] if found else None,
-    )
-
-
-def _anchors(casebook: Casebook) -> tuple[AnchorEffect | None, str]:
+def _anchors(history: TrialHistory) -> tuple[AnchorEffect | None, str]:
     try:
-        train, canvas = training_data(casebook)
+        train, canvas = training_data(history)
     except DataError as error:
         return None, f"the data is not at hand: {error}"
-    return anchor_effect(casebook, train, canvas), ""
+    return anchor_effect(history, train, canvas), ""
 
 
 def _mattered(
-    casebook: Casebook,
+    history: TrialHistory,
     found: Sequence[Cut],
     boundaries: Sequence[RateBoundary],
     shares: Importances,
@@ -207,15 +159,15 @@ def _mattered(
     """Sentences on what decided between failure and health, and between good and poor."""
     yield from map(str, found)
     yield from filter(None, map(boundary_sentence, boundaries))
-    if casebook.best is not None and not casebook.has_learned:
-        ap = casebook.best.rungs[-1].ap
+    if history.best is not None and not history.has_learned:
+        ap = history.best.rungs[-1].ap
         yield f"no trial has learned to detect yet: the best AP is {ap:.3f}, so the order of healthy trials is noise"
     even = 1 / max(1, len(shares.to_be_best))
     strong = [f"{name} ({share:.0%})" for name, share in shares.to_be_best.items() if share >= MATTERED * even]
     if strong:
         yield f"what set the best of {shares.trials} trials apart most: {', '.join(strong)}"
     correlation = anchors.correlation if anchors else None
-    if casebook.has_learned and correlation is not None and abs(correlation) >= STRONG:
+    if history.has_learned and correlation is not None and abs(correlation) >= STRONG:
         better = "better" if correlation > 0 else "worse"
         covered = "the more boxes the anchors covered"
         yield f"{covered}, the {better} the AP at the first rung (rank correlation {correlation:.2f})"
@@ -236,7 +188,7 @@ def boundary_sentence(boundary: RateBoundary) -> str:
 
 
 def _idle(shares: Importances) -> tuple[str, ...]:
-    """Parameters that neither told the best trials from the others nor the healthy from the failures."""
+    """Parameters that set neither the best trials apart from the others nor the healthy ones from the failures."""
     to_be_best, not_to_fail = shares.to_be_best, shares.not_to_fail
     most_best, most_fail = IDLE / max(1, len(to_be_best)), IDLE / max(1, len(not_to_fail))
     return tuple(
@@ -244,26 +196,25 @@ def _idle(shares: Importances) -> tuple[str, ...]:
     )
 
 
-def _next_steps(casebook: Casebook, causes: Sequence[CauseShare], space: dict[str, Parameter]) -> Iterator[str]:
+def _next_steps(history: TrialHistory, causes: Sequence[CauseShare], space: dict[str, Parameter]) -> Iterator[str]:
     """What to do, the most useful first."""
-    ended = len(casebook.failures) + len(casebook.healthy)
-    if not ended:
+    if not history.ended:
         yield "no trial has ended yet: go on with frcnn-search launch"
         return
-    if len(casebook.refused) > ended:
+    if len(history.refused) > history.ended:
         yield "most proposals were not trained: frcnn-search doctor --write-space proposes ranges that work"
     for share in causes:
-        if share.repair is not None and share.repair.area != "parameter":
+        if share.repair is not None and share.repair.area is not Area.PARAMETER:
             trials = f"{len(share.trials)} trial{'s' if len(share.trials) > 1 else ''}"
             yield f"{share.repair.instruction} ({share.cause}, {trials})"
     if space:
         yield "start a new study (another name) with the narrowed ranges below in its space section"
-    elif causes and causes[0].repair is not None and causes[0].repair.area == "parameter":
+    elif causes and causes[0].repair is not None and causes[0].repair.area is Area.PARAMETER:
         yield f"see frcnn-search explain of trial {causes[0].example}, an example of {causes[0].cause}: " + (
             causes[0].repair.instruction
         )
-    if casebook.has_learned and casebook.best is not None:
-        ap = casebook.best.rungs[-1].ap
-        yield f"export the best trial, {casebook.best.number} (AP {ap:.3f}), with frcnn-search export"
-    elif casebook.best is not None:
+    if history.has_learned and history.best is not None:
+        ap = history.best.rungs[-1].ap
+        yield f"export the best trial, {history.best.number} (AP {ap:.3f}), with frcnn-search export"
+    elif history.best is not None:
         yield "give trials more images (budget.images), a larger detector.canvas, or pretrained detector.weights"

@@ -1,14 +1,14 @@
 """Why one trial ended as it did: the verdict, the evidence, and the smallest change that should mend it."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from search.explanation.cause import Entry, diagnose
-from search.explanation.neighbour import Neighbour, differences, nearest_healthy
+from search.explanation.neighbour import Neighbour, nearest_healthy, parameter_differences
 from search.explanation.repair import Repair, repairs
-from search.explanation.trial_history import IMAGES, RULE, WARNINGS, Case, Casebook
+from search.explanation.trial_history import IMAGES, RULE, WARNINGS, TrialHistory, TrialRecord
+from search.report.plain import plain
 from storage.connection.database import Database
 from storage.records import TelemetryPoint
 from storage.telemetry import read_telemetry
@@ -27,16 +27,12 @@ _FAILED: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Figure:
+class HealthFigure:
     """A health figure where the trial ended, and at the look before; None where there was none."""
 
     name: str
     before: float | None
     at_end: float | None
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {"name": self.name, "before": plain_number(self.before), "at_end": plain_number(self.at_end)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -44,11 +40,11 @@ class TrialExplanation:
     """One trial explained. `entry` and `repair` are None where nothing needs mending; a warning may need some."""
 
     study: str
-    case: Case
+    record: TrialRecord
     budget_images: int
     verdict: str  # one sentence
     entry: Entry | None
-    figures: tuple[Figure, ...]
+    figures: tuple[HealthFigure, ...]
     evidence: dict[str, float | str]  # what the verdict itself recorded beside the figures
     curve: tuple[TelemetryPoint, ...]
     repair: Repair | None
@@ -56,59 +52,62 @@ class TrialExplanation:
     neighbour: Neighbour | None  # the healthy trial that differs least; for a healthy trial, the best one
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; a figure that isn't finite is one of "nan", "inf", "-inf"."""
-        outcome = self.case.outcome
-        return {
+        """What `--json` prints (docs/explain.md); a figure that is not finite is one of "nan", "inf", "-inf"."""
+        outcome = self.record.outcome
+        document = {
             "schema": 1,
             "study": self.study,
-            "trial": self.case.number,
-            "state": self.case.trial.state.name.lower(),
-            "outcome": self.case.ending,
-            "failed": self.case.failed,
+            "trial": self.record.number,
+            "state": self.record.trial.state.name.lower(),
+            "outcome": self.record.ending,
+            "failed": self.record.failed,
             "verdict": self.verdict,
-            "cause": self.entry.cause.value if self.entry else None,
+            "cause": self.entry.cause if self.entry else None,
             "because": self.entry.because if self.entry else None,
-            "rule": self.case.rule,
+            "rule": self.record.rule,
             "term": outcome.cause if outcome else "",
             "message": outcome.message if outcome else "",
             "step": outcome.step if outcome else None,
-            "images": self.case.images,
+            "images": self.record.images,
             "budget_images": self.budget_images,
-            "ap": plain_number(self.case.rungs[-1].ap) if self.case.rungs else None,
-            "parameters": dict(self.case.point),
-            "figures": [figure.to_json() for figure in self.figures],
-            "evidence": {name: plain_number(value) for name, value in self.evidence.items()},
-            "warnings": self.case.warnings,
-            "batch_images": list(self.case.batch_images),
-            "repair": self.repair.to_json() if self.repair else None,
-            "alternatives": [repair.to_json() for repair in self.alternatives],
-            "nearest_healthy": self.neighbour.to_json() if self.neighbour else None,
-            "curve": [_point_to_json(point) for point in self.curve],
+            "ap": self.record.rungs[-1].ap if self.record.rungs else None,
+            "parameters": self.record.point,
+            "figures": self.figures,
+            "evidence": self.evidence,
+            "warnings": self.record.warnings,
+            "batch_images": self.record.batch_images,
+            "repair": self.repair,
+            "alternatives": self.alternatives,
+            "nearest_healthy": self.neighbour,
+            "curve": self.curve,
         }
+        return plain(document)
 
 
-def explain_trial(database: Database, casebook: Casebook, number: int) -> TrialExplanation:
+def explain_trial(database: Database, history: TrialHistory, number: int) -> TrialExplanation:
     """The explanation of that trial.
 
     Raises:
         ConfigError: no trial of that number has begun.
     """
-    case = casebook.case(number)
-    curve = tuple(read_telemetry(database, casebook.study, number))
-    entry = diagnose(case, others_are_healthy=bool(casebook.healthy))
-    neighbour = nearest_healthy(case, casebook) if case.failed else _best_beside(case, casebook)
-    found = repairs(case, casebook, entry, neighbour) if entry else ()
-    figures = _figures(case, curve)
+    record = history.record(number)
+    curve = tuple(read_telemetry(database, history.study, number))
+    entry = diagnose(record, others_are_healthy=bool(history.healthy))
+    neighbour = nearest_healthy(record, history) if record.failed else _best_beside(record, history)
+    found = repairs(record, history, entry, neighbour) if entry else ()
+    figures = _figures(record, curve)
     named = {figure.name for figure in figures} | _HIDDEN_EVIDENCE
     return TrialExplanation(
-        study=casebook.study,
-        case=case,
-        budget_images=casebook.specification.rungs[-1],
-        verdict=_verdict(case, casebook.specification.rungs[-1]),
+        study=history.study,
+        record=record,
+        budget_images=history.specification.rungs[-1],
+        verdict=_verdict(record, history.specification.rungs[-1]),
         entry=entry,
         figures=figures,
         evidence={
-            name: value for name, value in (case.outcome.evidence if case.outcome else {}).items() if name not in named
+            name: value
+            for name, value in (record.outcome.evidence if record.outcome else {}).items()
+            if name not in named
         },
         curve=curve,
         repair=found[0] if found else None,
@@ -117,37 +116,27 @@ def explain_trial(database: Database, casebook: Casebook, number: int) -> TrialE
     )
 
 
-def plain_number(value: Any) -> Any:
-    """The same for JSON, which has no word for what isn't finite."""
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _point_to_json(point: TelemetryPoint) -> dict[str, Any]:
-    figures = {name: plain_number(value) for name, value in point.figures.items()}
-    return {"step": point.step, "images": point.images, "figures": figures}
-
-
-def _verdict(case: Case, budget_images: int) -> str:
-    outcome = case.outcome
+def _verdict(record: TrialRecord, budget_images: int) -> str:
+    outcome = record.outcome
     if outcome is None:
-        return f"trial {case.number} has not ended: it is {case.trial.state.name.lower()}"
-    if case.refused:
-        return f"trial {case.number} was never trained ({outcome.outcome}): {outcome.message}"
-    where = f"at step {outcome.step}; {case.images} of {budget_images} images were spent"
-    if not case.failed:
-        return f"trial {case.number} did not fail: {MEANINGS[Outcome(outcome.outcome)]} ({outcome.message}; {where})"
+        return f"trial {record.number} has not ended: it is {record.trial.state.name.lower()}"
+    if record.refused:
+        return f"trial {record.number} was never trained ({outcome.outcome}): {outcome.message}"
+    where = f"at step {outcome.step}; {record.images} of {budget_images} images were spent"
+    if not record.failed:
+        return f"trial {record.number} did not fail: {MEANINGS[Outcome(outcome.outcome)]} ({outcome.message}; {where})"
     ended = _FAILED.get(outcome.outcome, f"ended by {outcome.outcome}")
-    return f"trial {case.number} {ended}: {outcome.message or outcome.cause} ({where})"
+    return f"trial {record.number} {ended}: {outcome.message or outcome.cause} ({where})"
 
 
-def _figures(case: Case, curve: Sequence[TelemetryPoint]) -> tuple[Figure, ...]:
+def _figures(record: TrialRecord, curve: Sequence[TelemetryPoint]) -> tuple[HealthFigure, ...]:
     """The figures at the last look and at the one before, completed by what the verdict recorded.
 
     Those of a refused trial are no health figures of a step.
     """
-    if case.refused:
+    if record.refused:
         return ()
-    recorded = case.outcome.evidence if case.outcome else {}
+    recorded = record.outcome.evidence if record.outcome else {}
     last = dict(curve[-1].figures) if curve else {}
     last |= {name: value for name, value in recorded.items() if name in last and isinstance(value, float)}
     if not last:
@@ -158,11 +147,13 @@ def _figures(case: Case, curve: Sequence[TelemetryPoint]) -> tuple[Figure, ...]:
         for name in (*_FIRST_FIGURES, *last)
         if name in last and name not in _HIDDEN_FIGURES and not name.startswith(_MARK_OF_WARNING)
     ]
-    return tuple(Figure(name=name, before=before.get(name), at_end=last[name]) for name in dict.fromkeys(names))
+    return tuple(HealthFigure(name=name, before=before.get(name), at_end=last[name]) for name in dict.fromkeys(names))
 
 
-def _best_beside(case: Case, casebook: Casebook) -> Neighbour | None:
-    best = casebook.best
-    if best is None or best.number == case.number:
+def _best_beside(record: TrialRecord, history: TrialHistory) -> Neighbour | None:
+    best = history.best
+    if best is None or best.number == record.number:
         return None
-    return Neighbour(trial=best.number, ap=best.rungs[-1].ap, differences=differences(case, best, casebook.space))
+    return Neighbour(
+        trial=best.number, ap=best.rungs[-1].ap, differences=parameter_differences(record, best, history.space)
+    )

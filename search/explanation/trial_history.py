@@ -1,4 +1,4 @@
-"""A study's trials as it left them: what each one tried, how it ended, what it cost."""
+"""The trials of a study as workers left them: what each one tried, how it ended, what it cost."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,7 +28,7 @@ WARNINGS = "warnings"  # evidence of the watch: `rule at step N: message`, one a
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Case:
+class TrialRecord:
     """One trial that has begun."""
 
     trial: FrozenTrial
@@ -98,29 +98,29 @@ class Case:
 
     @property
     def score(self) -> float:
-        """For ranking only: rungs passed plus the AP at the last; below zero for a failure."""
+        """A number for ranking: rungs passed plus the AP at the last, and below zero for a failure."""
         values = [rung.ap for rung in self.rungs if math.isfinite(rung.ap)]
         return -1.0 if self.failed else len(values) + values[-1] if values else 0.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Casebook:
-    """Every trial of a study that has begun, by number, and the study's specification as it was launched.
+class TrialHistory:
+    """The trials of a study that have begun, by number, and the study's specification as it was launched.
 
     Proposals that were refused stand aside: nothing was seen of them, so they explain nothing.
     """
 
     specification: Specification
     storage: str  # host and database, never credentials
-    cases: tuple[Case, ...]
-    refused: tuple[Case, ...]
+    records: tuple[TrialRecord, ...]
+    refused: tuple[TrialRecord, ...]
 
     @classmethod
-    def of(cls, specification: Specification, storage: str, cases: Sequence[Case]) -> "Casebook":
-        """The casebook of these trials, refused ones among them."""
-        refused = tuple(case for case in cases if case.refused)
-        begun = tuple(case for case in cases if not case.refused)
-        return cls(specification=specification, storage=storage, cases=begun, refused=refused)
+    def of(cls, specification: Specification, storage: str, records: Sequence[TrialRecord]) -> "TrialHistory":
+        """The history of these trials, refused ones among them."""
+        refused = tuple(record for record in records if record.refused)
+        begun = tuple(record for record in records if not record.refused)
+        return cls(specification=specification, storage=storage, records=begun, refused=refused)
 
     @property
     def study(self) -> str:
@@ -131,42 +131,49 @@ class Casebook:
         return self.specification.space
 
     @cached_property
-    def failures(self) -> tuple[Case, ...]:
-        return tuple(case for case in self.cases if case.failed)
+    def failures(self) -> tuple[TrialRecord, ...]:
+        return tuple(record for record in self.records if record.failed)
 
     @cached_property
-    def healthy(self) -> tuple[Case, ...]:
-        return tuple(case for case in self.cases if case.healthy)
+    def healthy(self) -> tuple[TrialRecord, ...]:
+        return tuple(record for record in self.records if record.healthy)
+
+    @property
+    def ended(self) -> int:
+        """How many trials failed or were healthy."""
+        return len(self.failures) + len(self.healthy)
 
     @cached_property
-    def best(self) -> Case | None:
+    def best(self) -> TrialRecord | None:
         """The healthy trial that went furthest with the highest AP, or None while none was evaluated."""
-        return max((case for case in self.healthy if case.score > 0), key=lambda case: case.score, default=None)
+        return max(
+            (record for record in self.healthy if record.score > 0), key=lambda record: record.score, default=None
+        )
 
     @property
     def has_learned(self) -> bool:
         """Whether the best trial detects anything; before, the order of healthy trials is noise."""
         return self.best is not None and self.best.rungs[-1].ap >= LEARNED_AP
 
-    def case(self, number: int) -> Case:
-        """The case of that trial.
+    def record(self, number: int) -> TrialRecord:
+        """The record of that trial.
 
         Raises:
             ConfigError: no trial of that number has begun; the message names those that have.
         """
-        found = next((case for case in (*self.cases, *self.refused) if case.number == number), None)
+        found = next((record for record in (*self.records, *self.refused) if record.number == number), None)
         if found is None:
             raise ConfigError(f"study {self.study!r} has no trial {number} that has begun; {self._numbers()}")
         return found
 
     def _numbers(self) -> str:
-        if not self.cases:
+        if not self.records:
             return "none has yet"
-        return f"they are {self.cases[0].number} to {self.cases[-1].number}"
+        return f"they are {self.records[0].number} to {self.records[-1].number}"
 
 
-def read_casebook(database: Database, specification: Specification) -> Casebook:
-    """The casebook of the study of that name, as it stands now.
+def read_trial_history(database: Database, specification: Specification) -> TrialHistory:
+    """The history of the specification's study, as it stands now.
 
     Raises:
         ConfigError: the study was never launched.
@@ -178,20 +185,20 @@ def read_casebook(database: Database, specification: Specification) -> Casebook:
         trials = study.get_trials(deepcopy=False)
     outcomes = read_outcomes(database, specification.name)
     rungs = read_rungs(database, specification.name)
-    return Casebook.of(launched, database.label, cases_of(launched.space, trials, outcomes, rungs))
+    return TrialHistory.of(launched, database.label, trial_records(launched.space, trials, outcomes, rungs))
 
 
-def cases_of(
+def trial_records(
     space: Space, trials: Iterable[FrozenTrial], outcomes: Iterable[OutcomeRecord], rungs: Iterable[RungRecord]
-) -> tuple[Case, ...]:
-    """The cases of trials of that space, from records that were read before."""
+) -> tuple[TrialRecord, ...]:
+    """A record of each trial of that space that has begun, from what storage has of them."""
     outcome_of = {record.trial: record for record in outcomes}
     rungs_of: dict[int, list[RungRecord]] = {}
     for rung in rungs:
         rungs_of.setdefault(rung.trial, []).append(rung)
     fixed = space.fixed()
     return tuple(
-        Case(
+        TrialRecord(
             trial=trial,
             outcome=outcome_of.get(trial.number),
             rungs=tuple(rungs_of.get(trial.number, ())),

@@ -151,8 +151,7 @@ def _with_derived(specification: Specification, training_set: "Dataset", data: s
 
     Proposals are screened by these anchors, too.
     """
-    from search.doctor.anchor_advice import canvas_boxes, derived_anchors
-    from search.doctor.rate_advice import derived_rate
+    from search.policy.derived_point import canvas_boxes, derived_anchors, derived_rate
 
     canvas, seed = specification.detector.canvas, specification.sampler.seed
     settled = Settled(specification=specification, data=data)

@@ -8,7 +8,7 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState
 
-from search.explanation.trial_history import Casebook, cases_of, read_casebook
+from search.explanation.trial_history import TrialHistory, read_trial_history, trial_records
 from search.study.specification import Specification, specification_from, specification_to_json
 from storage.connection.database import Database
 from storage.outcomes import mark_infeasible, record_outcome
@@ -61,8 +61,8 @@ def planted_specification(url: str, data: Path, *, name: str = "planted", **sect
     return specification_from(document, "this test")
 
 
-def imagine(specification: Specification, trials: Sequence[Sown]) -> Casebook:
-    """The casebook of a study with these trials, in order, that no database holds."""
+def imagine(specification: Specification, trials: Sequence[Sown]) -> TrialHistory:
+    """The history of a study with these trials, in order, that no database holds."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0))
     outcomes, rungs = [], []
@@ -72,11 +72,11 @@ def imagine(specification: Specification, trials: Sequence[Sown]) -> Casebook:
         if sown.outcome is not None:
             outcomes.append(outcome_of(number, sown))
             _tell(study, trial, sown)
-    cases = cases_of(specification.space, study.get_trials(deepcopy=False), outcomes, rungs)
-    return Casebook.of(specification, "nowhere", cases)
+    records = trial_records(specification.space, study.get_trials(deepcopy=False), outcomes, rungs)
+    return TrialHistory.of(specification, "nowhere", records)
 
 
-def plant(database: Database, specification: Specification, trials: Sequence[Sown]) -> Casebook:
+def plant(database: Database, specification: Specification, trials: Sequence[Sown]) -> TrialHistory:
     """Write the study with these trials, in order, and read it back."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     name = specification.name
@@ -94,7 +94,7 @@ def plant(database: Database, specification: Specification, trials: Sequence[Sow
             if sown.outcome in INFEASIBLE:
                 mark_infeasible(database, study, trial, sown.outcome)
             _tell(study, trial, sown)
-    return read_casebook(database, specification)
+    return read_trial_history(database, specification)
 
 
 def rungs_of(number: int, sown: Sown) -> list[RungRecord]:

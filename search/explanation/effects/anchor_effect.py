@@ -5,18 +5,17 @@ The first rung is the one that every healthy trial reached, so its APs compare.
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
 from detector.config import Anchors, Canvas
 from detector.data.dataset import Dataset
-from search.doctor.anchor_advice import canvas_boxes
-from search.explanation.trial_history import Casebook
+from search.explanation.trial_history import TrialHistory
+from search.policy.derived_point import canvas_boxes
 from spaces.anchor_fit import CanvasBoxes, share_fitted
 
-MOST_BOXES = 2000  # a sample tells the share to about 1 %
+MOST_BOXES = 2000  # a sample gives the share to about 1 %
 FEWEST_TRIALS = 4
 
 
@@ -36,25 +35,21 @@ class AnchorEffect:
     points: tuple[AnchorPoint, ...]
     correlation: float | None
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
 
-
-def anchor_effect(casebook: Casebook, train: Dataset, canvas: Canvas) -> AnchorEffect:
+def anchor_effect(history: TrialHistory, train: Dataset, canvas: Canvas) -> AnchorEffect:
     """The effect in this study, on its training boxes."""
     boxes = _sample(canvas_boxes(train, canvas))
     covered: dict[Anchors, float] = {}
     points = []
-    for case in casebook.cases:
-        if case.hyperparameters is None:
+    for record in history.records:
+        if record.hyperparameters is None:
             continue
-        anchors = case.hyperparameters.anchors
+        anchors = record.hyperparameters.anchors
         if anchors not in covered:
             covered[anchors] = share_fitted(boxes.boxes, anchors, canvas)
-        first = case.rungs[0].ap if case.rungs and not case.failed else math.nan
+        first = record.rungs[0].ap if record.rungs and not record.failed else math.nan
         ap = first if math.isfinite(first) else None
-        points.append(AnchorPoint(trial=case.number, covered=covered[anchors], ap=ap))
+        points.append(AnchorPoint(trial=record.number, covered=covered[anchors], ap=ap))
     return AnchorEffect(points=tuple(points), correlation=_correlation(points))
 
 

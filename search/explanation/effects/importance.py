@@ -13,7 +13,7 @@ import optuna
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import TrialState, create_trial
 
-from search.explanation.trial_history import Case, Casebook
+from search.explanation.trial_history import TrialHistory, TrialRecord
 
 FEWEST_TRIALS = 10  # below, importances are noise
 BEST_SHARE = 0.25  # what counts as the best; at least …
@@ -22,7 +22,7 @@ FEWEST_BEST = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Importances:
-    """Shares of 1 by parameter, the largest first; empty where the trials don't tell."""
+    """Shares of 1 by parameter, the largest first; empty where the trials do not show them."""
 
     to_be_best: dict[str, float]
     not_to_fail: dict[str, float]
@@ -34,24 +34,24 @@ class Importances:
         return tuple(self.to_be_best or self.not_to_fail)
 
 
-def importances(casebook: Casebook) -> Importances:
-    """Both, from every trial that failed or was healthy; empty for fewer than `FEWEST_TRIALS`.
+def importances(history: TrialHistory) -> Importances:
+    """The two importances, from all trials that failed or were healthy; empty for fewer than `FEWEST_TRIALS`.
 
     While no trial has learned anything, none is the best.
     """
-    cases = [case for case in casebook.cases if case.failed or (case.healthy and case.score > 0)]
-    share = max(BEST_SHARE, FEWEST_BEST / max(len(cases), 1))
-    failed = sum(case.failed for case in cases)
-    enough = len(cases) >= FEWEST_TRIALS
-    both_kinds = min(failed, len(cases) - failed) >= 2
+    records = [record for record in history.records if record.failed or (record.healthy and record.score > 0)]
+    share = max(BEST_SHARE, FEWEST_BEST / max(len(records), 1))
+    failed = sum(record.failed for record in records)
+    enough = len(records) >= FEWEST_TRIALS
+    both_kinds = min(failed, len(records) - failed) >= 2
     return Importances(
-        to_be_best=_evaluate(cases, lambda case: case.score, share) if enough and casebook.has_learned else {},
-        not_to_fail=_evaluate(cases, lambda case: float(case.healthy), 0.01) if enough and both_kinds else {},
-        trials=len(cases),
+        to_be_best=_evaluate(records, lambda record: record.score, share) if enough and history.has_learned else {},
+        not_to_fail=_evaluate(records, lambda record: float(record.healthy), 0.01) if enough and both_kinds else {},
+        trials=len(records),
     )
 
 
-def _evaluate(cases: Sequence[Case], score: Callable[[Case], float], share: float) -> dict[str, float]:
+def _evaluate(records: Sequence[TrialRecord], score: Callable[[TrialRecord], float], share: float) -> dict[str, float]:
     """PED-ANOVA of reaching the best share of the scores; ties with the last of them count in."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # on rare conditional parameters, which count as little as they should
@@ -60,11 +60,11 @@ def _evaluate(cases: Sequence[Case], score: Callable[[Case], float], share: floa
             [
                 create_trial(
                     state=TrialState.COMPLETE,
-                    value=score(case),
-                    params=case.trial.params,
-                    distributions=case.trial.distributions,
+                    value=score(record),
+                    params=record.trial.params,
+                    distributions=record.trial.distributions,
                 )
-                for case in cases
+                for record in records
             ]
         )
         found = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator(target_quantile=share))

@@ -1,14 +1,13 @@
 """The learning rate at which a study's trials begin to diverge, by optimizer and batch size.
 
 Rates are peak learning rates of a step (`lr_per_16` × batch / 16). Other parameters move the boundary too (clipping,
-warm-up, momentum), so the two sides may overlap; both are told, nothing is fitted.
+warm-up, momentum), so the two sides may overlap; both are reported, nothing is fitted.
 """
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
-from search.explanation.trial_history import Case, Casebook
+from search.explanation.trial_history import TrialHistory, TrialRecord
 from trial.outcome import Outcome
 
 CLEAR_FACTOR = 2.0  # a rate that is to mend a trial lies so far below the trial's own
@@ -43,45 +42,41 @@ class RateBoundary:
             return False
         return self.largest_healthy.rate > self.smallest_diverged.rate
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {**asdict(self), "overlaps": self.overlaps}
 
-
-def rate_points(cases: Iterable[Case]) -> list[RatePoint]:
-    """Every trial that has ended, whatever its end; those outside of the study's space are left out."""
+def rate_points(records: Iterable[TrialRecord]) -> list[RatePoint]:
+    """A point for each trial that has ended, whatever its end; those outside of the study's space are left out."""
     return [
         RatePoint(
-            trial=case.number,
-            optimizer=case.hyperparameters.optimizer.value,
-            batch_size=case.hyperparameters.batch_size,
-            rate=case.hyperparameters.learning_rate,
-            outcome=case.ending,
+            trial=record.number,
+            optimizer=record.hyperparameters.optimizer.value,
+            batch_size=record.hyperparameters.batch_size,
+            rate=record.hyperparameters.learning_rate,
+            outcome=record.ending,
         )
-        for case in cases
-        if case.hyperparameters is not None and case.ending not in ("", Outcome.INTERRUPTED)
+        for record in records
+        if record.hyperparameters is not None and record.ending not in ("", Outcome.INTERRUPTED)
     ]
 
 
-def rate_boundaries(cases: Iterable[Case]) -> tuple[RateBoundary, ...]:
+def rate_boundaries(records: Iterable[TrialRecord]) -> tuple[RateBoundary, ...]:
     """One for each optimizer and batch size at which a trial was healthy or diverged, in that order."""
     groups: dict[tuple[str, int], list[RatePoint]] = {}
-    for point in rate_points(cases):
+    for point in rate_points(records):
         if is_healthy(point) or is_diverged(point):
             groups.setdefault((point.optimizer, point.batch_size), []).append(point)
     return tuple(_boundary(*key, groups[key]) for key in sorted(groups))
 
 
-def clear_rate(case: Case, casebook: Casebook) -> RatePoint | None:
+def clear_rate(record: TrialRecord, history: TrialHistory) -> RatePoint | None:
     """The largest rate of a healthy trial that lies clearly below this trial's and below every diverged one's.
 
     From trials with the same batch size where there is one, else from others, at the same rate per 16 images. None
-    where no trial tells.
+    where no trial shows one.
     """
-    own = case.hyperparameters
+    own = record.hyperparameters
     if own is None:
         return None
-    points = [point for point in rate_points(casebook.cases) if point.optimizer == own.optimizer]
+    points = [point for point in rate_points(history.records) if point.optimizer == own.optimizer]
     ceiling = own.lr_per_16 / CLEAR_FACTOR
     for group in ([point for point in points if point.batch_size == own.batch_size], points):
         diverged = [per_16(point) for point in group if is_diverged(point)]
@@ -90,6 +85,17 @@ def clear_rate(case: Case, casebook: Casebook) -> RatePoint | None:
         if candidates:
             return max(below_all or candidates, key=per_16)
     return None
+
+
+def rate_is_proven(record: TrialRecord, history: TrialHistory) -> bool:
+    """Whether another trial stayed healthy at this learning rate or above, with the same optimizer and batch size."""
+    own = record.hyperparameters
+    return own is not None and any(
+        is_healthy(point)
+        and (point.optimizer, point.batch_size) == (own.optimizer, own.batch_size)
+        and point.rate >= own.learning_rate
+        for point in rate_points(history.records)
+    )
 
 
 def per_16(point: RatePoint) -> float:

@@ -1,27 +1,26 @@
-"""Which values of a parameter trials survived: the one cut of its range that best tells failures from healthy trials.
+"""Values of a parameter that trials survived: the one cut of its range that best separates failures from healthy ones.
 
-A cut is told only where chance is an unlikely explanation. With many cuts through many parameters some look good by
+A cut is reported only where chance is an unlikely explanation. With many cuts through many parameters some look good by
 chance, so each parameter's best is compared with the best of the same trials with their ends shuffled. Trials that
 ended by no fault of their configuration are left out.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
-from search.explanation.repair import shown
-from search.explanation.trial_history import Casebook
+from search.explanation.trial_history import TrialHistory
+from search.explanation.value_text import value_text
 from spaces.anchor_fit import Floats
 from spaces.catalogue import RATES
 from spaces.faster_rcnn import Space
 from spaces.parameters import Categorical, Float, Int, Parameter, Value
 from trial.outcome import FAULTS
 
-LARGEST_CHANCE = 0.02  # of some twenty parameters less than one is told wrongly in two studies
+LARGEST_CHANCE = 0.02  # of some twenty parameters less than one is reported wrongly in two studies
 LARGEST_CHANCE_OF_RATE = 0.1  # that a high rate diverges is no surprise
 MOST_SHUFFLES, FEWEST_SHUFFLES = 2000, 200  # of few and of many trials, for time and memory
 SHUFFLED_CELLS = 1_000_000
@@ -47,21 +46,19 @@ class Cut:
 
     def __str__(self) -> str:
         return (
-            f"{self.parameter} {self.worse} {shown(self.limit)}: {self.failed_worse} of {self.trials_worse} trials "
-            f"failed; otherwise {self.failed_other} of {self.trials_other} (chance: {self.chance:.1%})"
+            f"{self.parameter} {self.worse} {value_text(self.limit)}: {self.failed_worse} of {self.trials_worse} "
+            f"trials failed; otherwise {self.failed_other} of {self.trials_other} (chance: {self.chance:.1%})"
         )
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
 
-
-def cuts(casebook: Casebook) -> tuple[Cut, ...]:
-    """For each parameter the cut that tells most, where it isn't chance; the clearest first."""
-    cases = [case for case in casebook.cases if case.healthy or (case.failed and case.ending not in FAULTS)]
+def cuts(history: TrialHistory) -> tuple[Cut, ...]:
+    """The cut of each parameter that best separates failures, where it is not chance; the clearest first."""
+    records = [
+        record for record in history.records if record.healthy or (record.failed and record.ending not in FAULTS)
+    ]
     found = []
-    for name, parameter in casebook.space.parameters.items():
-        tried = [(case.point[name], case.failed) for case in cases if name in case.trial.params]
+    for name, parameter in history.space.parameters.items():
+        tried = [(record.point[name], record.failed) for record in records if name in record.trial.params]
         best = _best_cut(name, parameter, tried)
         limit = LARGEST_CHANCE_OF_RATE if name in RATES.values() else LARGEST_CHANCE
         if best is not None and best.chance <= limit:
@@ -127,7 +124,7 @@ def _scores(sides: Floats, failed: Floats) -> Floats:
 
 
 def _limits(parameter: Parameter, values: Sequence[Value]) -> list[Value]:
-    """Where to cut: between any two neighbouring numbers, or at each of the texts."""
+    """The places to cut: between any two neighbouring numbers, or at each of the texts."""
     texts = sorted({value for value in values if isinstance(value, str)})
     numbers = sorted({value for value in values if not isinstance(value, str)})
     if texts:

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.config import Canvas
-from search.doctor.anchor_advice import AROUND, _around, advise, anchor_findings, proposed_space
+from search.doctor.anchor_advice import AROUND, _around, advise, check_anchors, proposed_space
 from spaces.anchor_fit import CanvasBoxes
 from spaces.faster_rcnn import Space
 from spaces.parameters import Categorical, Fixed, Float, Int
@@ -27,7 +27,7 @@ def squares(size_px, *, count=40, canvas=256, seed=0):
 
 
 def found(boxes, space):
-    return {finding.name: finding for finding in anchor_findings(advise(boxes, space, seed=0))}
+    return {diagnostic.name: diagnostic for diagnostic in check_anchors(advise(boxes, space, seed=0))}
 
 
 @settings(max_examples=12, deadline=None)
@@ -70,16 +70,16 @@ def test_anchors_that_the_study_names_leave_nothing_to_propose():
     assert proposed_space(advice, space) == {}
 
 
-def test_boxes_that_the_default_anchors_fit_bring_no_finding():
+def test_boxes_that_the_default_anchors_fit_bring_no_diagnostic():
     assert found(squares(64), Space.default().replaced(parse(NARROW).parameters)) == {}
 
 
 def test_boxes_between_the_cells_need_a_larger_canvas_by_as_much_as_they_are_too_small():
     # 4 px squares: on a grid of 4 px few reach an IoU of 0.5, whatever the anchors. To 16 px: 4 times the side.
-    finding = found(squares(4, canvas=128), parse(NARROW))["anchors-hopeless"]
-    assert "set detector.canvas to 512x512 (16.0 times the work)" in finding.advice
+    diagnostic = found(squares(4, canvas=128), parse(NARROW))["anchors-hopeless"]
+    assert "set detector.canvas to 512x512 (16.0 times the work)" in diagnostic.advice
 
 
 def test_a_canvas_beyond_reach_means_tiles():
-    finding = found(squares(4, canvas=1024), parse(NARROW))["anchors-hopeless"]
-    assert "cut the images into tiles: a canvas of 4096x4096 would be needed" in finding.advice
+    diagnostic = found(squares(4, canvas=1024), parse(NARROW))["anchors-hopeless"]
+    assert "cut the images into tiles: a canvas of 4096x4096 would be needed" in diagnostic.advice

@@ -16,16 +16,16 @@ from benchmarks.parts.data_faults import (
     missing,
     no_picture,
 )
-from benchmarks.parts.patient import NARROW, Patient
+from benchmarks.parts.spoiled_dataset import NARROW, SpoiledDataset
 from detector.data.formats.annotation import DataError
 from detector.data.layout import find_sources
 from detector.data.pair import load_pair
 from detector.data.sample_data import write_sample
 from search.doctor.diagnosis import examine
-from search.doctor.finding import Severity
+from search.doctor.diagnostic import Level
 from search.study.specification import specification_from
 
-ERROR, WARNING, NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
+ERROR, WARNING, NOTE = Level.ERROR, Level.WARNING, Level.NOTE
 BCCD = Path(__file__).resolve().parents[4] / "shared" / "data" / "bccd"
 
 
@@ -37,8 +37,8 @@ def healthy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def patient(healthy: Path, tmp_path: Path) -> Patient:
-    return Patient.copied(healthy, tmp_path / "patient")
+def dataset(healthy: Path, tmp_path: Path) -> SpoiledDataset:
+    return SpoiledDataset.copied(healthy, tmp_path / "dataset")
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -46,8 +46,8 @@ def test_a_healthy_dataset_has_no_error_and_only_the_warning_that_its_objects_ar
     tmp_path: Path, seed: int
 ) -> None:
     write_sample(tmp_path / "sample", train=30, validation=10, seed=seed)
-    diagnosis = Patient.copied(tmp_path / "sample", tmp_path / "copy").examine(space={})
-    warnings = {finding.name for finding in diagnosis.findings if finding.severity is not NOTE}
+    diagnosis = SpoiledDataset.copied(tmp_path / "sample", tmp_path / "copy").examine(space={})
+    warnings = {diagnostic.name for diagnostic in diagnosis.diagnostics if diagnostic.level is not NOTE}
     assert warnings <= {"anchors-misfit", "anchors-only-forced"}  # of Detectron2's anchors, from 32 px on
     assert not diagnosis.has_errors
     assert diagnosis.anchors is not None
@@ -55,65 +55,66 @@ def test_a_healthy_dataset_has_no_error_and_only_the_warning_that_its_objects_ar
 
 
 @pytest.mark.parametrize("fault", [pytest.param(fault, id=fault.name) for fault in FAULTS])
-def test_a_planted_fault_is_named_and_nothing_else(patient: Patient, fault: DataFault) -> None:
-    before = {finding.name for finding in patient.examine().findings}
-    fault.plant(patient)
-    found = {finding.name: finding for finding in patient.examine().findings}
+def test_a_planted_fault_is_named_and_nothing_else(dataset: SpoiledDataset, fault: DataFault) -> None:
+    before = {diagnostic.name for diagnostic in dataset.examine().diagnostics}
+    fault.plant(dataset)
+    found = {diagnostic.name: diagnostic for diagnostic in dataset.examine().diagnostics}
     assert set(found) - before == {fault.expected} | fault.others
-    assert found[fault.expected].severity is fault.severity
+    assert found[fault.expected].level is fault.level
     assert found[fault.expected].count >= 1
     assert found[fault.expected].advice
 
 
 @pytest.mark.parametrize("fault", [pytest.param(fault, id=fault.name) for fault in FAULTS])
-def test_whatever_launch_refuses_is_an_error_here(patient: Patient, fault: DataFault) -> None:
-    fault.plant(patient)
+def test_whatever_launch_refuses_is_an_error_here(dataset: SpoiledDataset, fault: DataFault) -> None:
+    fault.plant(dataset)
     try:
-        load_pair(*find_sources(patient.written()), share=0.2, seed=0)
+        load_pair(*find_sources(dataset.written()), share=0.2, seed=0)
     except DataError:
-        assert patient.examine().has_errors
+        assert dataset.examine().has_errors
 
 
-def test_every_broken_image_is_counted_and_the_first_are_named(patient: Patient) -> None:
-    missing(patient)
-    no_picture(patient)
-    found = {finding.name: finding for finding in patient.examine().findings}
+def test_every_broken_image_is_counted_and_the_first_are_named(dataset: SpoiledDataset) -> None:
+    missing(dataset)
+    no_picture(dataset)
+    found = {diagnostic.name: diagnostic for diagnostic in dataset.examine().diagnostics}
     assert found["image-missing"].count == 2
-    assert found["image-missing"].examples == (patient.image_file(0).name, patient.image_file(5).name)
-    assert found["image-unreadable"].examples == (patient.image_file(2).name,)
-    assert [finding.severity for finding in patient.examine().findings][:2] == [ERROR, ERROR]  # worst first
+    assert found["image-missing"].examples == (dataset.image_file(0).name, dataset.image_file(5).name)
+    assert found["image-unreadable"].examples == (dataset.image_file(2).name,)
+    assert [diagnostic.level for diagnostic in dataset.examine().diagnostics][:2] == [ERROR, ERROR]  # worst first
 
 
-def test_labels_that_are_off_by_one_are_called_so(patient: Patient) -> None:
-    labels_off_by_one(patient)
-    assert "off by one" in patient.examine().findings[0].message
+def test_labels_that_are_off_by_one_are_called_so(dataset: SpoiledDataset) -> None:
+    labels_off_by_one(dataset)
+    assert "off by one" in dataset.examine().diagnostics[0].message
 
 
-def test_axes_that_are_swapped_are_called_so(patient: Patient) -> None:
-    assert all(entry["width"] != entry["height"] for entry in patient.train["images"])  # else a swap can't be seen
-    axes_swapped(patient)
-    assert "[y, x, height, width]" in patient.examine().findings[0].message
+def test_axes_that_are_swapped_are_called_so(dataset: SpoiledDataset) -> None:
+    assert all(entry["width"] != entry["height"] for entry in dataset.train["images"])  # else a swap can't be seen
+    axes_swapped(dataset)
+    assert "[y, x, height, width]" in dataset.examine().diagnostics[0].message
 
 
-def test_a_canvas_on_which_objects_vanish_is_an_error_with_a_larger_one_as_advice(patient: Patient) -> None:
-    diagnosis = patient.examine(detector={"canvas": "32x32"})
-    found = {finding.name: finding for finding in diagnosis.findings}
-    assert found["anchors-hopeless"].severity is ERROR
+def test_a_canvas_on_which_objects_vanish_is_an_error_with_a_larger_one_as_advice(dataset: SpoiledDataset) -> None:
+    diagnosis = dataset.examine(detector={"canvas": "32x32"})
+    found = {diagnostic.name: diagnostic for diagnostic in diagnosis.diagnostics}
+    assert found["anchors-hopeless"].level is ERROR
     assert "detector.canvas to " in found["anchors-hopeless"].advice
-    assert found["tiny-on-canvas"].severity is WARNING
+    assert found["tiny-on-canvas"].level is WARNING
 
 
-def test_a_canvas_of_another_aspect_is_mostly_padding(patient: Patient) -> None:
-    names = [finding.name for finding in patient.examine(detector={"canvas": "96x512"}).findings]
+def test_a_canvas_of_another_aspect_is_mostly_padding(dataset: SpoiledDataset) -> None:
+    names = [diagnostic.name for diagnostic in dataset.examine(detector={"canvas": "96x512"}).diagnostics]
     assert "padded-canvas" in names
 
 
-def test_anchors_of_the_study_that_fit_nothing_are_told(patient: Patient) -> None:
+def test_anchors_of_the_study_that_fit_nothing_are_told(dataset: SpoiledDataset) -> None:
     fixed = {"anchors": {"sizes_px": [200, 300], "ratios": [1]}}
-    hopeless = {finding.name: finding for finding in patient.examine(space=fixed).findings}
-    assert hopeless["anchors-hopeless"].severity is ERROR
+    hopeless = {diagnostic.name: diagnostic for diagnostic in dataset.examine(space=fixed).diagnostics}
+    assert hopeless["anchors-hopeless"].level is ERROR
     wide = {
-        finding.name for finding in patient.examine(space={**NARROW, "anchor_base": {"low": 2, "high": 60}}).findings
+        diagnostic.name
+        for diagnostic in dataset.examine(space={**NARROW, "anchor_base": {"low": 2, "high": 60}}).diagnostics
     }
     assert "anchors-hopeless" not in wide
 
@@ -132,24 +133,24 @@ def test_anchors_of_the_study_that_fit_nothing_are_told(patient: Patient) -> Non
     ],
 )
 def test_numbers_that_search_in_vain_are_named(
-    patient: Patient, sections: dict[str, Any], expected: dict[str, Severity]
+    dataset: SpoiledDataset, sections: dict[str, Any], expected: dict[str, Level]
 ) -> None:
-    before = {finding.name for finding in patient.examine().findings}
+    before = {diagnostic.name for diagnostic in dataset.examine().diagnostics}
     sections = {**sections, "space": {**NARROW, **sections.get("space", {})}}
-    found = {f.name: f.severity for f in patient.examine(**sections).findings if f.name not in before}
+    found = {f.name: f.level for f in dataset.examine(**sections).diagnostics if f.name not in before}
     assert found == expected
 
 
 def test_a_folder_without_a_dataset_is_one_error(tmp_path: Path) -> None:
     document = {"name": "n", "storage": "sqlite:///unused.db", "data": {"folder": str(tmp_path)}}
     diagnosis = examine(specification_from(document, "a test"))
-    assert [finding.name for finding in diagnosis.findings] == ["no-dataset"]
+    assert [diagnostic.name for diagnostic in diagnosis.diagnostics] == ["no-dataset"]
     assert diagnosis.has_errors
 
 
-def test_the_diagnosis_is_plain_json_without_nan(patient: Patient) -> None:
-    class_without_boxes(patient)  # its fit has no figures
-    document = json.loads(json.dumps(patient.examine().to_json(), allow_nan=False))
+def test_the_diagnosis_is_plain_json_without_nan(dataset: SpoiledDataset) -> None:
+    class_without_boxes(dataset)  # its fit has no figures
+    document = json.loads(json.dumps(dataset.examine().to_json(), allow_nan=False))
     assert document["data"]["training"]["images"] == 24
     assert document["anchors"]["reference"]["fit"]["by_class"]["objects"]["mean_iou"] is None
     assert set(document["anchors"]) == {"reference", "study", "derived"}  # trial 0 has one ratio here
@@ -166,7 +167,7 @@ def bccd(tmp_path: Path) -> Path:
 def test_the_two_degenerate_boxes_of_bccd_are_found_by_file(bccd: Path) -> None:
     document = {"name": "n", "storage": "sqlite:///unused.db", "data": {"folder": str(bccd)}, "space": NARROW}
     diagnosis = examine(specification_from(document, "a test"))
-    found = [finding for finding in diagnosis.findings if finding.name == "degenerate-boxes"]
-    files = {text.split(":")[0] for finding in found for text in finding.examples}
+    found = [diagnostic for diagnostic in diagnosis.diagnostics if diagnostic.name == "degenerate-boxes"]
+    files = {text.split(":")[0] for diagnostic in found for text in diagnostic.examples}
     assert files == {"BloodImage_00338.jpg", "BloodImage_00343.jpg"}
     assert not diagnosis.has_errors

@@ -124,7 +124,7 @@ def test_write_space_without_a_study_file_is_refused(
     assert "--data names none" in capsys.readouterr().err
 
 
-def test_the_doctor_loads_neither_keras_nor_a_backend_of_it(study: Path) -> None:
+def test_the_doctor_loads_no_keras_no_backend_of_it_and_without_pictures_no_matplotlib(study: Path) -> None:
     code = (
         "import sys; sys.argv = ['frcnn-search', 'doctor', sys.argv[1], '--json']\n"
         "from search.command_line import main\n"
@@ -138,7 +138,7 @@ def test_the_doctor_loads_neither_keras_nor_a_backend_of_it(study: Path) -> None
     )
     loaded = set(done.stderr.strip("[]\n").replace("'", "").split(", "))
     assert "detector" in loaded
-    assert not loaded & {"keras", "tensorflow", "jax", "torch"}
+    assert not loaded & {"keras", "tensorflow", "jax", "torch", "matplotlib"}
 
 
 def test_counts_that_the_densest_image_needs_are_written_into_the_detector_section(

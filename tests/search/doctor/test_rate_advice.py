@@ -1,6 +1,6 @@
 import pytest
 
-from search.doctor.rate_advice import derived_rate, proposed_rates, rate_lines
+from search.doctor.rate_advice import proposed_rates, rate_lines
 from spaces.catalogue import DEFINITIONS
 from spaces.faster_rcnn import Space
 from spaces.parameters import Categorical, Fixed, Float
@@ -44,21 +44,3 @@ def test_rates_that_the_study_does_not_search_are_left_alone():
 def test_the_rate_of_each_batch_is_told():
     lines = rate_lines(SPACE, proposed_rates(SPACE, from_scratch=False))
     assert lines[0] == "learning rate of SGD by batch: 4: 5e-05 to 0.02, 8: 0.0001 to 0.04, 16: 0.0002 to 0.08"
-
-
-def test_from_scratch_trial_1_begins_in_the_middle_of_the_proposed_range():
-    assert derived_rate(SPACE, from_scratch=True) == {"lr_per_16": 0.002}  # √(0.0002 · 0.02)
-    assert derived_rate(SPACE, from_scratch=False) == {}
-
-
-@pytest.mark.parametrize(
-    "parameters",
-    [
-        pytest.param({"optimizer": Fixed(value="adam")}, id="no SGD"),
-        pytest.param({"lr_per_16": Fixed(value=0.01)}, id="fixed"),
-        pytest.param({"lr_per_16": Categorical(values=(0.01, 0.02))}, id="listed"),
-        pytest.param({"lr_per_16": Float(low=0.01, high=0.1, log=True)}, id="all above"),
-    ],
-)
-def test_trial_1_keeps_to_the_rates_of_the_study(parameters):
-    assert derived_rate(SPACE.replaced(parameters), from_scratch=True) == {}

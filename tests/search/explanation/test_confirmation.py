@@ -12,22 +12,22 @@ from search.explanation.confirmation import Answer, Confirmation, confirm
 from search.explanation.neighbour import nearest_healthy
 from search.explanation.repair import repairs
 from search.explanation.trial_explanation import TrialExplanation
-from search.explanation.trial_history import Casebook
+from search.explanation.trial_history import TrialHistory
 from tests.support.planting import Sown, diverged, healthy, imagine, planted_specification
 from trial.outcome import Outcome
 
 WIDE = {"optimizer": "sgd", "lr_per_16": {"low": 1e-6, "high": 10.0}}  # the analytic trainer explodes above 0.1
 
 
-def explained(casebook: Casebook, number: int) -> TrialExplanation:
-    """As `explain_trial`, without a database."""
-    case = casebook.case(number)
-    entry = diagnose(case, others_are_healthy=bool(casebook.healthy))
-    neighbour = nearest_healthy(case, casebook)
-    found = repairs(case, casebook, entry, neighbour) if entry else ()
+def explained(history: TrialHistory, number: int) -> TrialExplanation:
+    """What `explain_trial` gives, without a database."""
+    record = history.record(number)
+    entry = diagnose(record, others_are_healthy=bool(history.healthy))
+    neighbour = nearest_healthy(record, history)
+    found = repairs(record, history, entry, neighbour) if entry else ()
     return TrialExplanation(
-        study=casebook.study, case=case, budget_images=960, verdict="v", entry=entry, figures=(), evidence={}, curve=(),
-        repair=found[0] if found else None, alternatives=found[1:], neighbour=neighbour,
+        study=history.study, record=record, budget_images=960, verdict="v", entry=entry, figures=(), evidence={},
+        curve=(), repair=found[0] if found else None, alternatives=found[1:], neighbour=neighbour,
     )  # fmt: skip
 
 
@@ -37,11 +37,11 @@ def replay(sample: Path, tmp_path: Path) -> Any:
 
     def replay(*trials: Sown, images: int | None = None, **sections: Any) -> Confirmation:
         specification = planted_specification("sqlite:///none.db", sample, **{"space": WIDE, **sections})
-        casebook = imagine(specification, trials)
+        history = imagine(specification, trials)
         folder = tmp_path / "study"
         folder.mkdir()
         return confirm(
-            casebook, explained(casebook, len(trials) - 1), folder=folder, images=images, stop=threading.Event()
+            history, explained(history, len(trials) - 1), folder=folder, images=images, stop=threading.Event()
         )
 
     return replay
@@ -106,11 +106,11 @@ def test_what_no_replay_can_show_is_refused(replay: Any, sown: Sown, message: st
 
 
 def test_a_stop_ends_the_replay_at_once(sample: Path, tmp_path: Path) -> None:
-    casebook = imagine(planted_specification("sqlite:///none.db", sample, space=WIDE), [healthy(0.02), diverged(1.0)])
+    history = imagine(planted_specification("sqlite:///none.db", sample, space=WIDE), [healthy(0.02), diverged(1.0)])
     stop = threading.Event()
     stop.set()
     with pytest.raises(KeyboardInterrupt):
-        confirm(casebook, explained(casebook, 1), folder=tmp_path, images=None, stop=stop)
+        confirm(history, explained(history, 1), folder=tmp_path, images=None, stop=stop)
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 
-from search.explanation.charts import study_figures, trial_figures
+from search.explanation.charts import study_charts, trial_charts
 from search.explanation.failing_images import thumbnails
 from search.explanation.page import render_study, render_trial, write_page
 from search.explanation.study_explanation import explain_study, training_data
@@ -26,12 +26,12 @@ def pages(tmp_path: Path, sample: Path) -> Iterator[dict[str, Path]]:
     specification = planted_specification(f"sqlite:///{tmp_path / 'pages.db'}", sample)
     trials: list[Sown] = [healthy(rate, ap=0.1 + 0.02 * n) for n, rate in enumerate(RATES)]
     with Database.open(specification.storage) as database:
-        casebook = plant(database, specification, [*trials, diverged(0.1), diverged(0.09), diverged(0.095), FAILED])
-        study, trial = explain_study(casebook), explain_trial(database, casebook, len(trials) + 3)
-    images = thumbnails(*training_data(casebook), trial.case.batch_images)
+        history = plant(database, specification, [*trials, diverged(0.1), diverged(0.09), diverged(0.095), FAILED])
+        study, trial = explain_study(history), explain_trial(database, history, len(trials) + 3)
+    images = thumbnails(*training_data(history), trial.record.batch_images)
     files = {name: tmp_path / f"{name}.html" for name in ("study", "trial")}
-    write_page(files["study"], render_study(study, study_figures(study)))
-    write_page(files["trial"], render_trial(trial, trial_figures(trial), images))
+    write_page(files["study"], render_study(study, study_charts(study)))
+    write_page(files["trial"], render_trial(trial, trial_charts(trial), images))
     return files
 
 

@@ -1,4 +1,4 @@
-"""From planted failures to the one change that should mend each."""
+"""Planted failures and the one change that should mend each."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from detector.config import ConfigError
 from search.explanation.cause import Cause, Remedy, diagnose
 from search.explanation.neighbour import nearest_healthy
 from search.explanation.repair import Area, Repair, repaired, repairs
-from search.explanation.trial_history import Casebook
+from search.explanation.trial_history import TrialHistory
 from tests.support.planting import Sown, diverged, healthy, imagine, planted_specification
 from trial.outcome import Outcome
 
@@ -18,20 +18,20 @@ ONE_BY_ONE = {"space": {"optimizer": "sgd", "batch_size": [4, 8, 16]}}
 
 @pytest.fixture
 def sow(sample: Path) -> Any:
-    """Gives the casebook of a study with those trials and sections."""
+    """Gives the history of a study with those trials and sections."""
 
-    def sow(*trials: Sown, **sections: Any) -> Casebook:
+    def sow(*trials: Sown, **sections: Any) -> TrialHistory:
         return imagine(planted_specification("sqlite:///none.db", sample, **{**ONE_BY_ONE, **sections}), trials)
 
     return sow
 
 
-def mended(casebook: Casebook, number: int) -> tuple[Cause, tuple[Repair, ...]]:
+def mended(history: TrialHistory, number: int) -> tuple[Cause, tuple[Repair, ...]]:
     """The cause and the repairs of a failed trial."""
-    case = casebook.case(number)
-    entry = diagnose(case, others_are_healthy=bool(casebook.healthy))
+    record = history.record(number)
+    entry = diagnose(record, others_are_healthy=bool(history.healthy))
     assert entry is not None
-    return entry.cause, repairs(case, casebook, entry, nearest_healthy(case, casebook))
+    return entry.cause, repairs(record, history, entry, nearest_healthy(record, history))
 
 
 @pytest.mark.parametrize(
@@ -54,8 +54,8 @@ def mended(casebook: Casebook, number: int) -> tuple[Cause, tuple[Repair, ...]]:
 def test_a_rate_that_is_too_high_goes_down_to_what_the_study_saw_healthy(
     sow: Any, others: list[Sown], expected: float, reason: str
 ) -> None:
-    casebook = sow(*others, diverged(0.4), space={**ONE_BY_ONE["space"], "lr_per_16": {"high": 1.0}})
-    cause, found = mended(casebook, len(others))
+    history = sow(*others, diverged(0.4), space={**ONE_BY_ONE["space"], "lr_per_16": {"high": 1.0}})
+    cause, found = mended(history, len(others))
     assert cause is Cause.RATE_TOO_HIGH
     lower = next(repair for repair in found if repair.remedy is Remedy.LOWER_RATE)
     assert (lower.parameter, lower.before, lower.after) == ("lr_per_16", 0.4, pytest.approx(expected))
@@ -64,13 +64,13 @@ def test_a_rate_that_is_too_high_goes_down_to_what_the_study_saw_healthy(
 
 def test_a_rate_below_every_diverged_one_is_preferred_to_a_higher_that_was_healthy_by_luck(sow: Any) -> None:
     space = {**ONE_BY_ONE["space"], "lr_per_16": {"high": 1.0}}
-    casebook = sow(healthy(0.3, clip_norm=1.0), healthy(0.05), diverged(0.1), diverged(0.9), space=space)
-    assert mended(casebook, 3)[1][0].after == pytest.approx(0.05)  # not 0.3, for 0.1 diverged
+    history = sow(healthy(0.3, clip_norm=1.0), healthy(0.05), diverged(0.1), diverged(0.9), space=space)
+    assert mended(history, 3)[1][0].after == pytest.approx(0.05)  # not 0.3, for 0.1 diverged
 
 
 def test_where_another_trial_was_healthy_at_this_rate_the_nearest_ones_own_difference_comes_first(sow: Any) -> None:
-    casebook = sow(healthy(0.05, clip_norm=5.0), diverged(0.05, clip_norm=90.0))
-    _, found = mended(casebook, 1)
+    history = sow(healthy(0.05, clip_norm=5.0), diverged(0.05, clip_norm=90.0))
+    _, found = mended(history, 1)
     assert (found[0].remedy, found[0].before, found[0].after) == (Remedy.CLIP_LOWER, 90.0, 5.0)
 
 
@@ -140,30 +140,30 @@ def test_a_background_collapse_is_the_labels_fault_only_where_no_trial_was_healt
 def test_derived_anchors_are_one_change_of_several_numbers(sow: Any) -> None:
     derived = {"anchor_base": 3.0, "anchor_scales": 2, "anchor_octave_span": 1.0, "anchor_ratios": 1}
     missed = Sown(outcome=Outcome.NOT_LEARNING, values={"anchor_base": 16.0}, rule="no positives")
-    casebook = sow(healthy(), missed, derived=derived)
-    repair = mended(casebook, 1)[1][0]
+    history = sow(healthy(), missed, derived=derived)
+    repair = mended(history, 1)[1][0]
     assert (repair.parameter, dict(repair.values)) == ("anchors", derived)
-    anchors = repaired(casebook.case(1), casebook, repair).anchors
+    anchors = repaired(history.record(1), history, repair).anchors
     assert anchors.sizes_px[0] == pytest.approx((3.0 * 4, 3.0 * 4 * 2**0.5))
     assert anchors.ratios == (1.0,)
 
 
 def test_a_repair_may_leave_the_ranges_of_the_study(sow: Any) -> None:
-    casebook = sow(diverged(0.05), space={**ONE_BY_ONE["space"], "lr_per_16": {"low": 0.02, "high": 0.1}})
-    repair = mended(casebook, 0)[1][0]
+    history = sow(diverged(0.05), space={**ONE_BY_ONE["space"], "lr_per_16": {"low": 0.02, "high": 0.1}})
+    repair = mended(history, 0)[1][0]
     assert repair.after == pytest.approx(0.005)
-    assert repaired(casebook.case(0), casebook, repair).lr_per_16 == pytest.approx(0.005)
+    assert repaired(history.record(0), history, repair).lr_per_16 == pytest.approx(0.005)
 
 
 def test_a_healthy_trial_has_no_entry_unless_the_watch_warned(sow: Any) -> None:
     warned = Sown(evidence={"warnings": "low-quality matches at step 9: 99% of the positives are forced"})
-    casebook = sow(healthy(), warned)
-    assert diagnose(casebook.case(0), others_are_healthy=True) is None
-    entry = diagnose(casebook.case(1), others_are_healthy=True)
+    history = sow(healthy(), warned)
+    assert diagnose(history.record(0), others_are_healthy=True) is None
+    entry = diagnose(history.record(1), others_are_healthy=True)
     assert entry is not None
     assert entry.cause is Cause.ANCHORS
 
 
 def test_an_unknown_trial_is_an_error_that_names_those_there_are(sow: Any) -> None:
     with pytest.raises(ConfigError, match="no trial 9 that has begun; they are 0 to 1"):
-        sow(healthy(), healthy()).case(9)
+        sow(healthy(), healthy()).record(9)

@@ -18,10 +18,10 @@ from search.explanation.cause import OUTCOMES, RULES, Cause
 from search.explanation.effects.anchor_effect import anchor_effect
 from search.explanation.effects.importance import FEWEST_TRIALS, importances
 from search.explanation.effects.rate_boundary import rate_boundaries
+from search.explanation.explanation_text import explanation_json, print_explanation
 from search.explanation.neighbour import nearest_healthy
-from search.explanation.report import explanation_json, print_explanation
 from search.explanation.study_explanation import StudyExplanation, boundary_sentence, explain_study
-from search.explanation.trial_history import Casebook
+from search.explanation.trial_history import TrialHistory
 from search.plan import sources_of
 from tests.support.planting import Sown, diverged, healthy, imagine, planted_specification
 from trial.outcome import Outcome
@@ -33,7 +33,7 @@ KILLED = Sown(outcome=Outcome.CRASHED, term="killed (SIGKILL)", images=16)
 
 @pytest.fixture
 def sow(sample: Path) -> Any:
-    def sow(*trials: Sown, **sections: Any) -> Casebook:
+    def sow(*trials: Sown, **sections: Any) -> TrialHistory:
         return imagine(planted_specification("sqlite:///none.db", sample, **sections), trials)
 
     return sow
@@ -98,7 +98,7 @@ def test_the_boundary_of_the_learning_rate_is_told_for_each_batch_size(sow: Any)
         healthy(0.02, batch_size=8), diverged(0.06, batch_size=8), diverged(0.09, batch_size=8),
         healthy(0.08, batch_size=16), diverged(0.04, batch_size=16),
     ]  # fmt: skip
-    eight, sixteen = rate_boundaries(sow(*trials).cases)
+    eight, sixteen = rate_boundaries(sow(*trials).records)
     assert (eight.batch_size, eight.healthy, eight.diverged) == (8, 1, 2)
     assert eight.largest_healthy is not None
     assert eight.smallest_diverged is not None
@@ -163,12 +163,12 @@ def test_a_study_that_never_learned_gets_no_ranking_of_its_parameters(sow: Any) 
 
 
 def test_the_neighbour_is_near_in_what_shapes_an_update_not_in_anchors(sow: Any) -> None:
-    casebook = sow(
+    history = sow(
         healthy(0.001, anchor_base=8.0),  # a hundredth of the rate, the same anchors
         healthy(0.05, anchor_base=2.0),  # half the rate, the smallest anchors
         diverged(0.1, anchor_base=8.0),
     )
-    neighbour = nearest_healthy(casebook.case(2), casebook)
+    neighbour = nearest_healthy(history.record(2), history)
     assert neighbour is not None
     assert neighbour.trial == 1
     assert {each.parameter for each in neighbour.differences} == {"lr_per_16", "anchor_base"}
@@ -176,12 +176,10 @@ def test_the_neighbour_is_near_in_what_shapes_an_update_not_in_anchors(sow: Any)
 
 def test_the_fit_of_anchors_is_set_against_the_ap_of_the_first_rung(sow: Any, sample: Path) -> None:
     bases = (2.0, 3.0, 4.0, 6.0, 8.0, 16.0)
-    casebook = sow(
-        *(healthy(ap=0.5 - 0.02 * base, anchor_base=base) for base in bases), diverged(0.1, anchor_base=16.0)
-    )
-    specification = casebook.specification
+    history = sow(*(healthy(ap=0.5 - 0.02 * base, anchor_base=base) for base in bases), diverged(0.1, anchor_base=16.0))
+    specification = history.specification
     train, _ = sources_of(specification.data)
-    effect = anchor_effect(casebook, load_dataset(train), specification.detector.detector().canvas)
+    effect = anchor_effect(history, load_dataset(train), specification.detector.detector().canvas)
     assert [point.trial for point in effect.points] == list(range(7))
     assert effect.points[6].ap is None
     assert effect.points[0].covered > effect.points[5].covered  # the sample's objects are 11 to 55 px on this canvas

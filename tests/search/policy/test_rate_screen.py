@@ -8,7 +8,7 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from detector.config import Optimizer
-from search.explanation.trial_history import cases_of
+from search.explanation.trial_history import trial_records
 from search.plan import Plan
 from search.policy.budget import was_refused
 from search.policy.rate_screen import rate_verdict
@@ -260,7 +260,7 @@ def test_refused_proposals_are_shown_as_such_and_explain_nothing(database, wide)
     assert text.count(f"{count} risky (trials at such learning rates diverged)") == 2
     assert "not trained, risky: a learning rate of" in text
     outcomes = read_outcomes(database, wide.study)
-    cases = cases_of(WIDE, trials_of(database, wide), outcomes, read_rungs(database, wide.study))
+    cases = trial_records(WIDE, trials_of(database, wide), outcomes, read_rungs(database, wide.study))
     risky = [case for case in cases if case.ending == Outcome.RISKY]
     assert len(risky) == count
     assert all(case.refused and not (case.failed or case.healthy) for case in risky)

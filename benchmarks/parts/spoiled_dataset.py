@@ -17,7 +17,7 @@ NARROW = {"anchor_scales": 1, "anchor_ratios": 1}  # one shape: derived in a ten
 
 
 @dataclass(slots=True)
-class Patient:
+class SpoiledDataset:
     """A copy of the sample dataset: change `train` and `val`, or the files, then `examine`."""
 
     root: Path
@@ -25,7 +25,7 @@ class Patient:
     val: dict[str, Any]
 
     @classmethod
-    def copied(cls, healthy: Path, root: Path) -> "Patient":
+    def copied(cls, healthy: Path, root: Path) -> "SpoiledDataset":
         shutil.copytree(healthy, root)
         documents = {name: json.loads((root / f"{name}.json").read_text()) for name in ("train", "val")}
         return cls(root=root, **documents)
@@ -73,5 +73,5 @@ class Patient:
 
     def examine(self, **sections: Any) -> Diagnosis:
         sections = {"detector": {"canvas": CANVAS}, "space": NARROW, **sections}
-        document = {"name": "patient", "storage": "sqlite:///unused.db", "data": {"folder": str(self.written())}}
-        return examine(specification_from({**document, **sections}, "this patient"))
+        document = {"name": "dataset", "storage": "sqlite:///unused.db", "data": {"folder": str(self.written())}}
+        return examine(specification_from({**document, **sections}, "this dataset"))

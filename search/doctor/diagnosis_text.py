@@ -1,24 +1,25 @@
-"""A diagnosis as text: the findings, the fit of the anchors, and the proposed space."""
+"""A diagnosis as text: the diagnostics, the fit of the anchors, and the proposed space."""
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from search.doctor.anchor_advice import FittedAnchors
-from search.doctor.diagnosis import Diagnosis, boxes_of
-from search.doctor.finding import Finding, Severity
+from search.doctor.diagnosis import Diagnosis, box_count
+from search.doctor.diagnostic import Diagnostic, Level
 from search.study.study_text import parameter_line, setting_line
 from spaces.anchor_fit import Shares
 from spaces.parameters import Parameter
 from spaces.section import write_parameter
 
 MOST_CLASSES = 10  # listed in the table; --json has all
-COLOURS = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
+COLOURS = {Level.ERROR: "bold red", Level.WARNING: "yellow", Level.NOTE: "cyan"}
 
 
 def diagnosis_json(diagnosis: Diagnosis) -> str:
@@ -29,7 +30,7 @@ def diagnosis_json(diagnosis: Diagnosis) -> str:
 def diagnosis_report(diagnosis: Diagnosis) -> RenderableType:
     """Everything that a reader should see, worst first."""
     parts: list[RenderableType] = [_opening(diagnosis)]
-    parts += [_finding(finding) for finding in diagnosis.findings]
+    parts += [_lines(each) for each in diagnosis.diagnostics]
     if diagnosis.anchors is not None:
         parts.append(fit_table(diagnosis.anchors.fitted))
     if diagnosis.space:
@@ -69,11 +70,6 @@ def fit_table(fitted: dict[str, FittedAnchors]) -> Table:
     return table
 
 
-def print_diagnosis(diagnosis: Diagnosis, console: Console) -> None:
-    """Print the report."""
-    console.print(diagnosis_report(diagnosis), soft_wrap=True, highlight=False)
-
-
 def _groups(each: FittedAnchors) -> Iterator[tuple[str, Shares]]:
     yield "all", each.fit.whole
     for name, shares in each.fit.by_size.items():
@@ -95,22 +91,22 @@ def _opening(diagnosis: Diagnosis) -> Text:
         return Text(f"{diagnosis.study}: the data can't be used as it is")
     held_out = " (held out of the training data)" if diagnosis.held_out else ""
     return Text(
-        f"{diagnosis.study}: {len(diagnosis.train.images)} training images with {boxes_of(diagnosis.train)} boxes of "
+        f"{diagnosis.study}: {len(diagnosis.train.images)} training images with {box_count(diagnosis.train)} boxes of "
         f"{len(diagnosis.train.classes)} classes, {len(diagnosis.validation.images)} for validation{held_out}; "
         f"canvas {diagnosis.canvas}"
     )
 
 
-def _finding(finding: Finding) -> Text:
+def _lines(diagnostic: Diagnostic) -> Text:
     text = Text()
-    text.append(f"{finding.severity.value:7} ", style=COLOURS[finding.severity])
-    text.append(f"{finding.name}: {finding.message}\n")
-    for example in finding.examples:
+    text.append(f"{diagnostic.level.value:7} ", style=COLOURS[diagnostic.level])
+    text.append(f"{diagnostic.name}: {diagnostic.message}\n")
+    for example in diagnostic.examples:
         text.append(f"          {example}\n", style="dim")
-    text.append(f"        → {finding.advice}")
+    text.append(f"        → {diagnostic.advice}")
     return text
 
 
 def _closing(diagnosis: Diagnosis) -> Text:
-    counts = {severity: sum(f.severity is severity for f in diagnosis.findings) for severity in Severity}
-    return Text(", ".join(f"{count} {severity.value}{'' if count == 1 else 's'}" for severity, count in counts.items()))
+    counts = Counter(each.level for each in diagnosis.diagnostics)
+    return Text(", ".join(f"{counts[level]} {level.value}{'' if counts[level] == 1 else 's'}" for level in Level))

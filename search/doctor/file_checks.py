@@ -1,4 +1,4 @@
-"""Findings about files: what can't be used, odd pixels, the same picture twice, pictures of both splits."""
+"""Checks of files: what can't be used, odd pixels, the same picture twice, pictures of both splits."""
 
 import os
 from collections import defaultdict
@@ -14,7 +14,7 @@ from detector.data.formats.annotation import DataError, Defect, Fault
 from detector.data.image_cache import letterbox
 from detector.data.image_file import read_rgb
 from detector.data.survey import Survey
-from search.doctor.finding import Finding, Severity, about, examples
+from search.doctor.diagnostic import Diagnostic, Level, first_few, located
 
 MOST_DECODED = 300  # pictures whose pixels are looked at, spread evenly; a few seconds
 BLANK_LEVELS = 2.0  # standard deviation, of 255, below which a picture shows nothing
@@ -37,22 +37,22 @@ ADVICE = {
 }
 
 
-def defect_findings(defects: Sequence[Defect]) -> Iterator[Finding]:
+def check_defects(defects: Sequence[Defect]) -> Iterator[Diagnostic]:
     """One error for each kind of defect; `launch` would refuse the data."""
     by_fault: dict[Fault, list[Defect]] = defaultdict(list)
     for defect in defects:
         by_fault[defect.fault].append(defect)
     for fault, found in by_fault.items():
-        yield about(
+        yield from located(
             (defect.file for defect in found),
             name=fault.value,
-            severity=Severity.ERROR,
+            level=Level.ERROR,
             message=found[0].message if len(found) == 1 else f"{len(found)} times; the first: {found[0].message}",
             advice=ADVICE[fault],
         )
 
 
-def file_findings(survey: Survey, canvas: Canvas | None) -> Iterator[Finding]:
+def check_files(survey: Survey, canvas: Canvas | None) -> Iterator[Diagnostic]:
     """What headers, contents and, on a canvas, some of the pixels show."""
     checked = [image for part in survey.surveys for image in part.checked]
     yield from _stored_forms(checked)
@@ -64,82 +64,78 @@ def file_findings(survey: Survey, canvas: Canvas | None) -> Iterator[Finding]:
         )
 
 
-def _stored_forms(checked: Sequence[CheckedImage]) -> Iterator[Finding]:
+def _stored_forms(checked: Sequence[CheckedImage]) -> Iterator[Diagnostic]:
     deep = [image for image in checked if image.header.mode.startswith(("I", "F"))]
-    if deep:
-        yield about(
-            (image.entry.file_name for image in deep),
-            name="deep-pixels",
-            severity=Severity.WARNING,
-            message=f"{len(deep)} of {len(checked)} images have more than 8 bits, and each is scaled by its brightest",
-            advice="convert them to 8 bits yourself, all by the same rule, so that brightness means the same in each",
-        )
+    yield from located(
+        (image.entry.file_name for image in deep),
+        name="deep-pixels",
+        level=Level.WARNING,
+        message=f"{len(deep)} of {len(checked)} images have more than 8 bits, and each is scaled by its brightest",
+        advice="convert them to 8 bits yourself, all by the same rule, so that brightness means the same in each",
+    )
     clear = [image for image in checked if image.header.mode in {"LA", "La", "PA", "RGBA", "RGBa"}]
-    if clear:
-        yield about(
-            (image.entry.file_name for image in clear),
-            name="transparent-images",
-            severity=Severity.NOTE,
-            message=f"{len(clear)} of {len(checked)} images have an alpha channel; it is laid over a neutral colour",
-            advice="nothing, if the transparent parts hold no object",
-        )
+    yield from located(
+        (image.entry.file_name for image in clear),
+        name="transparent-images",
+        level=Level.NOTE,
+        message=f"{len(clear)} of {len(checked)} images have an alpha channel; it is laid over a neutral colour",
+        advice="nothing, if the transparent parts hold no object",
+    )
     grey = [image for image in checked if image.header.mode in {"1", "L", "LA", "La"}]
-    if grey:
-        mixed = len(grey) < len(checked)
-        yield about(
-            (image.entry.file_name for image in grey),
-            name="mixed-colour" if mixed else "grey-images",
-            severity=Severity.WARNING if mixed else Severity.NOTE,
-            message=f"{len(grey)} of {len(checked)} images are grey; they become RGB with three equal channels",
-            advice="look whether grey and colour come with different classes: the detector would learn that instead"
-            if mixed
-            else "fix augmentation_hue and augmentation_saturation at 0: without colour they do nothing",
-        )
+    mixed = len(grey) < len(checked)
+    yield from located(
+        (image.entry.file_name for image in grey),
+        name="mixed-colour" if mixed else "grey-images",
+        level=Level.WARNING if mixed else Level.NOTE,
+        message=f"{len(grey)} of {len(checked)} images are grey; they become RGB with three equal channels",
+        advice="look whether grey and colour come with different classes: the detector would learn that instead"
+        if mixed
+        else "fix augmentation_hue and augmentation_saturation at 0: without colour they do nothing",
+    )
 
 
-def _turned(checked: Sequence[CheckedImage]) -> Iterator[Finding]:
+def _turned(checked: Sequence[CheckedImage]) -> Iterator[Diagnostic]:
     turned = [image for image in checked if image.header.rotated]
     unstated = [image for image in turned if image.entry.width_px is None or image.entry.height_px is None]
-    if unstated:
-        yield about(
-            (image.entry.file_name for image in unstated),
-            name="exif-unstated",
-            severity=Severity.WARNING,
-            message=f"EXIF turns {len(unstated)} images whose annotations state no size: their boxes may lie unturned",
-            advice="look at one of them with `--pictures`; state width and height in the annotations",
-        )
+    yield from located(
+        (image.entry.file_name for image in unstated),
+        name="exif-unstated",
+        level=Level.WARNING,
+        message=f"EXIF turns {len(unstated)} images whose annotations state no size: their boxes may lie unturned",
+        advice="look at one of them with `--pictures`; state width and height in the annotations",
+    )
     if len(turned) > len(unstated):
-        yield about(
+        yield from located(
             (image.entry.file_name for image in turned),
             name="exif-turned",
-            severity=Severity.NOTE,
+            level=Level.NOTE,
             message=f"EXIF turns {len(turned)} images; they are read upright, as which their annotations fit",
             advice="nothing here; tools that ignore EXIF would misplace these boxes",
         )
 
 
-def _copies(survey: Survey) -> Iterator[Finding]:
+def _copies(survey: Survey) -> Iterator[Diagnostic]:
     """The same content under two names, within a split and across the two."""
     for name, dataset in (("training", survey.train), ("validation", survey.validation)):
         groups = _by_content(dataset)
         copies = [images for images in groups.values() if len(images) > 1]
         if copies:
-            yield Finding(
+            yield Diagnostic(
                 name="duplicate-images",
-                severity=Severity.WARNING,
+                level=Level.WARNING,
                 message=f"{len(copies)} {name} images are there more than once, byte for byte, under different names",
                 advice="keep one of each; copies weigh more in training and in AP",
                 count=sum(len(images) - 1 for images in copies),
-                examples=examples(" = ".join(image.name for image in images[:3]) for images in copies),
+                examples=first_few(" = ".join(image.name for image in images[:3]) for images in copies),
             )
     train, validation = _by_content(survey.train), _by_content(survey.validation)
     refused = any(defect.fault is Fault.LEAKAGE for defect in survey.defects)
     shared = [(train[digest][0], validation[digest][0]) for digest in validation if digest in train]
     if shared and not refused:
-        yield about(
+        yield from located(
             (f"{one.name} = {other.name}" for one, other in shared),
             name="train-validation-copies",
-            severity=Severity.WARNING,
+            level=Level.WARNING,
             message=f"{len(shared)} validation images are also training images, byte for byte, under another name",
             advice="remove them from one of the splits: AP on them is too good",
         )
@@ -152,7 +148,7 @@ def _by_content(dataset: Dataset | None) -> dict[str, list[Image]]:
     return groups
 
 
-def _pixels(images: Sequence[Image], canvas: Canvas) -> Iterator[Finding]:
+def _pixels(images: Sequence[Image], canvas: Canvas) -> Iterator[Diagnostic]:
     """Decodes some of the images at the canvas's scale."""
     chosen = [images[i] for i in np.unique(np.linspace(0, len(images) - 1, MOST_DECODED).astype(int))] if images else []
 
@@ -169,20 +165,19 @@ def _pixels(images: Sequence[Image], canvas: Canvas) -> Iterator[Finding]:
     broken = [(image, result) for image, result in seen if isinstance(result, str)]
     of = f"of the {len(seen)} images that were decoded" if len(seen) < len(images) else f"of {len(seen)} images"
     if broken:
-        yield about(
+        yield from located(
             (image.name for image, _ in broken),
             name=Fault.IMAGE_UNREADABLE.value,
-            severity=Severity.ERROR,
+            level=Level.ERROR,
             message=f"{len(broken)} {of} are truncated or corrupt; the first: {broken[0][1]}",
             advice=ADVICE[Fault.IMAGE_UNREADABLE],
         )
     blank = [image for image, result in seen if isinstance(result, float) and result < BLANK_LEVELS]
-    if blank:
-        boxed = sum(1 for image in blank if len(image.boxes))
-        yield about(
-            (image.name for image in blank),
-            name="blank-images",
-            severity=Severity.WARNING if boxed else Severity.NOTE,
-            message=f"{len(blank)} {of} are of one colour; {boxed} of those have boxes",
-            advice="remove them, or look why their pixels are lost",
-        )
+    boxed = sum(1 for image in blank if len(image.boxes))
+    yield from located(
+        (image.name for image in blank),
+        name="blank-images",
+        level=Level.WARNING if boxed else Level.NOTE,
+        message=f"{len(blank)} {of} are of one colour; {boxed} of those have boxes",
+        advice="remove them, or look why their pixels are lost",
+    )

@@ -1,11 +1,11 @@
-"""A picture that a page holds within itself."""
+"""An image that a page holds within itself."""
 
 import base64
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Picture:
+class EmbeddedImage:
     """Encoded bytes with what they show; the description also serves those who can't see it."""
 
     title: str
@@ -15,5 +15,5 @@ class Picture:
 
     @property
     def uri(self) -> str:
-        """The picture as a `data:` address."""
+        """The image as a `data:` address."""
         return f"data:{self.media_type};base64,{base64.b64encode(self.content).decode()}"

@@ -9,12 +9,14 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from search.explanation.cause_share import CauseShare
 from search.explanation.confirmation import Answer, Confirmation
 from search.explanation.effects.rate_boundary import RateBoundary, RatePoint
 from search.explanation.neighbour import Neighbour
-from search.explanation.repair import Repair, shown
-from search.explanation.study_explanation import CauseShare, StudyExplanation
-from search.explanation.trial_explanation import Figure, TrialExplanation
+from search.explanation.repair import Repair
+from search.explanation.study_explanation import StudyExplanation
+from search.explanation.trial_explanation import HealthFigure, TrialExplanation
+from search.explanation.value_text import value_text
 
 MOST_ROWS = 14  # of figures and of importances; --json has all
 LONGEST_EVIDENCE = 600  # characters; a log's tail may be long
@@ -28,7 +30,7 @@ def explanation_json(explanation: StudyExplanation | TrialExplanation) -> str:
 def print_explanation(explanation: StudyExplanation | TrialExplanation, console: Console) -> None:
     """Print the report."""
     report = study_report(explanation) if isinstance(explanation, StudyExplanation) else trial_report(explanation)
-    console.print(report, highlight=False)
+    console.print(report)
 
 
 def trial_report(explanation: TrialExplanation) -> RenderableType:
@@ -39,18 +41,18 @@ def trial_report(explanation: TrialExplanation) -> RenderableType:
     if explanation.repair is not None:
         parts += [
             Text(),
-            *_repair_lines("what should mend it" if explanation.case.failed else "what may help", explanation.repair),
+            *_repair_lines("what should mend it" if explanation.record.failed else "what may help", explanation.repair),
         ]
-    parts += [Text(f"warning: {rule} {said}", style="yellow") for rule, said in explanation.case.warnings.items()]
+    parts += [Text(f"warning: {rule} {said}", style="yellow") for rule, said in explanation.record.warnings.items()]
     for other in explanation.alternatives:
         parts.append(Text(f"  or: {other.instruction} ({other.reason})", style="dim"))
     if explanation.figures:
         parts.append(figures_table(explanation.figures))
     parts += [Text(f"{name}: {_evidence(value)}") for name, value in explanation.evidence.items()]
-    if explanation.case.batch_images:
-        parts.append(Text(f"images of the failing batch: {', '.join(explanation.case.batch_images)}"))
+    if explanation.record.batch_images:
+        parts.append(Text(f"images of the failing batch: {', '.join(explanation.record.batch_images)}"))
     if explanation.neighbour is not None:
-        parts.append(neighbour_table(explanation.neighbour, failed=explanation.case.failed))
+        parts.append(neighbour_table(explanation.neighbour, failed=explanation.record.failed))
     return Group(*parts)
 
 
@@ -94,14 +96,14 @@ def headline(explanation: StudyExplanation) -> str:
     return f"{explanation.study}: {explanation.failed} of {explanation.ended} trials failed{share}"
 
 
-def figures_table(figures: tuple[Figure, ...]) -> Table:
+def figures_table(figures: tuple[HealthFigure, ...]) -> Table:
     """Health figures at the end beside those at the look before."""
     table = Table(box=SIMPLE_HEAD, title="health figures where it ended", title_justify="left")
     table.add_column("figure")
     for heading in ("before", "at the end"):
         table.add_column(heading, justify="right")
     for figure in figures[:MOST_ROWS]:
-        table.add_row(figure.name, shown(figure.before), shown(figure.at_end))
+        table.add_row(figure.name, value_text(figure.before), value_text(figure.at_end))
     return table
 
 
@@ -115,7 +117,7 @@ def neighbour_table(neighbour: Neighbour, *, failed: bool) -> Table:
     for heading in ("here", "there", "of its range"):
         table.add_column(heading, justify="right")
     for each in neighbour.differences[:MOST_ROWS]:
-        table.add_row(each.parameter, shown(each.here), shown(each.there), f"{each.distance:.0%}")
+        table.add_row(each.parameter, value_text(each.here), value_text(each.there), f"{each.distance:.0%}")
     return table
 
 
@@ -179,4 +181,4 @@ def _rate(point: RatePoint | None) -> str:
 
 
 def _evidence(value: float | str) -> str:
-    return shown(value)[-LONGEST_EVIDENCE:]
+    return value_text(value)[-LONGEST_EVIDENCE:]

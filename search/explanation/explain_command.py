@@ -6,16 +6,17 @@ from pathlib import Path
 
 import optuna
 from rich.console import Console
+from rich.text import Text
 
 from detector.config import ConfigError
 from detector.data.formats.annotation import DataError
 from search.explanation.confirmation import Confirmation, confirm
+from search.explanation.embedded_image import EmbeddedImage
+from search.explanation.explanation_text import confirmation_report, explanation_json, print_explanation
 from search.explanation.failing_images import thumbnails
-from search.explanation.picture import Picture
-from search.explanation.report import confirmation_report, explanation_json, print_explanation
 from search.explanation.study_explanation import StudyExplanation, explain_study, training_data
 from search.explanation.trial_explanation import TrialExplanation, explain_trial
-from search.explanation.trial_history import Casebook, read_casebook
+from search.explanation.trial_history import TrialHistory, read_trial_history
 from search.signals import stop_signals
 from search.study.specification import Specification
 from search.worker.process import secrets_of
@@ -23,8 +24,8 @@ from storage.connection.database import Database
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """What the user asked for."""
+class Options:
+    """What the command line asks for."""
 
     trial: int | None = None
     confirm: bool = False
@@ -35,7 +36,7 @@ class Wanted:
 
 
 def explain(
-    database: Database, specification: Specification, wanted: Wanted, *, folder: Path, console: Console
+    database: Database, specification: Specification, options: Options, *, folder: Path, console: Console
 ) -> None:
     """Print the explanation of a study or of one trial, and write its page.
 
@@ -45,29 +46,29 @@ def explain(
         KeyboardInterrupt: a replay was stopped.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    casebook = read_casebook(database, specification)
-    if wanted.trial is None:
-        if wanted.confirm:
+    history = read_trial_history(database, specification)
+    if options.trial is None:
+        if options.confirm:
             raise ConfigError("--confirm needs the number of a trial: frcnn-search explain STUDY_FILE TRIAL --confirm")
-        _tell_study(explain_study(casebook, with_data=wanted.with_data), wanted, console)
+        _write_study(explain_study(history, with_data=options.with_data), options, console)
         return
-    explanation = explain_trial(database, casebook, wanted.trial)
-    if wanted.confirm and not wanted.as_json:
+    explanation = explain_trial(database, history, options.trial)
+    if options.confirm and not options.as_json:
         print_explanation(explanation, console)
-        console.print("\nreplaying the trial, and then its repair …")
-    confirmation = _confirm(casebook, explanation, wanted, folder) if wanted.confirm else None
-    _tell_trial(casebook, explanation, confirmation, wanted, console)
+        console.print(Text("\nreplaying the trial, and then its repair …"))
+    confirmation = _confirm(history, explanation, options, folder) if options.confirm else None
+    _write_trial(history, explanation, confirmation, options, console)
 
 
-def _confirm(casebook: Casebook, explanation: TrialExplanation, wanted: Wanted, folder: Path) -> Confirmation:
+def _confirm(history: TrialHistory, explanation: TrialExplanation, options: Options, folder: Path) -> Confirmation:
     with stop_signals(_at_once) as stop:
         return confirm(
-            casebook,
+            history,
             explanation,
             folder=folder,
-            images=wanted.images,
+            images=options.images,
             stop=stop,
-            withheld=secrets_of(casebook.specification.storage),
+            withheld=secrets_of(history.specification.storage),
         )
 
 
@@ -75,48 +76,48 @@ def _at_once() -> None:
     raise KeyboardInterrupt
 
 
-def _tell_study(explanation: StudyExplanation, wanted: Wanted, console: Console) -> None:
-    if wanted.as_json:
+def _write_study(explanation: StudyExplanation, options: Options, console: Console) -> None:
+    if options.as_json:
         console.file.write(explanation_json(explanation) + "\n")
     else:
         print_explanation(explanation, console)
-    if wanted.html is not None:
-        from search.explanation.charts import study_figures  # loads matplotlib, which takes a second
+    if options.html is not None:
+        from search.explanation.charts import study_charts  # loads matplotlib, which takes a second
         from search.explanation.page import render_study, write_page
 
-        write_page(wanted.html, render_study(explanation, study_figures(explanation)))
+        write_page(options.html, render_study(explanation, study_charts(explanation)))
 
 
-def _tell_trial(
-    casebook: Casebook,
+def _write_trial(
+    history: TrialHistory,
     explanation: TrialExplanation,
     confirmation: Confirmation | None,
-    wanted: Wanted,
+    options: Options,
     console: Console,
 ) -> None:
-    if wanted.as_json:
+    if options.as_json:
         whole = {**explanation.to_json(), "confirmation": confirmation.to_json() if confirmation else None}
         console.file.write(json.dumps(whole, indent=2, allow_nan=False) + "\n")
     elif confirmation is not None:
-        console.print(confirmation_report(confirmation), highlight=False)
+        console.print(confirmation_report(confirmation))
     else:
         print_explanation(explanation, console)
-    if wanted.html is not None:
-        from search.explanation.charts import replay_figure, trial_figures
+    if options.html is not None:
+        from search.explanation.charts import replay_chart, trial_charts
         from search.explanation.page import render_trial, write_page
 
-        replay = replay_figure(confirmation) if confirmation else None
-        images = _failing_images(casebook, explanation) if wanted.with_data else []
-        page = render_trial(explanation, trial_figures(explanation), images, confirmation, replay)
-        write_page(wanted.html, page)
+        replay = replay_chart(confirmation) if confirmation else None
+        images = _failing_images(history, explanation) if options.with_data else []
+        page = render_trial(explanation, trial_charts(explanation), images, confirmation, replay)
+        write_page(options.html, page)
 
 
-def _failing_images(casebook: Casebook, explanation: TrialExplanation) -> list[Picture]:
-    names = explanation.case.batch_images
+def _failing_images(history: TrialHistory, explanation: TrialExplanation) -> list[EmbeddedImage]:
+    names = explanation.record.batch_images
     if not names:
         return []
     try:
-        train, canvas = training_data(casebook)
+        train, canvas = training_data(history)
     except DataError:  # their names stand there all the same
         return []
     return thumbnails(train, canvas, names)
