@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from search.study.specification import DetectorSection
+from search.study.study_file import load_study_file
 from tests.support.commands import command_lines, parse
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -18,7 +19,7 @@ PLACES = "|".join((*PACKAGES, "docs", "examples"))
 PATH = re.compile(rf"(?<![\w/.-])(?:{PLACES})/[\w./-]*")
 DOTTED = re.compile(rf"(?<![\w/.-])(?:{'|'.join(PACKAGES)})(?:\.\w+)+(?!\w*[/(])")
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)")
-FILE_NAMES = {"storage.url", "benchmarks.md"}  # they look like modules
+FILE_NAMES = {"storage.url", "benchmarks.md", "benchmarks.jsonl"}  # they look like modules
 STUDY_KEYS = {f"detector.{field.name}" for field in fields(DetectorSection)}
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -109,6 +110,21 @@ def test_every_target_of_make_on_a_page_exists(page: Path) -> None:
 def test_every_command_on_a_page_is_understood_by_the_command_line(page: Path) -> None:
     for line in command_lines(read(page)):
         parse(line)
+
+
+def test_every_study_file_in_the_readme_is_one(tmp_path: Path) -> None:
+    blocks = re.findall(r"^```yaml\n(.*?)^```", read(ROOT / "README.md"), flags=re.MULTILINE | re.DOTALL)
+    assert len(blocks) >= 3
+    for text in blocks:
+        file = tmp_path / "study.yaml"
+        file.write_text(text, encoding="utf-8")
+        load_study_file(file)
+
+
+def test_the_readme_names_every_option_of_launch() -> None:
+    told = read(ROOT / "README.md")
+    options = {f"--{name.replace('_', '-')}" for name in parse(["launch"]) if name != "study_file"}
+    assert {option for option in options if not re.search(rf"{option}\b", told)} == set()
 
 
 def test_the_architecture_draws_every_package_once() -> None:

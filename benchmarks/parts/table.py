@@ -22,6 +22,7 @@ DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
 OPENING = """# Benchmarks
 
 Written by `make bench`. Figures are medians where several were taken; compare only those of one machine.
+Each run also leaves a line of JSON in the file of the same name beside this one.
 """
 
 FILE_WIDTH = 200  # characters
