@@ -7,6 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+import yaml
 
 from search.study.specification import DetectorSection
 from search.study.study_file import load_study_file
@@ -125,6 +126,12 @@ def test_the_readme_names_every_option_of_launch() -> None:
     told = read(ROOT / "README.md")
     options = {f"--{name.replace('_', '-')}" for name in parse(["launch"]) if name != "study_file"}
     assert {option for option in options if not re.search(rf"{option}\b", told)} == set()
+
+
+def test_the_issue_form_asks_for_commands_that_exist() -> None:
+    form = yaml.safe_load(read(ROOT / ".github" / "ISSUE_TEMPLATE" / "problem.yml"))
+    lines = [line for field in form["body"] for line in command_lines(field["attributes"]["label"])]
+    assert [(line[0], parse(line)["as_json"]) for line in lines] == [("doctor", True), ("status", True)]
 
 
 def test_the_architecture_draws_every_package_once() -> None:
