@@ -20,7 +20,7 @@ PLACES = "|".join((*PACKAGES, "docs", "examples"))
 PATH = re.compile(rf"(?<![\w/.-])(?:{PLACES})/[\w./-]*")
 DOTTED = re.compile(rf"(?<![\w/.-])(?:{'|'.join(PACKAGES)})(?:\.\w+)+(?!\w*[/(])")
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)")
-FILE_NAMES = {"storage.url", "benchmarks.md", "benchmarks.jsonl"}  # they look like modules
+SUFFIXES = ("html", "jsonl", "md", "url", "yaml")  # of files whose names look like modules
 STUDY_KEYS = {f"detector.{field.name}" for field in fields(DetectorSection)}
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -87,7 +87,7 @@ def test_every_path_on_a_page_exists(page: Path) -> None:
 
 @each_page
 def test_every_module_on_a_page_exists(page: Path) -> None:
-    names = {name for name in DOTTED.findall(read(page)) if name not in FILE_NAMES | STUDY_KEYS}
+    names = {name for name in DOTTED.findall(read(page)) if name.rpartition(".")[2] not in SUFFIXES} - STUDY_KEYS
     assert [name for name in sorted(names) if not defined(name)] == []
 
 
@@ -126,6 +126,12 @@ def test_the_readme_names_every_option_of_launch() -> None:
     told = read(ROOT / "README.md")
     options = {f"--{name.replace('_', '-')}" for name in parse(["launch"]) if name != "study_file"}
     assert {option for option in options if not re.search(rf"{option}\b", told)} == set()
+
+
+@pytest.mark.parametrize("picture", sorted((ROOT / "docs" / "pictures").iterdir()), ids=lambda file: file.name)
+def test_a_picture_is_small_and_shown_on_a_page(picture: Path) -> None:
+    assert picture.stat().st_size < 150_000
+    assert any(f"pictures/{picture.name})" in read(page) for page in PAGES)
 
 
 def test_the_issue_form_asks_for_commands_that_exist() -> None:
