@@ -12,7 +12,7 @@ STUDY_IMAGES ?= 240
 STUDY_CANVAS ?= 96x128
 
 .DEFAULT_GOAL := help
-.PHONY: help setup study test test-slow chaos check lint types imports duplicates format bench planted clean
+.PHONY: help setup study quick test test-slow chaos check lint types imports duplicates format bench planted clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ study: setup ## make a sample dataset in ./study, search on it, print the rankin
 	@$(BIN)/frcnn-search status study/study.yaml
 	@$(BIN)/frcnn-search export study/study.yaml --output study/best.yaml
 
+quick: lint types imports ## format, lint, types, import rules and the tests that take seconds: under a minute
+	$(BIN)/python -m pytest -q -m quick -n 2 --dist worksteal
+
 # Three processes for two cores: a third of the time a test waits for a lease, a process or a browser.
 test: setup ## the tests that take minutes, not more
 	$(BIN)/python -m pytest -q -m "not slow" -n 3 --dist loadfile
@@ -44,7 +47,7 @@ test-slow: setup ## the tests that train for minutes
 chaos: setup ## 200 random faults on studies with the analytic trainer: none may lose, double or stick a trial
 	$(BIN)/python -W error -m tests.support.chaos --faults 200
 
-check: lint types imports duplicates ## format, lint, types, import rules, duplicated code
+check: lint types imports ## format, lint, types, import rules
 
 lint: setup
 	$(BIN)/ruff format --check .
@@ -56,7 +59,7 @@ types: setup
 imports: setup
 	$(BIN)/lint-imports
 
-duplicates: setup
+duplicates: setup ## search for duplicated code: minutes
 	$(BIN)/pylint --disable=all --enable=duplicate-code --score=n $(ROOMS)
 
 format: setup ## rewrite the code in the one format

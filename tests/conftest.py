@@ -15,11 +15,40 @@ import pytest
 from filelock import FileLock
 from hypothesis import settings
 
+from tests.support.reach import reached
+
 # A deadline measures the machine, not the code: on two busy cores any example may take a second.
 settings.register_profile("project", deadline=None)
-settings.load_profile("project")
+settings.register_profile("quick", deadline=None, max_examples=10)
+
+#: A module that may load one of these builds a network, or starts processes, browsers or a cluster.
+HEAVY = frozenset({"jax", "keras", "multiprocessing", "ray", "selenium", "subprocess", "tensorflow"})
+#: A database server; a study with trials in a database, half a second each.
+HEAVY_FIXTURES = frozenset({"postgresql_folder", "study"})
 
 _NUMBERS = itertools.count()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    settings.load_profile("quick" if config.option.markexpr == "quick" else "project")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With `-m quick` heavy modules are not even imported: that alone would take longer than the quick tests."""
+    wanted = config.option.markexpr != "quick" or not collection_path.match("test_*.py")
+    return None if wanted or not reached(collection_path) & HEAVY else True
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark the tests that take seconds: nobody keeps a list of them, what a test uses decides."""
+    if "quick" in item.config.option.markexpr and not (_is_slow(item) or reached(item.path) & HEAVY):
+        item.add_marker("quick")
+
+
+def _is_slow(item: pytest.Item) -> bool:
+    fixtures = HEAVY_FIXTURES.intersection(getattr(item, "fixturenames", ()))
+    parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+    return bool(fixtures) or "postgresql" in parameters or item.get_closest_marker("slow") is not None
 
 
 def start_postgresql(folder: Path) -> Any:

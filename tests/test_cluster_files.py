@@ -3,41 +3,23 @@
 import re
 import shlex
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 import yaml
 
-from search.command_line import app
 from search.study.study_file import load_study_file
 from search.worker.local_paths import CACHE, DATA_ROOT
+from tests.support.commands import UsageError, command_lines, parse
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "clusters.md"
 FILES = sorted((ROOT / "docs" / "clusters").iterdir())
 SCRIPTS = [file for file in FILES if file.suffix in (".sh", ".sbatch")]
 MANIFESTS = [file for file in FILES if file.suffix == ".yaml"]
-NUMBERS = {"${WORKERS:-8}": "8", "N": "2"}  # what stands where a number must
-UsageError = typer.BadParameter.__mro__[1]  # typer brings its own click
-
-
-def command_lines(text: str) -> Iterator[list[str]]:
-    """The arguments of each `frcnn-search` in shell text, comments included; a line may go on after a backslash."""
-    for line in text.replace("\\\n", " ").splitlines():
-        if found := re.search(
-            r"(?:^|[\s`])frcnn-search ((?:launch|worker|status|dashboard|export|doctor|train)\b[^`]*)", line
-        ):
-            yield shlex.split(found[1], comments=True)
-
-
-def parse(arguments: list[str]) -> dict[str, Any]:
-    """What the real command line makes of the arguments, without running them."""
-    group = typer.main.get_command(app)
-    name, *rest = [NUMBERS.get(argument, argument) for argument in arguments]
-    return group.commands[name].make_context(name, rest).params
 
 
 def containers(manifest: Path) -> Iterator[dict[str, Any]]:
@@ -124,6 +106,12 @@ def test_kubernetes_treats_our_exit_codes_as_they_are_meant():
     (container,) = pod["containers"]
     assert container["resources"]["limits"]["nvidia.com/gpu"] == 1
     assert {DATA_ROOT, CACHE} <= {variable["name"] for variable in container["env"]}
+
+
+def test_the_image_gets_every_package_that_is_installed():
+    copied = re.findall(r"^COPY (\w+) \1$", (ROOT / "docs" / "clusters" / "Dockerfile").read_text(), flags=re.MULTILINE)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert set(copied) == {package.partition(".")[0] for package in project["tool"]["setuptools"]["packages"]}
 
 
 def test_the_study_file_in_the_config_map_is_one(tmp_path):

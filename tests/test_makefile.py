@@ -14,7 +14,19 @@ ROOT = Path(__file__).resolve().parents[1]
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 def test_make_alone_lists_every_target_that_a_person_calls() -> None:
     shown = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for target in ("setup", "study", "test", "test-slow", "check", "format", "bench", "planted", "clean"):
+    for target in (
+        "setup",
+        "study",
+        "quick",
+        "test",
+        "test-slow",
+        "check",
+        "duplicates",
+        "format",
+        "bench",
+        "planted",
+        "clean",
+    ):
         assert re.search(rf"^  make {target} +\w", shown, flags=re.MULTILINE)
 
 
@@ -36,6 +48,6 @@ def test_ci_runs_the_checks_and_every_test_with_the_browser_required() -> None:
     script = ROOT / ".ci" / "run"
     text = script.read_text()
     assert script.stat().st_mode & 0o111
-    for line in ("make check", "make test", "make test-slow"):
+    for line in ("make check", "make duplicates", "make test", "make test-slow"):
         assert line in text.splitlines()
     assert "export CI=" in text

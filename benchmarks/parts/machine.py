@@ -3,6 +3,7 @@
 import os
 import platform
 import shlex
+import subprocess
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,11 +13,12 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]
 
 GIB = 2**30
+_ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """A machine, the versions on it, and the command that was run there."""
+    """A machine, the versions on it, the code, and the command that was run there."""
 
     cpu: str
     cores: int  # that this process may use
@@ -24,6 +26,7 @@ class Machine:
     backend: str
     device: str  # the accelerator, or `CPU`
     versions: dict[str, str]
+    commit: str | None  # with `-changed` where the code is not as committed; None: this is no Git checkout
     date: str
     command: str
 
@@ -41,6 +44,7 @@ class Machine:
             backend=backend,
             device=device,
             versions={"python": platform.python_version(), **{name: version(name) for name in names}},
+            commit=commit_of(_ROOT),
             date=datetime.now(UTC).date().isoformat(),
             command=shlex.join(["python", "-m", script, *sys.argv[1:]]),
         )
@@ -55,6 +59,17 @@ class Machine:
             f"Backend: {self.backend} ({versions})",
             f"Measured {self.date} by `{chosen}{self.command}`",
         )
+
+
+def commit_of(folder: Path) -> str | None:
+    """The folder's commit, with `-changed` where a Python file differs from it; None outside of a Git checkout."""
+    git = ["git", "-C", str(folder)]
+    try:
+        head = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True)
+        changed = subprocess.run([*git, "status", "--porcelain", "--", "*.py"], capture_output=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return head.stdout.strip() + ("-changed" if changed else "")
 
 
 def _cores() -> int:

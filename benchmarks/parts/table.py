@@ -2,11 +2,14 @@
 
 <!-- begin step-speed-tensorflow-cpu -->   each run replaces its own section, and leaves the others as they are
 <!-- end step-speed-tensorflow-cpu -->
+
+Beside the document, in a file of JSON lines, every run stays: script, commit, machine, versions and rows.
 """
 
+import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rich import box
@@ -19,6 +22,7 @@ DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
 OPENING = """# Benchmarks
 
 Written by `make bench`. Figures are medians where several were taken; compare only those of one machine.
+Each run also leaves a line of JSON in the file of the same name beside this one.
 """
 
 FILE_WIDTH = 200  # characters
@@ -57,7 +61,8 @@ def wide_console() -> Console:
 
 
 def publish(section: Section, machine: Machine, document: Path, console: Console) -> None:
-    """Show the section, and put it in the place of the one that the document has from this backend and device."""
+    """Show the section, put it in the place of the one that the document has from this backend and device, and
+    append it to the JSON lines beside the document."""
     for table in section.tables:
         console.print(drawing(table))
     for line in (*machine.lines(), *section.notes):
@@ -66,6 +71,13 @@ def publish(section: Section, machine: Machine, document: Path, console: Console
     document.parent.mkdir(parents=True, exist_ok=True)
     name = slug(f"{section.script} {machine.backend} {machine.device}")
     document.write_text(replaced(text, name, markdown(section, machine)), encoding="utf-8")
+    with document.with_suffix(".jsonl").open("a", encoding="utf-8") as lines:
+        lines.write(json_line(section, machine))
+
+
+def json_line(section: Section, machine: Machine) -> str:
+    """One run as a line of JSON, with every digit of its figures."""
+    return json.dumps({"measured": asdict(section), "where": asdict(machine)}, ensure_ascii=False) + "\n"
 
 
 def markdown(section: Section, machine: Machine) -> str:

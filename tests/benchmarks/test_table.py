@@ -1,6 +1,8 @@
 """The table writer: each script's section stands alone in the document, and numbers are written to be read."""
 
 import io
+import json
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from benchmarks.parts.machine import Machine
+from benchmarks.parts.machine import Machine, commit_of
 from benchmarks.parts.table import Section, Table, markdown_table, publish, replaced, slug, written
 
 TABLE = Table(caption="Speed", columns=("canvas", "s/step"), rows=(("128x128", 0.5314), ("256x256", 1.18)))
@@ -21,6 +23,7 @@ MACHINE = Machine(
     backend="tensorflow",
     device="CPU",
     versions={"python": "3.11.9", "keras": "3.13.2"},
+    commit="0123456789ab",
     date="2026-01-31",
     command="python -m benchmarks.step_speed --batch 2",
 )
@@ -122,6 +125,42 @@ def test_each_backend_and_device_has_its_own_section_and_a_second_run_replaces_i
     assert text.startswith(first.rstrip())
     assert text.count("<!-- begin ") == 2
     assert "## Train step: jax on CPU" in text
+
+
+def test_every_run_stays_as_a_line_of_json_with_the_commit_the_machine_and_every_digit(tmp_path: Path) -> None:
+    shown, _ = console()
+    publish(SECTION, MACHINE, tmp_path / "benchmarks.md", shown)
+    publish(SECTION, replace(MACHINE, commit="ba9876543210"), tmp_path / "benchmarks.md", shown)
+    first, second = map(json.loads, (tmp_path / "benchmarks.jsonl").read_text(encoding="utf-8").splitlines())
+    assert first["measured"] == {
+        "script": "benchmarks.step_speed",
+        "title": "Train step",
+        "tables": [
+            {"caption": "Speed", "columns": ["canvas", "s/step"], "rows": [["128x128", 0.5314], ["256x256", 1.18]]}
+        ],
+        "notes": ["Medians of 5."],
+    }
+    assert first["where"]["versions"] == {"python": "3.11.9", "keras": "3.13.2"}
+    assert (first["where"]["cpu"], first["where"]["backend"]) == ("Example CPU", "tensorflow")
+    assert (first["where"]["commit"], second["where"]["commit"]) == ("0123456789ab", "ba9876543210")
+
+
+def test_the_commit_of_changed_code_says_so(tmp_path: Path) -> None:
+    assert commit_of(tmp_path) is None
+
+    def git(*arguments: str) -> str:
+        named = ["-c", "user.name=a", "-c", "user.email=a@example.org", *arguments]
+        return subprocess.run(["git", *named], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+
+    git("init")
+    (tmp_path / "step.py").write_text("")
+    git("add", ".")
+    git("commit", "-m", "one")
+    commit = git("rev-parse", "HEAD")[:12]
+    (tmp_path / "benchmarks.md").write_text("a table of the run before\n")
+    assert commit_of(tmp_path) == commit
+    (tmp_path / "step.py").write_text("pass\n")
+    assert commit_of(tmp_path) == f"{commit}-changed"
 
 
 def test_this_machine_is_described_without_loading_a_backend() -> None:
