@@ -25,7 +25,7 @@ from benchmarks.parts.databases import Kind, count_connections, new_database
 from benchmarks.parts.machine import GIB, Machine
 from benchmarks.parts.table import DOCUMENT, Cell, Section, Table, publish, wide_console
 from search.faults import history
-from search.faults.history import Deed
+from search.faults.history import HistoryEvent
 from search.worker.loop import TRY_LATER
 from search.worker.process import STORAGE_VARIABLE
 
@@ -148,9 +148,9 @@ def latencies(lines: list[Note], *, from_s: float, to_s: float) -> tuple[float, 
     took = []
     for line in lines:
         key = (line["pid"], line["trial"], line["detail"])
-        if line["deed"] == Deed.TRY:
+        if line["event"] == HistoryEvent.TRY:
             tried.setdefault(key, line["at_s"])  # tried again, it counts from the first time on
-        if line["deed"] == Deed.REPORT and from_s <= line["at_s"] <= to_s:
+        if line["event"] == HistoryEvent.REPORT and from_s <= line["at_s"] <= to_s:
             took.append(line["at_s"] - tried[key])
     return tuple(took)
 
@@ -166,7 +166,7 @@ def _complaints(folder: Path) -> list[str]:
 
 
 def _outages(lines: list[Note]) -> list[str]:
-    return [f"an outage: {line['detail']}" for line in lines if line["deed"] == Deed.OUTAGE]
+    return [f"an outage: {line['detail']}" for line in lines if line["event"] == HistoryEvent.OUTAGE]
 
 
 def row(outcome: Outcome) -> tuple[Cell, ...]:

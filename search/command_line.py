@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from detector.config import ConfigError
-from search.exit_codes import EXIT_USER_ERROR, exit_codes
+from search.exit_codes import ExitCode, exit_codes
 
 if TYPE_CHECKING:
     from search.doctor.diagnosis import Diagnosis
@@ -91,7 +91,7 @@ def launch(
         from search.launch.launching import launch as run
         from search.launch.launching import only_create as create
         from search.study.study_file import Options
-        from search.worker.standalone import refuse_secret
+        from search.worker.process import refuse_secret
 
         if storage is not None:
             refuse_secret(storage)
@@ -152,7 +152,7 @@ def doctor(
             _draw(diagnosis, pictures)
         if write_space:
             _write_space(study_file, diagnosis)
-        raise typer.Exit(EXIT_USER_ERROR if diagnosis.has_errors else 0)
+        raise typer.Exit(ExitCode.USER_MUST_ACT if diagnosis.has_errors else ExitCode.DONE)
 
 
 @app.command(rich_help_panel="Study")
@@ -170,18 +170,23 @@ def worker(
         Path | None,
         typer.Option(help="Folder of this machine for decoded images (or: FRCNN_CACHE; default: below --folder)."),
     ] = None,
-    lease_s: Annotated[float, typer.Option(min=1, help="If this worker dies, its trial is free after so long.")] = 60,
+    lease_s: Annotated[float, typer.Option(min=0.1, help="If this worker dies, its trial is free after so long.")] = 60,
     give_up_s: Annotated[
         float, typer.Option(min=0, help="Leave, with exit code 75, when the database has been away for so long.")
     ] = 600,
+    launched: Annotated[
+        bool, typer.Option("--launched", hidden=True, help="By `launch`, which reads our pipes.")
+    ] = False,
+    checked: Annotated[bool, typer.Option("--checked", hidden=True, help="Code and data are the study's.")] = False,
 ) -> None:
     """Work on a study from any machine: it needs only the database and the study's name. Any number may do so."""
-    with exit_codes():
+    with exit_codes(on_stdout=launched):
         from search.worker.loop import Pace
-        from search.worker.standalone import work
+        from search.worker.process import work
 
         pace = Pace(lease_s=lease_s, give_up_s=give_up_s)
-        raise typer.Exit(work(storage, study, folder=folder, data_root=data_root, cache=cache, pace=pace))
+        places = {"folder": folder, "data_root": data_root, "cache": cache}
+        raise typer.Exit(work(storage, study, **places, pace=pace, checked=checked, follow_stdin=launched))
 
 
 @app.command(rich_help_panel="Study")
@@ -384,3 +389,7 @@ def _opened(study_file: Path) -> Iterator[tuple["Specification", "Database"]]:
         raise ConfigError(f"{path}: there is no such study yet; begin with `frcnn-search launch {study_file}`")
     with Database.open(specification.storage) as database:
         yield specification, database
+
+
+if __name__ == "__main__":
+    main()

@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def encode_figures(values: Mapping[str, Any]) -> str:
+def encode(values: Mapping[str, Any]) -> str:
     """Valid JSON for a flat mapping of names to numbers and strings."""
     return json.dumps({name: _encoded(value) for name, value in values.items()}, allow_nan=False)
 
 
-def decode_figures(text: str) -> dict[str, Any]:
-    """The mapping that `encode_figures` was given."""
+def decode(text: str) -> dict[str, Any]:
+    """The mapping that `encode` was given."""
     return {name: _decoded(value) for name, value in json.loads(text).items()}
 
 

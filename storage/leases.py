@@ -4,7 +4,7 @@
    machines; exactly one succeeds, the others get `LeaseHeld`.
 2. A lease lives `duration_s` from its claim or last renewal by the *database's* clock. No other clock counts, so
    machines whose clocks disagree do no harm.
-3. A holder that dies blocks its trial for at most `duration_s`: then `claimable` lists it and anybody may claim it.
+3. A holder that dies blocks its trial for at most `duration_s`: then it is left behind, and anybody may claim it.
    So does a RUNNING trial that nobody ever leased (its worker died between asking and claiming).
 4. Each change of hands raises the token by one. An older token never renews, checks or releases anything again:
    its holder gets `LeaseLost`, even if it was only asleep. What it did not write yet it must drop.
@@ -29,10 +29,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Table, and_, or_, select, update
 
 from storage.connection import tables
-from storage.connection.database import Database
 from storage.connection.errors import LeaseHeld, LeaseLost, StorageUnavailable
 from storage.records import Lease, Turn
-from storage.study import find_study
+from storage.study import StoredStudy
 
 _SHORTEST_WAIT_S = 0.01
 _LONGEST_WAIT_S = 0.5
@@ -41,11 +40,11 @@ _LONGEST_WAIT_S = 0.5
 class Leases:
     """The leases of one study. Values that leave are records; keep the newest one that `renew` gave."""
 
-    __slots__ = ("_database", "_duration_s", "_study_name", "_turn_s")
+    __slots__ = ("_database", "_duration_s", "_study", "_turn_s")
 
-    def __init__(self, database: Database, study_name: str, *, duration_s: float = 60.0, turn_s: float = 30.0) -> None:
-        self._database = database
-        self._study_name = study_name
+    def __init__(self, study: StoredStudy, *, duration_s: float = 60.0, turn_s: float = 30.0) -> None:
+        self._database = study.database
+        self._study = study
         self._duration_s = duration_s
         self._turn_s = turn_s
 
@@ -54,13 +53,13 @@ class Leases:
 
         Raises:
             LeaseHeld: another lease on it is alive, or the trial isn't RUNNING.
-            StorageError: no such study or trial.
+            StorageError: no such trial.
         """
         with self._database.writing() as connection:
-            study_id = self._study_id(connection)
-            row = _take(connection, tables.leases, {"study_id": study_id, "trial": trial}, worker, self._duration_s)
+            key = {"study_id": self._study.id, "trial": trial}
+            row = _take(connection, tables.leases, key, worker, self._duration_s)
             # After taking, not before: on PostgreSQL the take may have waited for the holder who was telling the trial.
-            state = tables.require_trial(connection, study_id, trial, self._study_name)
+            state = self._study.require_trial(connection, trial)
             if state != "RUNNING":
                 raise LeaseHeld(f"trial {trial} is {state.lower()}, and only a running trial can be claimed")
             if row is None:
@@ -76,7 +75,7 @@ class Leases:
         with self._database.writing() as connection:
             statement = (
                 update(tables.leases)
-                .where(self._still(connection, lease))
+                .where(self._still(lease))
                 .values(expires_at=tables.clock() + self._duration_s)
                 .returning(*tables.leases.c)
             )
@@ -92,7 +91,7 @@ class Leases:
             LeaseLost: it isn't.
         """
         with self._database.reading() as connection:
-            found = connection.execute(select(tables.leases.c.token).where(self._still(connection, lease))).first()
+            found = connection.execute(select(tables.leases.c.token).where(self._still(lease))).first()
         if found is None:
             raise _lost(lease)
 
@@ -104,7 +103,7 @@ class Leases:
             LeaseLost: it was taken or released before; nothing of the block happens.
         """
         with self._database.together() as connection:
-            row = select(tables.leases.c.token).where(self._still(connection, lease)).with_for_update()
+            row = select(tables.leases.c.token).where(self._still(lease)).with_for_update()
             if connection.execute(row).first() is None:
                 raise _lost(lease)
             yield
@@ -117,8 +116,7 @@ class Leases:
         leases = tables.leases
         with self._database.reading() as connection:
             statement = select(leases.c.token).where(
-                leases.c.study_id == self._study_id(connection),
-                leases.c.trial == lease.trial,
+                self._study.rows(leases, lease.trial),
                 leases.c.token == lease.token,
                 leases.c.worker == lease.worker,
                 leases.c.expires_at.is_(None),
@@ -132,7 +130,7 @@ class Leases:
             LeaseLost: it was taken or released before.
         """
         with self._database.writing() as connection:
-            statement = update(tables.leases).where(self._still(connection, lease)).values(expires_at=None)
+            statement = update(tables.leases).where(self._still(lease)).values(expires_at=None)
             released = connection.execute(statement).rowcount
         if not released:
             raise _lost(lease)
@@ -143,24 +141,10 @@ class Leases:
         with self._database.reading() as connection:
             statement = (
                 select(leases.c.trial, (leases.c.token - 1).label("changes"))
-                .where(leases.c.study_id == self._study_id(connection), leases.c.token > 1)
+                .where(self._study.rows(leases), leases.c.token > 1)
                 .order_by(leases.c.trial)
             )
             return {row.trial: row.changes for row in connection.execute(statement)}
-
-    def claimable(self) -> list[int]:
-        """The numbers of the RUNNING trials without a live lease, ascending. Another may be faster to claim them."""
-        trials, leases = tables.optuna_trials, tables.leases
-        with self._database.reading() as connection:
-            study_id = self._study_id(connection)
-            same = and_(leases.c.study_id == trials.c.study_id, leases.c.trial == trials.c.number)
-            statement = (
-                select(trials.c.number)
-                .join(leases, same, isouter=True)
-                .where(trials.c.study_id == study_id, tables.state_of(trials) == "RUNNING", _free(leases))
-                .order_by(trials.c.number)
-            )
-            return list(connection.execute(statement).scalars())
 
     def held(self) -> list[Lease]:
         """The live leases of the study by trial number."""
@@ -168,7 +152,7 @@ class Leases:
         with self._database.reading() as connection:
             statement = (
                 select(leases)
-                .where(leases.c.study_id == self._study_id(connection), leases.c.expires_at > tables.clock())
+                .where(self._study.rows(leases), leases.c.expires_at > tables.clock())
                 .order_by(leases.c.trial)
             )
             return [_lease(row) for row in connection.execute(statement)]
@@ -185,9 +169,7 @@ class Leases:
             yield turn
         finally:
             with self._database.writing() as connection:
-                connection.execute(
-                    update(tables.turns).where(self._same_turn(connection, turn)).values(expires_at=None)
-                )
+                connection.execute(update(tables.turns).where(self._same_turn(turn)).values(expires_at=None))
 
     def check_turn(self, turn: Turn) -> None:
         """Return if nobody else has had a turn since this one began; in `Database.together` also until its end.
@@ -196,7 +178,7 @@ class Leases:
             LeaseLost: somebody has; what the block saw of the study may be old.
         """
         with self._database.reading() as connection:
-            row = select(tables.turns.c.token).where(self._same_turn(connection, turn)).with_for_update()
+            row = select(tables.turns.c.token).where(self._same_turn(turn)).with_for_update()
             found = connection.execute(row).first()
         if found is None:
             raise LeaseLost(f"the turn of {turn.worker} (token {turn.token}) is over; look at the study again")
@@ -206,35 +188,30 @@ class Leases:
         pause_s = _SHORTEST_WAIT_S
         while True:
             with self._database.writing() as connection:
-                key = {"study_id": self._study_id(connection)}
+                key = {"study_id": self._study.id}
                 own = tables.turns.c.worker == worker
-                row = _take(connection, tables.turns, key, worker, self._turn_s, or_(_free(tables.turns), own))
+                row = _take(connection, tables.turns, key, worker, self._turn_s, or_(tables.is_free(tables.turns), own))
             if row is not None:
                 return Turn(worker=row.worker, token=row.token, expires_at=tables.instant(row.expires_at))
             if time.monotonic() >= deadline:
                 raise StorageUnavailable(
-                    f"study {self._study_name!r}: other workers had the turn for {wait_s:g} s; try again"
+                    f"study {self._study.name!r}: other workers had the turn for {wait_s:g} s; try again"
                 )
             time.sleep(pause_s * random.uniform(0.5, 1.5))  # uneven, so that waiting workers don't march in step
             pause_s = min(_LONGEST_WAIT_S, 1.5 * pause_s)
 
-    def _study_id(self, connection: Connection) -> int:
-        return find_study(connection, self._study_name, self._database.label)
-
-    def _still(self, connection: Connection, lease: Lease) -> ColumnElement[bool]:
+    def _still(self, lease: Lease) -> ColumnElement[bool]:
         """The row of the lease, if it hasn't passed into other hands."""
         leases = tables.leases
         return and_(
-            leases.c.study_id == self._study_id(connection),
-            leases.c.trial == lease.trial,
+            self._study.rows(leases, lease.trial),
             leases.c.token == lease.token,
             leases.c.worker == lease.worker,
             leases.c.expires_at.is_not(None),
         )
 
-    def _same_turn(self, connection: Connection, turn: Turn) -> ColumnElement[bool]:
-        turns = tables.turns
-        return and_(turns.c.study_id == self._study_id(connection), turns.c.token == turn.token)
+    def _same_turn(self, turn: Turn) -> ColumnElement[bool]:
+        return and_(self._study.rows(tables.turns), tables.turns.c.token == turn.token)
 
 
 def _take(
@@ -253,16 +230,11 @@ def _take(
         .on_conflict_do_update(
             index_elements=list(key),
             set_={"worker": worker, "token": table.c.token + 1, "expires_at": until},
-            where=_free(table) if where is None else where,
+            where=tables.is_free(table) if where is None else where,
         )
         .returning(*table.c)
     )
     return connection.execute(statement).first()
-
-
-def _free(table: Table) -> ColumnElement[bool]:
-    """Nobody holds it: released or never leased (both NULL), or expired."""
-    return or_(table.c.expires_at.is_(None), table.c.expires_at <= tables.clock())
 
 
 def _lease(row: Row[Any]) -> Lease:

@@ -1,43 +1,33 @@
 """Values that storage keeps and gives back. A record leaves storage as one of these, never as a row."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
+from trial.reports import RungReport
+from trial.verdict import Verdict
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OutcomeRecord:
-    """How a trial ended."""
+class OutcomeRecord(Verdict):
+    """How a trial ended, or was interrupted."""
 
     trial: int  # Optuna's trial number
-    outcome: str
-    cause: str
-    message: str
-    step: int
-    images: int
-    evidence: dict[str, float | str] = field(default_factory=dict)
-    recorded_at: datetime | None = None  # the database's clock, UTC; None before it is written
+    recorded_at: datetime  # the database's clock, UTC
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TelemetryPoint:
-    """Losses and health figures of one trial at one step."""
-
-    step: int
-    images: int
-    figures: dict[str, float]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RungRecord:
+class RungRecord(RungReport):
     """One evaluation of one trial."""
 
     trial: int
-    images: int
-    step: int
-    ap: float
-    metrics: dict[str, float]
-    training_s: float
-    evaluation_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LostTrainers:
+    """Trainer processes that died or hung under one trial, which was tried again each time."""
+
+    lost: int
+    hung: int  # among these: they lived on, but made no step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

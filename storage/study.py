@@ -1,30 +1,51 @@
-"""Optuna studies by name, and the specification that each was created from."""
+"""Studies by name. A `StoredStudy` is looked up once; whatever else is stored of a study is asked through it."""
 
 import difflib
 import json
-from collections import Counter
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import optuna
 from optuna.exceptions import DuplicatedStudyError
-from optuna.pruners import BasePruner
-from optuna.samplers import BaseSampler
-from optuna.trial import TrialState
-from sqlalchemy import Connection, func, select
+from optuna.trial import FrozenTrial
+from sqlalchemy import ColumnElement, Connection, Table, select
 
-from storage.connection import tables
+from storage.connection import tables, trials
 from storage.connection.database import Database
 from storage.connection.errors import StorageError
 
+Direction = Literal["minimize", "maximize"]
 
-def create_or_load_study(
-    database: Database,
-    name: str,
-    *,
-    sampler: BaseSampler | None = None,
-    pruner: BasePruner | None = None,
-    direction: Literal["minimize", "maximize"] = "maximize",
-) -> optuna.Study:
+
+@dataclass(frozen=True, slots=True)
+class StoredStudy:
+    """One study in one database. Whoever needs both takes this."""
+
+    database: Database
+    name: str
+    id: int  # Optuna's
+
+    def rows(self, table: Table, trial: int | None = None) -> ColumnElement[bool]:
+        """What tells the study's rows of a table of ours, or those of one trial."""
+        its = table.c.study_id == self.id
+        return its if trial is None else its & (table.c.trial == trial)
+
+    def require_trial(self, connection: Connection, trial: int) -> str:
+        """Optuna's state of the trial, such as RUNNING.
+
+        Raises:
+            StorageError: the study has no trial of that number.
+        """
+        theirs = tables.optuna_trials
+        state = connection.execute(
+            select(tables.state_of(theirs)).where(theirs.c.study_id == self.id, theirs.c.number == trial)
+        ).scalar_one_or_none()
+        if state is None:
+            raise StorageError(f"study {self.name!r} has no trial {trial}; ask Optuna for it first")
+        return state
+
+
+def create_study(database: Database, name: str, *, direction: Direction = "maximize") -> StoredStudy:
     """The study of that name, new or as it stands; any number of processes may create it at once.
 
     Raises:
@@ -32,113 +53,82 @@ def create_or_load_study(
     """
     if not name or len(name) > tables.NAME_LENGTH:
         raise StorageError(f"a study name has 1 to {tables.NAME_LENGTH} characters, but {name[:40]!r} has {len(name)}")
-    options: dict[str, Any] = {"study_name": name, "storage": database.optuna, "sampler": sampler, "pruner": pruner}
     with database.guarded():
         if name not in study_names(database):
             _drop_orphans(database)
         try:
-            return optuna.create_study(**options, direction=direction)
+            optuna.create_study(study_name=name, storage=database.optuna, direction=direction)
         except DuplicatedStudyError:
-            study = optuna.load_study(**options)
-    there = study.direction.name.lower()
-    if there != direction:
-        raise StorageError(
-            f"study {name!r} is there and means to {there}, not to {direction}; choose another study name"
-        )
-    return study
+            there = optuna.load_study(study_name=name, storage=database.optuna).direction.name.lower()
+            if there != direction:
+                raise StorageError(
+                    f"study {name!r} is there and means to {there}, not to {direction}; choose another study name"
+                ) from None
+    return find_study(database, name)
 
 
-def load_study(
-    database: Database, name: str, *, sampler: BaseSampler | None = None, pruner: BasePruner | None = None
-) -> optuna.Study:
+def find_study(database: Database, name: str) -> StoredStudy:
     """The study of that name.
 
     Raises:
         StorageError: there is none; the message names the nearest and those that exist.
     """
-    with database.guarded():
-        try:
-            return optuna.load_study(study_name=name, storage=database.optuna, sampler=sampler, pruner=pruner)
-        except KeyError:
-            raise _unknown(name, study_names(database), database.label) from None
+    with database.reading() as connection:
+        study_id = tables.study_id(connection, name)
+    if study_id is None:
+        raise _unknown(name, study_names(database), database.label)
+    return StoredStudy(database, name, study_id)
 
 
 def study_names(database: Database) -> list[str]:
     """Every study in the database, in alphabetical order."""
     with database.reading() as connection:
-        return _names(connection)
+        return sorted(connection.execute(select(tables.optuna_studies.c.study_name)).scalars())
 
 
-def count_trials(database: Database, study_name: str) -> Counter[TrialState]:
-    """How many trials are in which state.
-
-    Raises:
-        StorageError: no such study.
-    """
-    state = tables.state_of(tables.optuna_trials)
-    with database.reading() as connection:
-        study_id = find_study(connection, study_name, database.label)
-        counted = select(state, func.count()).where(tables.optuna_trials.c.study_id == study_id).group_by(state)
-        return Counter({TrialState[name]: count for name, count in connection.execute(counted)})
+def read_trials(study: StoredStudy) -> list[FrozenTrial]:
+    """All trials of the study by number, as Optuna has them."""
+    with study.database.reading() as connection:
+        return trials.read_trials(connection, study.id, newer_than=-1, also=())
 
 
-def save_specification(database: Database, study_name: str, specification: dict[str, Any]) -> None:
-    """Keep what the study was created from. The first writer wins: later calls change nothing.
+def best_complete(study: StoredStudy) -> tuple[int, float] | None:
+    """The number and the value of the best trial that was trained in full, of equals the first; None while none was."""
+    theirs, values = tables.optuna_trials, tables.optuna_values
+    best = (
+        select(theirs.c.number, values.c.value)
+        .join(values, values.c.trial_id == theirs.c.trial_id)
+        .where(theirs.c.study_id == study.id, tables.state_of(theirs) == "COMPLETE")
+        .order_by(values.c.value.desc(), theirs.c.number)
+    )
+    with study.database.reading() as connection:
+        row = connection.execute(best.limit(1)).first()
+    return None if row is None else (row.number, row.value)
 
-    Raises:
-        StorageError: no such study.
-    """
-    text = json.dumps(specification, allow_nan=False)
-    with database.writing() as connection:
+
+def save_specification(study: StoredStudy, specification: dict[str, Any]) -> None:
+    """Keep what the study was created from. The first writer wins: later calls change nothing."""
+    with study.database.writing() as connection:
         statement = tables.insert(connection, tables.studies).values(
-            study_id=find_study(connection, study_name, database.label), specification=text, created_at=tables.clock()
+            study_id=study.id, specification=json.dumps(specification, allow_nan=False), created_at=tables.clock()
         )
         connection.execute(statement.on_conflict_do_nothing())
 
 
-def replace_specification(database: Database, study_name: str, specification: dict[str, Any]) -> None:
-    """Keep this specification instead of the one that is there. Which changes a study survives is the caller's to say.
-
-    Raises:
-        StorageError: no such study.
-    """
+def replace_specification(study: StoredStudy, specification: dict[str, Any]) -> None:
+    """Keep this specification instead of the one that is there. Which changes a study survives, the caller says."""
     text = json.dumps(specification, allow_nan=False)
-    with database.writing() as connection:
-        study_id = find_study(connection, study_name, database.label)
-        connection.execute(
-            tables.studies.update().where(tables.studies.c.study_id == study_id).values(specification=text)
-        )
+    with study.database.writing() as connection:
+        connection.execute(tables.studies.update().where(study.rows(tables.studies)).values(specification=text))
 
 
-def read_specification(database: Database, study_name: str) -> dict[str, Any] | None:
-    """What the study was created from, or None when nobody has saved it yet.
-
-    Raises:
-        StorageError: no such study.
-    """
-    with database.reading() as connection:
-        study_id = find_study(connection, study_name, database.label)
+def read_specification(study: StoredStudy) -> dict[str, Any] | None:
+    """What the study was created from, or None when nobody has saved it yet."""
+    with study.database.reading() as connection:
         text = connection.execute(
-            select(tables.studies.c.specification).where(tables.studies.c.study_id == study_id)
+            select(tables.studies.c.specification).where(study.rows(tables.studies))
         ).scalar_one_or_none()
     return None if text is None else json.loads(text)
-
-
-def find_study(connection: Connection, name: str, label: str) -> int:
-    """Optuna's id of a study.
-
-    Raises:
-        StorageError: there is none of that name in the database with this label.
-    """
-    study_id = tables.study_id(connection, name)
-    if study_id is None:
-        raise _unknown(name, _names(connection), label)
-    return study_id
-
-
-def _names(connection: Connection) -> list[str]:
-    column = tables.optuna_studies.c.study_name
-    return sorted(connection.execute(select(column)).scalars())
 
 
 def _unknown(name: str, names: list[str], label: str) -> StorageError:

@@ -5,14 +5,12 @@ from typing import Any
 from sqlalchemy import Row, delete, select
 
 from storage.connection import tables
-from storage.connection.database import Database
 from storage.records import WorkerRecord
-from storage.study import find_study
+from storage.study import StoredStudy
 
 
 def seen(
-    database: Database,
-    study_name: str,
+    study: StoredStudy,
     worker: str,
     *,
     host: str,
@@ -22,45 +20,31 @@ def seen(
     images: int,
     images_per_s: float,
 ) -> None:
-    """Say that this worker is alive and what it does. The first sign is its start.
-
-    Raises:
-        StorageError: no such study.
-    """
+    """Say that this worker is alive and what it does. The first sign is its start."""
     table = tables.workers
-    with database.writing() as connection:
+    with study.database.writing() as connection:
         now = tables.clock()
         values = {"host": host, "pid": pid, "device": device, "trial": trial, "images": images}
         values |= {"images_per_s": images_per_s, "seen_at": now}
-        key = {"study_id": find_study(connection, study_name, database.label), "worker": worker}
+        key = {"study_id": study.id, "worker": worker}
         statement = tables.insert(connection, table).values(**key, **values, started_at=now)
         connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=values))
 
 
-def gone(database: Database, study_name: str, worker: str) -> None:
-    """Forget a worker that leaves; nothing happens if it isn't known.
-
-    Raises:
-        StorageError: no such study.
-    """
+def gone(study: StoredStudy, worker: str) -> None:
+    """Forget a worker that leaves; nothing happens if it isn't known."""
     table = tables.workers
-    with database.writing() as connection:
-        study_id = find_study(connection, study_name, database.label)
-        connection.execute(delete(table).where(table.c.study_id == study_id, table.c.worker == worker))
+    with study.database.writing() as connection:
+        connection.execute(delete(table).where(study.rows(table), table.c.worker == worker))
 
 
-def read_workers(database: Database, study_name: str) -> list[WorkerRecord]:
-    """Every worker that has not left, by start. One that died is among them: its `age_s` grows.
-
-    Raises:
-        StorageError: no such study.
-    """
+def read_workers(study: StoredStudy) -> list[WorkerRecord]:
+    """Every worker that has not left, by start. One that died is among them: its `age_s` grows."""
     table = tables.workers
-    with database.reading() as connection:
-        study_id = find_study(connection, study_name, database.label)
+    with study.database.reading() as connection:
         rows = connection.execute(
             select(table, (tables.clock() - table.c.seen_at).label("age_s"))
-            .where(table.c.study_id == study_id)
+            .where(study.rows(table))
             .order_by(table.c.started_at, table.c.worker)
         ).all()
     return [_record(row) for row in rows]

@@ -1,6 +1,8 @@
-"""What a trainer says of its trial; plain values that need no Keras, so that another process can be sent them."""
+"""What a trainer says of its trial; plain values, so that another process or a database can be given them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+WARNING = "warning: "  # prefix of a figure that is the step of a warning; the rest is the rule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,14 +15,26 @@ class Warned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProgressReport:
-    """Losses and health figures at one optimizer step (see `health`), and the warnings so far."""
+class TelemetryPoint:
+    """Losses and health figures at one optimizer step (`detector.watch.health`)."""
 
     step: int
     images: int
     figures: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgressReport(TelemetryPoint):
+    """The newest of a running trial, and the warnings so far."""
+
     images_per_s: float
     warnings: tuple[Warned, ...] = ()
+
+    @property
+    def point(self) -> TelemetryPoint:
+        """The figures, and the step of every warning so far, so that none is lost with the process that heard of it."""
+        warnings = {f"{WARNING}{warned.rule}": warned.step for warned in self.warnings}
+        return TelemetryPoint(step=self.step, images=self.images, figures={**self.figures, **warnings})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,16 +54,3 @@ class PausedReport:
     """A valid checkpoint of the trial lies in its directory, written after so many images."""
 
     images: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stopped:
-    """The watch ended the trial. `study_wide` says that every other would end like it."""
-
-    kind: str
-    cause: str
-    message: str
-    step: int
-    images: int
-    evidence: dict[str, float | str] = field(default_factory=dict)
-    study_wide: bool = False

@@ -13,8 +13,9 @@ from search.worker.outage import Outage
 from search.worker.queue import TrialQueue
 from search.worker.recorder import TrialJournal
 from storage.connection.database import Database
-from trial.outcome import Outcome, Verdict
+from trial.outcome import Outcome
 from trial.reports import ProgressReport, RungReport
+from trial.verdict import Verdict
 
 POINTS = 5  # of telemetry before each rung
 
@@ -61,7 +62,7 @@ class BareWorker:
         for passed, rung in enumerate(rungs, start=1):
             self._report(journal, rung, ap * passed / len(rungs))
             if rung != rungs[-1] and self._timed("decide on pruning", journal.should_prune):
-                return self._end(journal, Outcome.SLOW, rung)
+                return self._end(journal, Outcome.OUTRANKED, rung)
         return self._end(journal, Outcome.COMPLETE, rungs[-1])
 
     def run(self) -> None:

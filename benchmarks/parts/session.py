@@ -18,7 +18,8 @@ from search.study.canvas import parse_canvas
 from search.study.data_section import Data
 from search.study.specification import DetectorSection, Specification
 from spaces.faster_rcnn import Space
-from trial.reports import PausedReport, RungReport, Stopped
+from trial.reports import PausedReport, RungReport
+from trial.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,11 +122,11 @@ def random_configurations(space: Space, count: int) -> list[Hyperparameters]:
     return [space.configuration(space.suggest(study.ask())) for _ in range(count)]
 
 
-def _ending(report: RungReport | PausedReport | Stopped) -> str:
+def _ending(report: RungReport | PausedReport | Verdict) -> str:
     match report:
         case RungReport():
             return f"AP {report.ap:.3f}"
-        case Stopped():
-            return f"{report.kind}: {report.cause}"
+        case Verdict():
+            return f"{report.outcome}: {report.cause}"
         case PausedReport():
             return "paused"

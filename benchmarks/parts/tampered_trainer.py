@@ -15,7 +15,8 @@ from detector.data.sample_data import write_sample
 from detector.setup import Setup
 from detector.training.step import State
 from detector.training.trainer import Trainer
-from trial.reports import PausedReport, ProgressReport, RungReport, Stopped, Warned
+from trial.reports import PausedReport, ProgressReport, RungReport, Warned
+from trial.verdict import Verdict
 
 SIDE_PX = 64
 BATCH = 4
@@ -136,8 +137,8 @@ class TamperedTrainer(Trainer):
         return _first(self.advance(images, note, lambda: False), warnings)
 
 
-def _first(report: RungReport | PausedReport | Stopped, warnings: dict[str, Warned]) -> First:
-    if isinstance(report, Stopped):
+def _first(report: RungReport | PausedReport | Verdict, warnings: dict[str, Warned]) -> First:
+    if isinstance(report, Verdict):
         names = str(report.evidence.get("images", "")).split("\n")
         severity = "study" if report.study_wide else "trial"
         return First(rule=str(report.evidence["rule"]), step=report.step, severity=severity, images=tuple(names))

@@ -12,9 +12,10 @@ import numpy as np
 
 from detector.data.batches import TrainingBatches
 from detector.watch.divergence import Exploding, NotFinite
-from detector.watch.finding import Failing, Figures, Finding, Severity
+from detector.watch.finding import Figures, Finding, Severity
 from detector.watch.health import LOSSES
 from detector.watch.thresholds import Thresholds
+from trial.outcome import Outcome
 
 REPLAYED = (NotFinite.name, Exploding.name)
 CORRUPT_SAMPLE, BAD_START = "corrupt sample", "not finite at the start"
@@ -65,7 +66,7 @@ def blamed(finding: Finding, replay: Replay, first: int, count: int) -> Finding:
         return replace(
             finding,
             rule=BAD_START,
-            kind=Failing.BAD_DATA,
+            outcome=Outcome.BAD_DATA,
             severity=Severity.STUDY,
             cause="weights",
             message=f"{finding.message}; every image of its batch does that on the initial weights too, so that no "
@@ -75,7 +76,7 @@ def blamed(finding: Finding, replay: Replay, first: int, count: int) -> Finding:
     return replace(
         finding,
         rule=CORRUPT_SAMPLE,
-        kind=Failing.BAD_DATA,
+        outcome=Outcome.BAD_DATA,
         cause="image",
         message=f"{finding.message}; on the initial weights {_listed(guilty)} does that alone, so it is not the "
         "configuration's fault: look at the image and its boxes",

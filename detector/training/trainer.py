@@ -34,7 +34,8 @@ from detector.training.validation import Validation
 from detector.watch.finding import Finding, Severity
 from detector.watch.health import unpack
 from detector.watch.watch import Watch, trial_context
-from trial.reports import PausedReport, ProgressReport, RungReport, Stopped, Warned
+from trial.reports import PausedReport, ProgressReport, RungReport, Warned
+from trial.verdict import Verdict
 
 STEPS_PER_LATE_STEP = 10  # most that diverge do so early: the watch is late by a tenth of the steps so far at most,
 LOOK_EVERY_STEPS = 10  # and looks this often at least
@@ -134,7 +135,7 @@ class Trainer:
         on_progress: Callable[[ProgressReport], None],
         should_pause: Callable[[], bool],
         on_evaluation: Progress = unheard,
-    ) -> RungReport | PausedReport | Stopped:
+    ) -> RungReport | PausedReport | Verdict:
         """Train until `to_images` were seen (whole optimizer steps), checkpoint and evaluate.
 
         `on_evaluation` hears of every batch that is evaluated. Stops before that when `should_pause` answers yes
@@ -180,7 +181,7 @@ class Trainer:
         pending: list[tuple[int, Tensor]],
         on_progress: Callable[[ProgressReport], None],
         images_per_s: float,
-    ) -> Stopped | None:
+    ) -> Verdict | None:
         """Show the watch every pending step, and the world the last of them, or all on the way to a fault.
 
         Waits for the device once.
@@ -197,13 +198,13 @@ class Trainer:
         on_progress(self._progress(trial, step, figures, images_per_s))
         return None
 
-    def _stop(self, trial: RunningTrial, finding: Finding) -> Stopped:
+    def _stop(self, trial: RunningTrial, finding: Finding) -> Verdict:
         drop_checkpoints(trial.directory)
         images = trial.images
         if finding.rule in REPLAYED:
             finding = self._blame(trial, finding)
-        return Stopped(
-            kind=finding.kind,
+        return Verdict(
+            outcome=finding.outcome,
             cause=finding.cause,
             message=finding.message,
             step=finding.step,

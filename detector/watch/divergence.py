@@ -11,9 +11,10 @@ gradient spike        during or just after warm-up: it is missing or too short (
 import math
 from collections import deque
 
-from detector.watch.finding import Failing, Figures, Finding, Severity, Streak, TrialContext, circumstances
+from detector.watch.finding import Figures, Finding, Severity, Streak, TrialContext, circumstances
 from detector.watch.health import COMPONENTS, LOSSES, bad_terms
 from detector.watch.thresholds import Thresholds
+from trial.outcome import Outcome
 
 EMA_KEEPS = 0.9  # of the running mean of the gradient norm, a step
 EMA_STEPS = 5  # before which the mean says nothing
@@ -31,7 +32,7 @@ class NotFinite:
         step = int(figures["first_bad_step"])
         return Finding(
             rule=self.name,
-            kind=Failing.DIVERGED,
+            outcome=Outcome.DIVERGED,
             cause=terms[0],
             message=f"{terms[0]} was not finite at step {step}",
             step=step,
@@ -68,7 +69,7 @@ class Exploding:
     def _finding(self, step: int, cause: str, message: str, figures: Figures) -> Finding:
         return Finding(
             rule=self.name,
-            kind=Failing.DIVERGED,
+            outcome=Outcome.DIVERGED,
             cause=cause,
             message=message,
             step=step,
@@ -94,7 +95,7 @@ class UpdateTooLarge:
         worst = max(over, key=lambda part: ratios[part])
         return Finding(
             rule=self.name,
-            kind=Failing.DIVERGED,
+            outcome=Outcome.DIVERGED,
             cause=worst,
             message=f"{self._limits.streak_steps} steps in a row changed the {worst} weights by more than {bound:.0%} "
             f"each, the last by {ratios[worst]:.0%}",
@@ -120,7 +121,7 @@ class SaturatedLogits:
             if self._streaks[figure].complete(figures[figure] > bound):
                 return Finding(
                     rule=self.name,
-                    kind=Failing.DIVERGED,
+                    outcome=Outcome.DIVERGED,
                     cause=figure,
                     message=f"{figure} is {figures[figure]:.3g}; beyond {bound:g} a wrong answer is hardly unlearnt",
                     step=step,
@@ -144,7 +145,7 @@ class DegenerateProposals:
             return None
         return Finding(
             rule=self.name,
-            kind=Failing.DIVERGED,
+            outcome=Outcome.DIVERGED,
             cause="clamped_deltas",
             message=f"{share:.0%} of the sides that the RPN proposes are more than 62 times the anchor's",
             step=step,
@@ -173,7 +174,7 @@ class GradientSpike:
             return None
         return Finding(
             rule=self.name,
-            kind=Failing.DIVERGED,
+            outcome=Outcome.DIVERGED,
             severity=Severity.WARNING,
             cause="warm-up",
             message=f"the gradient norm jumped to {norm:.3g}, {norm / mean:.0f} times its running mean",

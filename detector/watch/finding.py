@@ -6,16 +6,9 @@ from enum import StrEnum
 from typing import Protocol
 
 from detector.watch.health import LOSSES
+from trial.outcome import Outcome
 
 Figures = Mapping[str, float]
-
-
-class Failing(StrEnum):
-    """Why a trial whose process is healthy is not training."""
-
-    DIVERGED = "diverged"
-    NOT_LEARNING = "not learning"
-    BAD_DATA = "bad data"  # images, annotations or initial weights: nothing that a hyperparameter mends
 
 
 class Severity(StrEnum):
@@ -31,7 +24,7 @@ class Finding:
     """A rule that fired: the part behind it, where, and the figures that show it."""
 
     rule: str
-    kind: Failing
+    outcome: Outcome  # of the trial that it ends
     cause: str
     message: str
     step: int

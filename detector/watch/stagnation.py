@@ -13,9 +13,10 @@ low-quality matches   most positives are the best of a bad lot: the anchors do n
 import math
 from collections import deque
 
-from detector.watch.finding import Failing, Figures, Finding, Severity, TrialContext, circumstances
+from detector.watch.finding import Figures, Finding, Severity, TrialContext, circumstances
 from detector.watch.health import COMPONENTS
 from detector.watch.thresholds import Thresholds
+from trial.outcome import Outcome
 
 
 class Mean:
@@ -47,7 +48,7 @@ class NoPositives:
             return None
         return Finding(
             rule=self.name,
-            kind=Failing.NOT_LEARNING,
+            outcome=Outcome.NOT_LEARNING,
             cause="anchors",
             message=f"over {self._steps} steps an image had {boxes:.2g} boxes, but only {positives:.2g} anchors that "
             "are like one",
@@ -72,7 +73,7 @@ class FewProposals:
             return None
         return Finding(
             rule=self.name,
-            kind=Failing.NOT_LEARNING,
+            outcome=Outcome.NOT_LEARNING,
             cause="proposals",
             message=f"over {self._steps} steps only {valid:.3g} proposals an image were left, fewer than "
             f"{self._fewest:.3g}: anchors and NMS leave the head nothing to choose from",
@@ -100,7 +101,7 @@ class NotLearning:
             return None
         return Finding(
             rule=self.name,
-            kind=Failing.NOT_LEARNING,
+            outcome=Outcome.NOT_LEARNING,
             cause="update too small",
             message=f"no part of the weights moved by more than {largest:.1e} of itself in a step, decay not counted",
             step=step,
@@ -129,7 +130,7 @@ class IdlePart:
             return None
         return Finding(
             rule=self.name,
-            kind=Failing.NOT_LEARNING,
+            outcome=Outcome.NOT_LEARNING,
             severity=Severity.WARNING,
             cause=idle[0],
             message=f"the {idle[0]} weights moved by at most {largest[idle[0]]:.1e} of themselves in a step",
@@ -160,7 +161,7 @@ class RpnStuck:
             return None
         return Finding(
             rule=self.name,
-            kind=Failing.NOT_LEARNING,
+            outcome=Outcome.NOT_LEARNING,
             cause="rpn",
             message=f"proposals cover {recall:.0%} of the boxes after {step} steps, and {self._reference:.0%} at first",
             step=step,
@@ -186,7 +187,7 @@ class BackgroundCollapse:
             return None
         return Finding(
             rule=self.name,
-            kind=Failing.NOT_LEARNING,
+            outcome=Outcome.NOT_LEARNING,
             cause="box head",
             message=f"{missed:.1%} of the objects were called background, {step} steps into training",
             step=step,
@@ -211,7 +212,7 @@ class RoiHeadStarved:
             return None
         return Finding(
             rule=self.name,
-            kind=Failing.NOT_LEARNING,
+            outcome=Outcome.NOT_LEARNING,
             severity=Severity.WARNING,
             cause="rpn",
             message=f"only {share:.1%} of the sampled RoIs are proposals of an object; the rest is ground truth",
@@ -240,7 +241,7 @@ class LowQualityMatches:
             return None
         return Finding(
             rule=self.name,
-            kind=Failing.NOT_LEARNING,
+            outcome=Outcome.NOT_LEARNING,
             severity=Severity.WARNING,
             cause="anchors",
             message=f"{share:.0%} of the positive anchors, {each:.2g} for each box, are below the RPN's threshold",

@@ -11,9 +11,10 @@ unusual pixels    much darker, brighter or flatter than what ImageNet's weights 
 
 import math
 
-from detector.watch.finding import Failing, Figures, Finding, Severity, Streak, TrialContext
+from detector.watch.finding import Figures, Finding, Severity, Streak, TrialContext
 from detector.watch.health import LOSSES
 from detector.watch.thresholds import Thresholds
+from trial.outcome import Outcome
 
 
 class PixelScaling:
@@ -59,7 +60,7 @@ class UnusualPixels:
             return None
         return Finding(
             rule=self.name,
-            kind=Failing.BAD_DATA,
+            outcome=Outcome.BAD_DATA,
             severity=Severity.WARNING,
             cause="pixels",
             message=f"pixels enter the network with mean {mean:.3g} and deviation {deviation:.3g} levels, where "
@@ -153,7 +154,7 @@ class LabelRange:
 def _of_study(rule: str, step: int, *, cause: str, message: str, evidence: dict[str, float | str]) -> Finding:
     return Finding(
         rule=rule,
-        kind=Failing.BAD_DATA,
+        outcome=Outcome.BAD_DATA,
         severity=Severity.STUDY,
         cause=cause,
         message=message,

@@ -26,7 +26,7 @@ LEARNING_RATE = "learning_rate"  # the name of the figure in telemetry
 #: Where Optuna files each outcome that does not speak against the configuration.
 _STATES: Mapping[Outcome, str] = {
     Outcome.COMPLETE: "Complete",
-    Outcome.SLOW: "Pruned",
+    Outcome.OUTRANKED: "Pruned",
     Outcome.INVALID: "Fail",
     Outcome.BAD_DATA: "Fail",
     Outcome.CRASHED: "Fail",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from search.worker.process import STORAGE_VARIABLE
+from storage.connection.address import STORAGE_VARIABLE, is_reference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +18,7 @@ class Job:
     study: str
     storage: str  # a storage URL or a reference to one; it travels in the environment, never on a command line
     folder: Path  # for checkpoints, caches and logs
-    options: tuple[str, ...] = ()  # of search/worker/process.py
+    options: tuple[str, ...] = ()  # of `frcnn-search worker`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,10 +70,12 @@ class ProcessSeat:
 
     def __init__(self, job: Job, *, log: Path, environment: Mapping[str, str]) -> None:
         log.parent.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-P", "-m", "search.worker.process", "--study", job.study]
+        storage = job.storage if is_reference(job.storage) else f"env:{STORAGE_VARIABLE}"
+        command = [sys.executable, "-P", "-m", "search.command_line", "worker", "--launched"]
+        command += ["--storage", storage, "--study", job.study, "--folder", str(job.folder)]
         with log.open("ab") as stderr:
             self._process = subprocess.Popen(
-                [*command, "--folder", str(job.folder), "--follow-stdin", *job.options],
+                [*command, *job.options],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,

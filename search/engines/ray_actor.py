@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from search.engines.devices import VISIBLE, memory_variables, with_device
 from search.engines.handle import Job, Left, ProcessSeat, log_of
-from search.worker.process import USER_MUST_ACT
+from search.exit_codes import ExitCode
 
 POLL_S = 0.1
 
@@ -38,7 +38,9 @@ class Attendant:
                 self._job, log=log_of(self._job.folder, self._number), environment=self._variables()
             )
         except OSError as error:
-            return Left(code=USER_MUST_ACT, said=f"on {self.host()}: {self._job.folder} cannot be used: {error}")
+            return Left(
+                code=ExitCode.USER_MUST_ACT, said=f"on {self.host()}: {self._job.folder} cannot be used: {error}"
+            )
         if self._stopped:
             self._seat.stop()
         while (left := self._seat.poll()) is None:

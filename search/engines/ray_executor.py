@@ -20,7 +20,7 @@ from search.engines.handle import Job, Seat
 from search.engines.ray_actor import Attendant
 from search.engines.ray_handle import RaySeat
 from search.engines.ray_token import require_token
-from storage.connection.address import Address
+from storage.connection.address import Address, holds_secret
 
 OLDEST = (2, 54)  # earlier ones let web pages delete jobs (CVE-2026-27482)
 LOOPBACK = "127.0.0.1"
@@ -161,7 +161,7 @@ def require_reference(storage: str) -> None:
     Raises:
         ConfigError: it does.
     """
-    if not storage.startswith(("env:", "file:")) and Address.parse(storage).has_secret:
+    if holds_secret(storage):
         raise ConfigError(
             "with --engine ray, which would hand it around, the study's storage must hold no password; write `storage: "
             "env:NAME` (a variable of each node's environment) or `storage: file:PATH` (a file, mode 600, on each node)"

@@ -4,8 +4,7 @@ from types import ModuleType
 from typing import Any
 
 from search.engines.handle import Left
-from search.worker.loop import TRY_LATER
-from search.worker.process import USER_MUST_ACT
+from search.exit_codes import ExitCode
 
 MOST_CHARACTERS = 300  # of what Ray says; it may be pages
 
@@ -32,7 +31,7 @@ class RaySeat:
 
     def stop(self) -> None:
         if self._left is None and not self._is_ready(self._host):
-            self._left = Left(code=TRY_LATER)  # it still waits for a node
+            self._left = Left(code=ExitCode.TRY_LATER)  # it still waits for a node
             self.kill()
         elif self._left is None:
             self._actor.stop.remote()
@@ -42,7 +41,7 @@ class RaySeat:
 
     def kill(self) -> None:
         self._ray.kill(self._actor)
-        self._left = self._left or Left(code=TRY_LATER)
+        self._left = self._left or Left(code=ExitCode.TRY_LATER)
 
     def _is_ready(self, result: Any) -> bool:
         ready, _ = self._ray.wait([result], timeout=0)
@@ -64,7 +63,7 @@ def _lost(error: Any) -> Left:
     """What became of an actor that cannot tell us itself."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     if getattr(error, "actor_init_failed", False):
-        return Left(code=USER_MUST_ACT, said=f"a Ray node can't run our workers: {lines[-1]}")
+        return Left(code=ExitCode.USER_MUST_ACT, said=f"a Ray node can't run our workers: {lines[-1]}")
     place = next((line for line in lines if line.startswith("ip:")), "")
     reason = lines[-1] if place else lines[0]  # what Ray knows of an actor begins with who it was
     return Left(code=None, said=f"{place} {reason[:MOST_CHARACTERS]}".strip())

@@ -27,13 +27,13 @@ from search.explanation.effects.rate_boundary import RatePoint
 from search.explanation.embedded_image import EmbeddedImage
 from search.explanation.study_explanation import StudyExplanation
 from search.explanation.trial_explanation import TrialExplanation
-from storage.records import TelemetryPoint
 from trial.outcome import Outcome
+from trial.reports import TelemetryPoint
 
 #: Colours, and shapes for print.
 STYLES: Mapping[str, tuple[str, str]] = {
     Outcome.COMPLETE: (GREEN, "o"),
-    Outcome.SLOW: (SKY, "s"),
+    Outcome.OUTRANKED: (SKY, "s"),
     Outcome.DIVERGED: (ORANGE, "X"),
     Outcome.NOT_LEARNING: (YELLOW, "v"),
 }

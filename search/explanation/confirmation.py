@@ -23,8 +23,9 @@ from search.trainer.exits import TrainerDied, TrainerHung
 from search.trainer.protocol import ProtocolError, Start
 from search.trainer.run import Interrupted, TrialRun
 from search.trainer.warm import SetupFailed, WarmTrainer, verdict_of
-from trial.outcome import INFEASIBLE, Outcome, Verdict
+from trial.outcome import INFEASIBLE, Outcome
 from trial.reports import ProgressReport, RungReport
+from trial.verdict import Verdict
 
 BEYOND = 1.5  # times the images at which it failed …
 LEAST_STEPS_BEYOND = 20  # … and so many steps more, a window of the watch

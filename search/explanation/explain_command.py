@@ -19,7 +19,7 @@ from search.explanation.trial_explanation import TrialExplanation, explain_trial
 from search.explanation.trial_history import TrialHistory, read_trial_history
 from search.signals import stop_signals
 from search.study.specification import Specification
-from search.worker.process import secrets_of
+from storage.connection.address import secret_variables
 from storage.connection.database import Database
 
 
@@ -68,7 +68,7 @@ def _confirm(history: TrialHistory, explanation: TrialExplanation, options: Opti
             folder=folder,
             images=options.images,
             stop=stop,
-            withheld=secrets_of(history.specification.storage),
+            withheld=secret_variables(history.specification.storage),
         )
 
 

@@ -10,9 +10,9 @@ from search.explanation.repair import Repair, repairs
 from search.explanation.trial_history import IMAGES, RULE, WARNINGS, TrialHistory, TrialRecord
 from search.report.plain import plain
 from storage.connection.database import Database
-from storage.records import TelemetryPoint
 from storage.telemetry import read_telemetry
 from trial.outcome import MEANINGS, Outcome
+from trial.reports import TelemetryPoint
 
 #: What a person asks for first, then the rest of what stands out.
 _FIRST_FIGURES = ("learning_rate", "gradient_norm", "loss")

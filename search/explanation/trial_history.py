@@ -66,7 +66,7 @@ class TrialRecord:
     @property
     def healthy(self) -> bool:
         """Whether it trained until it was done, or until its peers were better."""
-        return self.ending in (Outcome.COMPLETE, Outcome.SLOW)
+        return self.ending in (Outcome.COMPLETE, Outcome.OUTRANKED)
 
     @property
     def rule(self) -> str:

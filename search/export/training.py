@@ -16,11 +16,12 @@ from search.export.configuration_file import Configuration, read_configuration
 from search.export.training_record import TrainingRecord, agree, metrics_table
 from search.plan import sources_of
 from search.signals import stop_signals
-from search.trainer.exits import DISK_FULL, DiskFull, TrainerDied, TrainerHung
-from search.trainer.protocol import ProtocolError, Start
+from search.trainer.exits import DiskFull
+from search.trainer.protocol import Start
 from search.trainer.run import Interrupted, TrialRun
 from search.trainer.warm import SetupFailed, WarmTrainer, verdict_of
-from trial.outcome import Outcome, Verdict
+from trial.outcome import Outcome
+from trial.verdict import DISK_FULL, Verdict
 
 WEIGHTS_FILE = "weights.safetensors"  # as the trainer calls it
 EVALUATIONS = 4  # on the way, evenly; each leaves a checkpoint behind

@@ -15,7 +15,7 @@ from pathlib import Path
 VARIABLE = "FRCNN_HISTORY"
 
 
-class Deed(StrEnum):
+class HistoryEvent(StrEnum):
     """What was done to a trial."""
 
     CLAIM = "claim"
@@ -27,11 +27,11 @@ class Deed(StrEnum):
     BACK = "back"
 
 
-def note(deed: Deed, *, trial: int | None = None, token: int | None = None, detail: str = "") -> None:
+def note(event: HistoryEvent, *, trial: int | None = None, token: int | None = None, detail: str = "") -> None:
     """Append a line, if the environment says where."""
     folder = os.environ.get(VARIABLE)
     if not folder:
         return
-    line = {"deed": deed, "trial": trial, "token": token, "detail": detail, "pid": os.getpid(), "at_s": time.time()}
+    line = {"event": event, "trial": trial, "token": token, "detail": detail, "pid": os.getpid(), "at_s": time.time()}
     with (Path(folder) / f"{os.getpid()}.jsonl").open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")

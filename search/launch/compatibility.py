@@ -5,14 +5,13 @@ from typing import Any
 
 from detector.config import ConfigError
 from search.study.specification import Specification, specification_from_json, specification_to_json
-from storage.connection.database import Database
-from storage.study import read_specification, replace_specification, save_specification
+from storage.study import StoredStudy, read_specification, replace_specification, save_specification
 
 #: More trials, or other hands: what was found so far still counts.
 CHANGEABLE = ("budget.trials", "workers", "sampler.least_anchor_fit", "sampler.most_divergence_risk")
 
 
-def agree(database: Database, specification: Specification, *, kept: Collection[str] = ()) -> None:
+def agree(study: StoredStudy, specification: Specification, *, kept: Collection[str] = ()) -> None:
     """Make this the study's specification; one that is there may differ only in `CHANGEABLE`.
 
     What is stored under the keys `kept` stays: they were worked out, and another machine may round otherwise.
@@ -21,19 +20,19 @@ def agree(database: Database, specification: Specification, *, kept: Collection[
         ConfigError: it differs in more; the message lists where, with both values.
     """
     wanted = specification_to_json(specification)
-    save_specification(database, specification.name, wanted)
-    stored = _as_written_today(read_specification(database, specification.name) or wanted, specification.storage)
+    save_specification(study, wanted)
+    stored = _as_written_today(read_specification(study) or wanted, specification.storage)
     wanted |= {key: stored[key] for key in kept if key in stored}
     changes = list(differences(stored, wanted))
     refused = [change for change in changes if not change.startswith(tuple(f"{key}: " for key in CHANGEABLE))]
     if refused:
         raise ConfigError(
-            f"study {specification.name!r} in {database.label} was begun with another specification:\n  "
+            f"study {specification.name!r} in {study.database.label} was begun with another specification:\n  "
             + "\n  ".join(refused)
             + "\nIts trials could not be compared with new ones; change these back, or give the study another name"
         )
     if changes:
-        replace_specification(database, specification.name, wanted)
+        replace_specification(study, wanted)
 
 
 def _as_written_today(stored: dict[str, Any], storage: str) -> dict[str, Any]:

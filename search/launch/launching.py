@@ -15,6 +15,7 @@ from rich.console import Console
 from detector.config import Anchors, ConfigError
 from search.engines.handle import Engine, Job
 from search.engines.local_executor import LocalEngine
+from search.exit_codes import ExitCode
 from search.launch.compatibility import agree
 from search.launch.progress import Progress, Snapshot, read_snapshot
 from search.launch.worker_pool import Crew, Departure
@@ -25,8 +26,6 @@ from search.signals import stop_signals
 from search.study.specification import Specification, resolved
 from search.worker.fingerprint import Identity, code_version, keep_identity, pair_fingerprint
 from search.worker.local_paths import Places
-from search.worker.loop import DONE, TRY_LATER
-from search.worker.process import USER_MUST_ACT
 from spaces.anchor_fit import share_fitted
 from storage.box_samples import keep_box_sample
 from storage.connection.database import Database
@@ -60,7 +59,7 @@ def launch(
     console = console or Console()
     with _created(specification, console) as (specification, database):
         if _snapshot(database, specification).finished >= specification.budget.trials:
-            departure = Departure(code=DONE, messages=())
+            departure = Departure(code=ExitCode.DONE, messages=())
         else:
             job = Job(study=specification.name, storage=specification.storage, folder=folder, options=options)
             departure = _run(database, specification, job, engine or LocalEngine(), console)
@@ -81,7 +80,7 @@ def only_create(specification: Specification, *, console: Console | None = None)
             highlight=False,
             soft_wrap=True,
         )
-    return DONE
+    return ExitCode.DONE
 
 
 @contextmanager
@@ -228,16 +227,16 @@ def _opening(snapshot: Snapshot, database: Database, specification: Specificatio
 def _close(
     database: Database, specification: Specification, departure: Departure, console: Console, folder: Path
 ) -> int:
-    if departure.code == USER_MUST_ACT:
+    if departure.code == ExitCode.USER_MUST_ACT:
         raise ConfigError("\n".join(departure.messages))
     for message in departure.messages:
         console.print(message, highlight=False, soft_wrap=True, markup=False)
-    if departure.code == DONE:
+    if departure.code == ExitCode.DONE:
         console.print(ranking_table(ranking(database, specification.name)))
-        return DONE
+        return ExitCode.DONE
     finished = _snapshot(database, specification).finished
     state = f"{finished} of {specification.budget.trials} trials are finished"
-    if departure.code == TRY_LATER:
+    if departure.code == ExitCode.TRY_LATER:
         console.print(f"stopped; {state}. The same command goes on", highlight=False, soft_wrap=True)
     else:
         console.print(

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
 
-import optuna
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -15,13 +14,13 @@ from rich.table import Table
 from rich.text import Text
 
 from search.policy.budget import read_spending
-from storage.connection.database import Database
 from storage.outcomes import read_outcomes
-from storage.records import OutcomeRecord, TelemetryPoint, WorkerRecord
-from storage.study import load_study
+from storage.records import OutcomeRecord, WorkerRecord
+from storage.study import StoredStudy, best_complete
 from storage.telemetry import count_rungs, latest_points
 from storage.workers import read_workers
-from trial.outcome import REFUSED, Outcome, refusals
+from trial.outcome import Outcome, refusals
+from trial.reports import TelemetryPoint
 
 SHOWN_LOSSES = 3
 LATE = timedelta(seconds=60)  # an outcome may be seen so long after it was recorded: its transaction was still open
@@ -47,36 +46,26 @@ class Snapshot:
     outcomes: tuple[OutcomeRecord, ...]  # all, or the latest; refused proposals too, which are in none of the counts
 
 
-def read_snapshot(database: Database, study_name: str, *, trials: int, since: datetime | None = None) -> Snapshot:
+def read_snapshot(study: StoredStudy, *, trials: int, since: datetime | None = None) -> Snapshot:
     """The study as it stands now, with the outcomes from `since` on: launch looks every second, however many there are.
 
     Raises:
         StorageUnavailable: the database is away.
     """
-    with database.guarded():
-        best = _best(load_study(database, study_name))
-    budget = read_spending(database, study_name)
+    spending = read_spending(study)
     return Snapshot(
-        finished=budget.finished,
-        trials=max(trials, budget.begun),
-        best=best,
-        activities=_activities(database, study_name),
-        outcomes=tuple(read_outcomes(database, study_name, since=since)),
+        finished=spending.finished,
+        trials=max(trials, spending.begun),
+        best=best_complete(study),
+        activities=_activities(study),
+        outcomes=tuple(read_outcomes(study, since=since)),
     )
 
 
-def _best(study: optuna.Study) -> tuple[int, float] | None:
-    try:
-        best = study.best_trial
-    except ValueError:  # none is complete and feasible yet
-        return None
-    return best.number, best.value if best.value is not None else 0.0
-
-
-def _activities(database: Database, study_name: str) -> tuple[Activity, ...]:
-    workers = read_workers(database, study_name)
+def _activities(study: StoredStudy) -> tuple[Activity, ...]:
+    workers = read_workers(study)
     running = [worker.trial for worker in workers if worker.trial is not None]
-    latest, rungs = latest_points(database, study_name, running), count_rungs(database, study_name, running)
+    latest, rungs = latest_points(study, running), count_rungs(study, running)
     return tuple(
         Activity(worker=worker, rungs=0, latest=None)
         if worker.trial is None
@@ -91,7 +80,7 @@ class Progress:
     def __init__(self, console: Console, *, rungs: tuple[int, ...]) -> None:
         self._console = console
         self._rungs = rungs
-        self._told: dict[int, str] | None = None  # outcomes shown; None before the first snapshot
+        self._told: dict[int, Outcome] | None = None  # outcomes shown; None before the first snapshot
         self.since: datetime | None = None  # from here on, the next snapshot's outcomes may be news
         self._live: Live | None = None
 
@@ -110,7 +99,7 @@ class Progress:
         outcomes = {record.trial: record.outcome for record in snapshot.outcomes}
         if self._told is not None:
             new = [record for record in snapshot.outcomes if self._told.get(record.trial) != record.outcome]
-            for refused, alike in groupby(new, key=lambda record: record.outcome in REFUSED):
+            for refused, alike in groupby(new, key=lambda record: record.outcome.refused):
                 records = list(alike)
                 lines = [refused_row(records, snapshot)] if refused else [ending(each, snapshot) for each in records]
                 for line in lines:
@@ -151,7 +140,7 @@ class Progress:
 def ending(record: OutcomeRecord, snapshot: Snapshot) -> str:
     """One line about a trial that ended or was stopped."""
     head = f"[{snapshot.finished}/{snapshot.trials}] trial {record.trial} {record.outcome}"
-    if record.outcome in (Outcome.COMPLETE, Outcome.SLOW):
+    if record.outcome.healthy:
         ap = record.evidence.get("ap")
         measured = f"AP {ap:.3f}" if isinstance(ap, float) else "no AP"
         best = f"; best {snapshot.best[1]:.3f} (trial {snapshot.best[0]})" if snapshot.best else ""

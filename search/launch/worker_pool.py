@@ -5,8 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from search.engines.handle import Left, Seat
-from search.worker.loop import DONE, TRY_LATER
-from search.worker.process import BUG, USER_MUST_ACT
+from search.exit_codes import ExitCode
 
 LEAVE_LIMIT_S = 20.0  # a worker pauses its trainer within 10 s
 POLL_S = 0.05
@@ -50,7 +49,7 @@ class Crew:
             if post.left is not None and post.left.code is None:
                 self._replace(post, post.left)
         codes = [post.left.code if post.left else None for post in self._posts]
-        return None in codes and USER_MUST_ACT not in codes
+        return None in codes and ExitCode.USER_MUST_ACT not in codes
 
     def stop(self) -> None:
         """Ask every worker to stop cleanly."""
@@ -71,8 +70,8 @@ class Crew:
             if not self._look(post):
                 post.seat.kill()
                 post.left = post.seat.poll()
-        ends = [post.left or Left(code=BUG) for post in self._posts]
-        codes = [TRY_LATER if end.code is None else end.code for end in ends]
+        ends = [post.left or Left(code=ExitCode.BUG) for post in self._posts]
+        codes = [ExitCode.TRY_LATER if end.code is None else end.code for end in ends]
         messages = dict.fromkeys(end.said for end in ends if end.said)
         return Departure(code=_together(codes, complete), messages=tuple(messages))
 
@@ -86,7 +85,7 @@ class Crew:
         post.quick_losses = post.quick_losses + 1 if quick else 0
         post.seat.kill()
         if post.quick_losses > MOST_QUICK_LOSSES:
-            post.left = replace(lost, code=BUG)
+            post.left = replace(lost, code=ExitCode.BUG)
             return
         self._say(f"worker {post.number} was lost: {lost.said}; it is started again elsewhere")
         post.seat, post.left, post.began_s = self._start(post.number), None, time.monotonic()
@@ -94,8 +93,8 @@ class Crew:
 
 def _together(codes: list[int], complete: Callable[[], bool]) -> int:
     """One exit code for all: a trial that one worker lost may have been finished by another."""
-    if USER_MUST_ACT in codes:
-        return USER_MUST_ACT
+    if ExitCode.USER_MUST_ACT in codes:
+        return ExitCode.USER_MUST_ACT
     if complete():
-        return DONE
-    return TRY_LATER if set(codes) <= {DONE, TRY_LATER} else BUG
+        return ExitCode.DONE
+    return ExitCode.TRY_LATER if set(codes) <= {ExitCode.DONE, ExitCode.TRY_LATER} else ExitCode.BUG

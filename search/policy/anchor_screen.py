@@ -17,7 +17,8 @@ from detector.config import Anchors, Canvas
 from search.study.canvas import parse_canvas
 from spaces.anchor_fit import CanvasBoxes, Floats, share_fitted
 from spaces.faster_rcnn import ANCHOR_PARAMETERS, Space
-from trial.outcome import Outcome, Verdict
+from trial.outcome import Outcome
+from trial.verdict import Verdict
 
 MOST_BOXES = 1000  # the standard error of a share of so many is below 0.016
 

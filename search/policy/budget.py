@@ -1,13 +1,10 @@
-"""How much of a study's budget of trials is spent: by one trial, and by all, counted by the database however many."""
+"""How much of a study's budget of trials is spent, counted by the database however many there are."""
 
 from dataclasses import dataclass
 
-from optuna.trial import FrozenTrial, TrialState
-
-from storage.connection.database import Database
-from storage.outcomes import count_outcomes
-from storage.study import count_trials
-from trial.outcome import REFUSED
+from storage.standings import count_standings
+from storage.study import StoredStudy
+from trial.standing import Standing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,32 +12,13 @@ class Spending:
     """Numbers of trials. Proposals that were refused before any training are in none of them."""
 
     begun: int
-    running: int
+    running: int  # with an owner or without
     finished: int
 
 
-def was_refused(trial: FrozenTrial) -> bool:
-    """Whether the trial was told off before any training."""
-    return trial.user_attrs.get("outcome") in REFUSED  # as `storage.outcomes` shows it
-
-
-def spends_budget(trial: FrozenTrial) -> bool:
-    """Whether it counts against the budget of trials: everything that was ever begun, however it ended."""
-    return trial.state is not TrialState.WAITING and not was_refused(trial)
-
-
-def read_spending(database: Database, study_name: str) -> Spending:
-    """What is spent now; as `spends_budget` has it for one trial.
-
-    Raises:
-        StorageError: no such study.
-    """
-    states = count_trials(database, study_name)
-    # Last: a refusal between the two counts as unspent, which whoever asks for the next trial sees to exactly.
-    outcomes = count_outcomes(database, study_name)
-    refused = sum(outcomes[outcome] for outcome in REFUSED)
-    return Spending(
-        begun=states.total() - states[TrialState.WAITING] - refused,
-        running=states[TrialState.RUNNING],
-        finished=sum(count for state, count in states.items() if state.is_finished()) - refused,
-    )
+def read_spending(study: StoredStudy) -> Spending:
+    """What is spent now."""
+    counts = count_standings(study)
+    finished = counts[Standing.FINISHED]
+    begun = sum(count for standing, count in counts.items() if standing.spends_budget)
+    return Spending(begun=begun, running=begun - finished, finished=finished)

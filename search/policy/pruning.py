@@ -11,9 +11,14 @@ that trials reported are all it needs, so any number of workers agree and a resu
 import math
 import zlib
 from collections.abc import Sequence
+from typing import assert_never
 
 import optuna
 from optuna.trial import FrozenTrial
+
+from search.study.specification import Pruner, PrunerName
+
+MEDIAN_STARTUP_TRIALS = 4
 
 
 class RungPruner(optuna.pruners.BasePruner):
@@ -27,7 +32,7 @@ class RungPruner(optuna.pruners.BasePruner):
     are drawn by trial number, each `factor` times as often as the next.
     """
 
-    def __init__(self, rungs: Sequence[int], *, factor: int = 3, brackets: int = 1) -> None:
+    def __init__(self, rungs: Sequence[int], *, factor: int, brackets: int = 1) -> None:
         if list(rungs) != sorted(set(rungs)) or not rungs or rungs[0] < 1:
             raise ValueError(f"rungs must be increasing positive image counts, but are {list(rungs)}")
         if factor < 2:
@@ -74,21 +79,17 @@ def loses(own: float, peers: Sequence[float], factor: int) -> bool:
     return reached >= factor and better >= math.ceil(reached / factor)
 
 
-def make_pruner(
-    kind: str, *, rungs: Sequence[int], factor: int = 3, startup_trials: int = 4
-) -> optuna.pruners.BasePruner:
-    """The pruner of a study file: `halving`, `hyperband`, `median` or `none`.
-
-    Raises:
-        ValueError: no pruner of that kind.
-    """
-    match kind:
-        case "halving":
+def make_pruner(settings: Pruner, *, rungs: Sequence[int]) -> optuna.pruners.BasePruner:
+    """The pruner of a study with these rungs."""
+    factor = settings.reduction_factor
+    match settings.name:
+        case PrunerName.HALVING:
             return RungPruner(rungs, factor=factor)
-        case "hyperband":
+        case PrunerName.HYPERBAND:
             return RungPruner(rungs, factor=factor, brackets=min(3, len(rungs)))
-        case "median":
-            return optuna.pruners.MedianPruner(n_startup_trials=startup_trials)
-        case "none":
+        case PrunerName.MEDIAN:
+            return optuna.pruners.MedianPruner(n_startup_trials=MEDIAN_STARTUP_TRIALS)
+        case PrunerName.NONE:
             return optuna.pruners.NopPruner()
-    raise ValueError(f"the pruner must be halving, hyperband, median or none, but is {kind!r}")
+        case _:
+            assert_never(settings.name)

@@ -7,17 +7,15 @@ each trial that trains close to it moves it up again.
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from optuna.trial import FrozenTrial
-
 from detector.config import Hyperparameters, Optimizer
 from search.policy.divergence_risk import Tried, divergence_risk
 from spaces.catalogue import DEFINITIONS, RATES
 from spaces.faster_rcnn import Space
 from spaces.parameters import Value, is_number
-from trial.outcome import Outcome, Verdict
+from trial.outcome import Outcome
+from trial.verdict import Verdict
 
-#: Trials that show whether a rate diverges; *not learning* may come from a rate too high or too low.
-TELLING = frozenset({Outcome.COMPLETE, Outcome.SLOW, Outcome.DIVERGED})
+EndedTrial = tuple[Mapping[str, Value], Outcome]  # the values that it proposed, and how it ended
 
 #: Published configurations train at these rates. With the weight of a trial they temper what the first to diverge says.
 PUBLISHED: Mapping[Optimizer, Tried] = {
@@ -26,9 +24,7 @@ PUBLISHED: Mapping[Optimizer, Tried] = {
 }
 
 
-def rate_verdict(
-    space: Space, wanted: Hyperparameters, trials: Iterable[FrozenTrial], *, most: float
-) -> Verdict | None:
+def rate_verdict(space: Space, wanted: Hyperparameters, trials: Iterable[EndedTrial], *, most: float) -> Verdict | None:
     """Why this rate is not worth a trial after those trials, or None; `most` is the largest risk that is taken."""
     published = PUBLISHED[wanted.optimizer]
     alike = [*_tried(wanted.optimizer, trials, space.fixed())]
@@ -50,13 +46,15 @@ def rate_verdict(
     )
 
 
-def _tried(optimizer: Optimizer, trials: Iterable[FrozenTrial], fixed: Mapping[str, Value]) -> Iterator[Tried]:
-    """What trials with that optimizer tell. Only these parameters are read: it is done in a turn, over all trials."""
-    for trial in trials:
-        outcome = trial.user_attrs.get("outcome")  # as `storage.outcomes` shows it
-        values = trial.params
-        if outcome not in TELLING or values.get("optimizer", fixed.get("optimizer")) != optimizer:
+def _tried(optimizer: Optimizer, trials: Iterable[EndedTrial], fixed: Mapping[str, Value]) -> Iterator[Tried]:
+    """What trials with that optimizer show. Only these parameters are read: it is done in a turn, over all trials.
+
+    *Not learning* may come from a rate too high or too low, and shows nothing.
+    """
+    for values, outcome in trials:
+        shows = outcome.healthy or outcome is Outcome.DIVERGED
+        if not shows or values.get("optimizer", fixed.get("optimizer")) != optimizer:
             continue
         rate, batch_size = (values.get(name, fixed.get(name)) for name in (RATES[optimizer], "batch_size"))
         if is_number(rate) and is_number(batch_size) and min(rate, batch_size) > 0:  # somebody may have added others
-            yield Tried(rate_per_16=rate, batch_size=int(batch_size), diverged=outcome == Outcome.DIVERGED)
+            yield Tried(rate_per_16=rate, batch_size=int(batch_size), diverged=outcome is Outcome.DIVERGED)

@@ -6,11 +6,15 @@ would have, and two workers never share a stream. Samplers that unpickle stored 
 (docs/decisions/0010).
 """
 
+from typing import Any, assert_never
+
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.search_space import IntersectionSearchSpace
 from optuna.trial import FrozenTrial
+
+from search.study.specification import Sampler, SamplerName
 
 
 def common_parameters() -> IntersectionSearchSpace:
@@ -28,25 +32,30 @@ class RememberingTPE(optuna.samplers.TPESampler):
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         return {name: one for name, one in self._common.calculate(study).items() if not one.single()}
 
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """As TPE, without storing it for others: a proposal has no trial yet, and will be stored whole."""
+        return self._sample_relative(study, trial, search_space)
+
 
 def make_sampler(
-    kind: str, *, study_seed: int, trial: int, startup_trials: int = 10, common: IntersectionSearchSpace | None = None
+    settings: Sampler, *, trial: int, refused: int = 0, common: IntersectionSearchSpace | None = None
 ) -> optuna.samplers.BaseSampler:
-    """The sampler of a study file, `tpe` or `random`, for one trial.
+    """The sampler that proposes that trial; so many before it were refused, and are no start-up trials.
 
     TPE is Optuna 5's default: multivariate, with the constant liar for trials that are running elsewhere. With `common`
     (one for a study, whose object must be the same each time) it proposes the same, sooner.
-
-    Raises:
-        ValueError: no sampler of that kind.
     """
-    seed = derive_seed(study_seed, trial, purpose=1)
-    match kind:
-        case "tpe":
-            return RememberingTPE(common or common_parameters(), seed=seed, startup_trials=startup_trials)
-        case "random":
+    seed = derive_seed(settings.seed, trial, purpose=1)
+    match settings.name:
+        case SamplerName.TPE:
+            startup = settings.startup_trials + refused
+            return RememberingTPE(common or common_parameters(), seed=seed, startup_trials=startup)
+        case SamplerName.RANDOM:
             return optuna.samplers.RandomSampler(seed=seed)
-    raise ValueError(f"the sampler must be tpe or random, but is {kind!r}")
+        case _:
+            assert_never(settings.name)
 
 
 def training_seed(study_seed: int, trial: int) -> int:

@@ -15,14 +15,13 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from storage.connection.database import Database
 from storage.outcomes import read_outcomes
 from storage.records import OutcomeRecord, RungRecord
-from storage.study import load_study
+from storage.study import StoredStudy, read_trials
 from storage.telemetry import read_rungs
-from trial.outcome import INFEASIBLE, REFUSED, refusals
+from trial.outcome import Outcome, refusals
 
-REFERENCE_TRIAL = 0  # always Detectron2's defaults
+REFERENCE_TRIAL = 0  # Detectron2's defaults, as far as the study's space has them
 
 #: Columns of the table, in order of interest: a heading and the parameters that it may stand for.
 COLUMNS: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -47,7 +46,7 @@ class RankedTrial:
     rung: int  # evaluations passed
     images: int  # seen at the last rung; where none was reached, at the end
     state: str  # Optuna's, in lower case
-    outcome: str  # empty while the trial runs
+    outcome: Outcome | None  # None while the trial runs
     cause: str
     feasible: bool
     parameters: dict[str, float | int | str]  # only those that differ between the trials
@@ -62,16 +61,9 @@ class RankedTrial:
         return ": ".join(filter(None, (self.outcome, self.cause))) or self.state
 
 
-def ranking(database: Database, study_name: str) -> list[RankedTrial]:
-    """Every trial of the study that has begun: first those with a rank, then the others by number.
-
-    Raises:
-        StorageError: there is no such study.
-    """
-    study = load_study(database, study_name)
-    with database.guarded():
-        trials = study.get_trials(deepcopy=False)
-    return ranked(trials, read_outcomes(database, study_name), read_rungs(database, study_name, None))
+def ranking(study: StoredStudy) -> list[RankedTrial]:
+    """Every trial of the study that has begun: first those with a rank, then the others by number."""
+    return ranked(read_trials(study), read_outcomes(study), read_rungs(study))
 
 
 def ranked(
@@ -88,7 +80,7 @@ def ranked(
     unplaced = [
         _unplaced(trial, outcome_of.get(trial.number), rungs_of.get(trial.number, []), differing) for trial in begun
     ]
-    contenders = (t for t in unplaced if t.feasible and t.ap is not None and t.state != "fail")
+    contenders = (t for t in unplaced if t.feasible and t.ap is not None and not (t.outcome and t.outcome.blameless))
     best_first = sorted(contenders, key=lambda trial: (-trial.rung, -(trial.ap or 0.0), trial.number))
     rank_of = {trial.number: rank for rank, trial in enumerate(best_first, start=1)}
     placed = (replace(trial, rank=rank_of.get(trial.number)) for trial in unplaced)
@@ -102,8 +94,8 @@ def best(trials: Iterable[RankedTrial]) -> RankedTrial | None:
 
 def ranking_table(trials: Sequence[RankedTrial]) -> Table:
     """The ranking for a terminal of 80 columns or more; trial 0, the reference, is marked."""
-    refused = refusals(Counter(trial.outcome for trial in trials))
-    trials = [trial for trial in trials if trial.outcome not in REFUSED]
+    refused = refusals(Counter(trial.outcome for trial in trials if trial.outcome))
+    trials = [trial for trial in trials if not (trial.outcome and trial.outcome.refused)]
     columns = _columns(trials)
     table = Table(
         box=SIMPLE_HEAD,
@@ -141,9 +133,9 @@ def _unplaced(
         rung=len(rungs),
         images=last.images if last else (outcome.images if outcome else 0),
         state=trial.state.name.lower(),
-        outcome=outcome.outcome if outcome else "",
+        outcome=outcome.outcome if outcome else None,
         cause=outcome.cause if outcome else "",
-        feasible=(outcome is None or outcome.outcome not in INFEASIBLE)
+        feasible=(outcome is None or not outcome.outcome.infeasible)
         and all(value <= 0 for value in trial.constraints.values()),
         parameters={name: value for name, value in trial.params.items() if name in differing},
     )

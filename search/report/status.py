@@ -10,23 +10,19 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from detector.config import ConfigError
-from search.policy.budget import spends_budget, was_refused
 from search.report.ranking import RankedTrial, best, ranked
 from search.study.specification import specification_from_json
 from search.study.storage_url import default_storage
-from search.worker.recorder import CRASHES, HANGS
-from storage.connection.database import Database
 from storage.leases import Leases
 from storage.outages import read_outages
 from storage.outcomes import read_outcomes
-from storage.records import OutageRecord, OutcomeRecord, RungRecord, WorkerRecord
-from storage.study import load_study, read_specification
+from storage.records import LostTrainers, OutageRecord, OutcomeRecord, RungRecord, WorkerRecord
+from storage.standings import count_standings, left_behind
+from storage.study import StoredStudy, read_specification, read_trials
+from storage.study_view import lost_trainers
 from storage.telemetry import read_rungs
 from storage.workers import read_workers
-from trial.outcome import REFUSED, Outcome
-
-#: Ends that need no explanation, and those of trials that were never trained; all others are causes of death.
-PEACEFUL = frozenset({Outcome.COMPLETE, Outcome.SLOW, Outcome.INTERRUPTED, *REFUSED})
+from trial.standing import Standing
 
 SAME_OUTAGE_S = 10.0  # a full disk lets a heartbeat through now and then
 
@@ -49,12 +45,10 @@ class WorkerState(WorkerRecord):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LostTrainers:
-    """Trainer processes that died or hung under one trial, which was tried again each time."""
+class TrialLosses(LostTrainers):
+    """The trainers that were lost under one trial."""
 
     trial: int
-    lost: int
-    hung: int  # among these
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +68,7 @@ class Status:
     states: dict[str, int]  # trials by Optuna's states, only those that occur
     outcomes: dict[str, int]
     refused: int  # proposals that were not trained; Optuna counts them as pruned
+    finished: int  # trials that were trained
     budget_trials: int | None  # None: the study holds no specification
     best: RankedTrial | None
     reference: RankedTrial | None
@@ -83,46 +78,35 @@ class Status:
     waiting: tuple[int, ...]  # asked for, not begun
     claimable: tuple[int, ...]  # begun, and without an owner: the next worker goes on with them
     changed_hands: dict[int, int]  # how often a trial passed to another worker; only those that did
-    lost_trainers: tuple[LostTrainers, ...]
+    lost_trainers: tuple[TrialLosses, ...]
     outages: Outages
 
-    @property
-    def finished(self) -> int:
-        ended = sum(count for state, count in self.states.items() if TrialState[state.upper()].is_finished())
-        return ended - self.refused
 
-
-def read_status(database: Database, study_name: str) -> Status:
-    """The study as it stands now.
-
-    Raises:
-        StorageError: there is no such study.
-    """
-    study = load_study(database, study_name)
-    with database.guarded():
-        trials = study.get_trials(deepcopy=False)
-    outcomes = read_outcomes(database, study_name)
-    rungs = read_rungs(database, study_name, None)
+def read_status(study: StoredStudy) -> Status:
+    """The study as it stands now."""
+    trials, outcomes, rungs = read_trials(study), read_outcomes(study), read_rungs(study)
+    refused = {record.trial for record in outcomes if record.outcome.refused}
+    standings = count_standings(study)
     places = ranked(trials, outcomes, rungs)
-    specification = read_specification(database, study_name) or {}
-    leases = Leases(database, study_name)
+    specification = read_specification(study) or {}
     return Status(
-        study=study_name,
-        storage=database.label,
+        study=study.name,
+        storage=study.database.label,
         states=_counts(trial.state.name.lower() for trial in trials),
         outcomes=_counts(record.outcome for record in outcomes),
-        refused=sum(map(was_refused, trials)),
+        refused=standings[Standing.REFUSED],
+        finished=standings[Standing.FINISHED],
         budget_trials=specification.get("budget", {}).get("trials"),
         best=best(places),
         reference=next((place for place in places if place.is_reference), None),
         deaths=deaths(outcomes),
-        trials_per_hour=trials_per_hour(filter(spends_budget, trials)),
-        workers=worker_states(read_workers(database, study_name), rungs, _count_rungs(specification)),
+        trials_per_hour=trials_per_hour(trial for trial in trials if trial.number not in refused),
+        workers=worker_states(read_workers(study), rungs, _count_rungs(specification)),
         waiting=tuple(trial.number for trial in trials if trial.state is TrialState.WAITING),
-        claimable=tuple(leases.claimable()),
-        changed_hands=leases.changes_of_hands(),
-        lost_trainers=lost_trainers(trials),
-        outages=outages_survived(read_outages(database, study_name)),
+        claimable=tuple(left_behind(study)),
+        changed_hands=Leases(study).changes_of_hands(),
+        lost_trainers=trial_losses(trials),
+        outages=outages_survived(read_outages(study)),
     )
 
 
@@ -130,7 +114,7 @@ def deaths(outcomes: Iterable[OutcomeRecord]) -> tuple[Death, ...]:
     """Causes of death, the most frequent first."""
     trials_of: dict[tuple[str, str], list[int]] = {}
     for record in outcomes:
-        if record.outcome not in PEACEFUL:
+        if record.outcome.fault:
             trials_of.setdefault((record.outcome, record.cause), []).append(record.trial)
     found = (Death(outcome=o, cause=c, trials=tuple(sorted(trials))) for (o, c), trials in trials_of.items())
     return tuple(sorted(found, key=lambda death: (-len(death.trials), death.outcome, death.cause)))
@@ -159,13 +143,10 @@ def _count_rungs(document: dict[str, Any]) -> int | None:
         return None
 
 
-def lost_trainers(trials: Iterable[FrozenTrial]) -> tuple[LostTrainers, ...]:
+def trial_losses(trials: Iterable[FrozenTrial]) -> tuple[TrialLosses, ...]:
     """The trials under which a trainer was lost, by number."""
-    return tuple(
-        LostTrainers(trial=trial.number, lost=lost, hung=trial.user_attrs.get(HANGS, 0))
-        for trial in trials
-        if (lost := trial.user_attrs.get(CRASHES, 0))
-    )
+    losses = ((trial.number, lost_trainers(trial)) for trial in trials)
+    return tuple(TrialLosses(trial=number, **asdict(lost)) for number, lost in losses if lost.lost)
 
 
 def outages_survived(records: Iterable[OutageRecord]) -> Outages:

@@ -8,24 +8,14 @@ from rich.table import Table
 from rich.text import Text
 
 from search.report.ranking import RankedTrial
-from search.report.status import Death, LostTrainers, Status, WorkerState, read_status
-from storage.connection.database import Database
-from trial.outcome import refusals
+from search.report.status import Death, Status, TrialLosses, WorkerState
+from trial.outcome import Outcome, refusals
 
 DEAD_AFTER_S = 120.0  # a worker says six times a lease what it does; two leases of silence are a bad sign
 
 
-def status_report(database: Database, study_name: str) -> RenderableType:
-    """The study as it stands now, for a terminal of 100 columns.
-
-    Raises:
-        StorageError: there is no such study.
-    """
-    return report(read_status(database, study_name))
-
-
-def report(status: Status) -> RenderableType:
-    """A status that was read before, for a terminal."""
+def status_table(status: Status) -> RenderableType:
+    """A study as it stood, for a terminal of 100 columns."""
     parts: list[RenderableType] = [_summary(status)]
     if status.deaths:
         parts.append(_deaths_table(status.deaths))
@@ -45,7 +35,8 @@ def _summary(status: Status) -> Table:
         "best so far": _result(status.best) or "no trial has a value yet",
         "reference": _result(status.reference),
         "ended": ", ".join(f"{count} {outcome}" for outcome, count in status.outcomes.items()),
-        "not trained": status.refused and f"{refusals(status.outcomes)}; none of the budget",
+        "not trained": status.refused
+        and f"{refusals({Outcome(word): count for word, count in status.outcomes.items()})}; none of the budget",
         "pace": f"{status.trials_per_hour:.1f} trials per hour" if status.trials_per_hour else "",
         "waiting": _numbers(status.waiting),
         "left behind": status.claimable and f"{_numbers(status.claimable)}; the next launch or worker goes on",
@@ -101,7 +92,7 @@ def _times(changes: Mapping[int, int]) -> str:
     return "; ".join(f"trial {trial} {count} ×" for trial, count in changes.items())
 
 
-def _loss(lost: LostTrainers) -> str:
+def _loss(lost: TrialLosses) -> str:
     return f"trial {lost.trial} {lost.lost} ×" + (f" ({lost.hung} hung)" if lost.hung else "")
 
 

@@ -23,9 +23,10 @@ from detector.config import Hyperparameters, Optimizer
 from detector.setup import Setup
 from detector.whole_file import write_whole
 from search.trainer.analytic_faults import Faults, WrongWeights
-from search.trainer.protocol import Ended, Preparing, Ready, Start, Started, encode
-from trial.outcome import Outcome, Verdict
+from search.trainer.protocol import Preparing, Ready, Start, Started, encode
+from trial.outcome import Outcome
 from trial.reports import PausedReport, ProgressReport, RungReport
+from trial.verdict import Verdict
 
 STABLE_RATE = 0.1  # above it the losses explode
 DEAD_RATE = 2e-5  # below it nothing moves
@@ -91,7 +92,7 @@ class AnalyticRunner:
 
     def advance(
         self, to_images: int, on_progress: Callable[[ProgressReport], None], should_pause: Callable[[], bool]
-    ) -> RungReport | PausedReport | Ended:
+    ) -> RungReport | PausedReport | Verdict:
         trial = self._require_trial()
         began_s, from_images = time.monotonic(), trial.images
         while trial.images < to_images:
@@ -103,12 +104,12 @@ class AnalyticRunner:
                 try:
                     self._faults.strike(trial.start, partial(on_progress, told))
                 except WrongWeights as error:
-                    return Ended(verdict=_verdict(trial, Outcome.BAD_DATA, "backbone", str(error), {}))
+                    return _verdict(trial, Outcome.BAD_DATA, "backbone", str(error), {})
             time.sleep(self._step_s)
             trial.images += trial.start.hyperparameters.batch_size
             if verdict := _watch(trial):
                 on_progress(_progress(trial, time.monotonic() - began_s))
-                return Ended(verdict=verdict)
+                return verdict
             if trial.step % LOG_INTERVAL_STEPS == 0:
                 on_progress(_progress(trial, time.monotonic() - began_s))
         _write_checkpoint(trial)

@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 from detector.setup import Progress, Setup
 from detector.training.trainer import Trainer
-from search.trainer.protocol import Ended, Preparing, Ready, Start, Started
-from trial.outcome import Outcome, Verdict
-from trial.reports import PausedReport, ProgressReport, RungReport, Stopped
+from search.trainer.protocol import Preparing, Ready, Start, Started
+from trial.reports import PausedReport, ProgressReport, RungReport
+from trial.verdict import Verdict
 
 
 class DetectorRunner:
@@ -43,14 +43,13 @@ class DetectorRunner:
         to_images: int,
         on_progress: Callable[[ProgressReport | Preparing], None],
         should_pause: Callable[[], bool],
-    ) -> RungReport | PausedReport | Ended:
-        report = self._require_trainer().advance(
+    ) -> RungReport | PausedReport | Verdict:
+        return self._require_trainer().advance(
             to_images,
             on_progress=on_progress,
             should_pause=should_pause,
             on_evaluation=_teller(on_progress),
         )
-        return Ended(verdict=_verdict(report)) if isinstance(report, Stopped) else report
 
     def _require_trainer(self) -> Trainer:
         if self._trainer is None:
@@ -60,15 +59,3 @@ class DetectorRunner:
 
 def _teller(send: Callable[[Preparing], None]) -> Progress:
     return lambda stage, done, total: send(Preparing(stage=stage, done=done, total=total))
-
-
-def _verdict(report: Stopped) -> Verdict:
-    return Verdict(
-        outcome=Outcome(report.kind),
-        cause=report.cause,
-        message=report.message,
-        step=report.step,
-        images=report.images,
-        evidence=dict(report.evidence),
-        study_wide=report.study_wide,
-    )

@@ -9,10 +9,9 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
-from trial.outcome import Outcome, Verdict
+from trial.outcome import Outcome
+from trial.verdict import HUNG, Verdict
 
-DISK_FULL = "disk full"  # the cause of an interruption: nothing of the trial is at fault
-HUNG = "hung"  # the cause of a trial whose trainer made no step
 TAIL_LINES = 20
 TAIL_CHARACTERS = 4000
 
@@ -37,7 +36,19 @@ class DiskFull(Exception):
     """A trainer could not write a checkpoint or its cache; its trial goes on once there is room."""
 
 
-class TrainerDied(Exception):
+class SetupFailed(Exception):
+    """No trainer can be had, or none that could train here. `BAD_DATA` means that the user must change something."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        self.verdict = verdict
+        super().__init__(verdict.message)
+
+
+class TrainerLost(Exception):
+    """A trainer is of no use any more, and the worker still needed it."""
+
+
+class TrainerDied(TrainerLost):
     """The trainer process ended although the worker still needed it."""
 
     def __init__(self, returncode: int, tail: tuple[str, ...] = (), *, killed_for_memory: bool = False) -> None:
@@ -61,7 +72,7 @@ class TrainerDied(Exception):
         return self.signal_name or f"exit code {self.returncode}"
 
 
-class TrainerHung(Exception):
+class TrainerHung(TrainerLost):
     """The trainer process lives, but has come no further for too long (search/trainer/watchdog.py)."""
 
     def __init__(self, idle_s: float, tail: tuple[str, ...] = (), *, limit_s: float | None = None) -> None:
@@ -96,8 +107,10 @@ class Position:
     images: int = 0
 
 
-def classify_death(death: TrainerDied | TrainerHung, position: Position) -> Verdict:
-    """The verdict on a trial whose trainer died or hung: out of memory where that is proven, else crashed."""
+def classify(death: TrainerLost, position: Position) -> Verdict:
+    """The verdict on a trial whose trainer was lost: out of memory where that is proven, else crashed."""
+    if not isinstance(death, TrainerDied | TrainerHung):
+        return _verdict(Outcome.CRASHED, "protocol", str(death), position, {})
     evidence: dict[str, float | str] = {"stderr": "\n".join(death.tail)[-TAIL_CHARACTERS:]}
     if isinstance(death, TrainerHung):
         evidence["idle_s"] = death.idle_s

@@ -4,7 +4,7 @@
 
 It outlives many trials, and leaves when its input ends: between trials at once, in the middle of one after the
 checkpoint of the current step. Signals of a terminal or a scheduler are ignored: the worker decides.
-Exit codes: 0 asked to leave, or memory or disk ran out (said in `Ended`); 1 a bug (said too); 2 the user must change
+Exit codes: 0 asked to leave, or memory or disk ran out (said in a `Verdict`); 1 a bug (said too); 2 the user must change
 something.
 """
 
@@ -21,11 +21,10 @@ from typing import IO, Protocol, assert_never
 
 from detector.config import ConfigError
 from detector.setup import Setup
-from search.trainer.exits import DISK_FULL, TAIL_CHARACTERS, says_disk_full, says_out_of_memory
+from search.trainer.exits import TAIL_CHARACTERS, says_disk_full, says_out_of_memory
 from search.trainer.protocol import (
     Advance,
     Command,
-    Ended,
     Event,
     Pause,
     Preparing,
@@ -36,8 +35,9 @@ from search.trainer.protocol import (
     decode,
     encode,
 )
-from trial.outcome import Outcome, Verdict
+from trial.outcome import Outcome
 from trial.reports import PausedReport, ProgressReport, RungReport
+from trial.verdict import DISK_FULL, Verdict
 
 ORPHAN_GRACE_S = 20.0  # to checkpoint after the worker is gone; well under a lease, so nobody else has the trial yet
 
@@ -55,7 +55,7 @@ class TrialRunner(Protocol):
         """
         ...
 
-    def start(self, start: Start) -> Started | Ended:
+    def start(self, start: Start) -> Started | Verdict:
         """Begin a trial, or go on from a valid checkpoint in its directory."""
         ...
 
@@ -64,7 +64,7 @@ class TrialRunner(Protocol):
         to_images: int,
         on_progress: Callable[[ProgressReport | Preparing], None],
         should_pause: Callable[[], bool],
-    ) -> RungReport | PausedReport | Ended:
+    ) -> RungReport | PausedReport | Verdict:
         """Train until so many images were seen, checkpoint, evaluate; checkpoint early when `should_pause()`.
 
         Says at least every `MOST_STEPS_UNSAID` steps, and while it evaluates, how far it has come.
@@ -165,8 +165,8 @@ class Service:
             case _:
                 assert_never(command)
 
-    def _reply(self, event: Started | RungReport | PausedReport | Ended) -> None:
-        if not isinstance(event, Ended):
+    def _reply(self, event: Started | RungReport | PausedReport | Verdict) -> None:
+        if not isinstance(event, Verdict):
             self._images = event.images
         self._outbox.send(event)
 
@@ -189,7 +189,7 @@ class Service:
 
     def _end(self, outcome: Outcome, cause: str, message: str, evidence: dict[str, float | str]) -> None:
         verdict = Verdict(outcome=outcome, cause=cause, message=message, images=self._images, evidence=evidence)
-        self._outbox.send(Ended(verdict=verdict))
+        self._outbox.send(verdict)
 
 
 def runner_of(kind: str) -> TrialRunner:

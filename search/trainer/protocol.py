@@ -10,13 +10,13 @@
               ◀────────────────────────────   ProgressReport (at the latest every MOST_STEPS_UNSAID steps)
               ◀────────────────────────────   Preparing (while it evaluates: a sign of life)
               ◀────────────────────────────   RungReport (trained that far, checkpointed, evaluated)
-                                     or       Ended (a verdict: diverged, not learning, out of memory, …)
+                                     or       Verdict (diverged, not learning, out of memory, …)
       Pause   ────────────────────────────▶   (at any time while training) checkpoints between two steps
               ◀────────────────────────────   PausedReport(images)
       Advance again, Start the next trial, or close the pipe: the trainer leaves.
 
 The trainer owns its standard output; whatever libraries print goes to standard error, which the worker keeps
-in a file. A trainer that dies without `Ended` is classified by its exit status and the end of that file.
+in a file. A trainer that dies without a `Verdict` is classified by its exit status and the end of that file.
 """
 
 import json
@@ -28,8 +28,9 @@ from pydantic import TypeAdapter
 
 from detector.config import Hyperparameters
 from detector.setup import Setup
-from trial.outcome import Verdict
+from search.trainer.exits import TrainerLost
 from trial.reports import PausedReport, ProgressReport, RungReport
+from trial.verdict import Verdict
 
 MOST_STEPS_UNSAID = 10  # of optimizer steps; who says nothing for many times as long makes none
 
@@ -84,21 +85,16 @@ class Started:
     images: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
-    """The trial is over before its budget; the trainer itself is ready for another unless it exits."""
-
-    verdict: Verdict
-
-
 Command = Setup | Start | Advance | Pause
-Event = Preparing | Ready | Started | ProgressReport | RungReport | PausedReport | Ended
+Event = (
+    Preparing | Ready | Started | ProgressReport | RungReport | PausedReport | Verdict
+)  # the trial is over before its budget
 Message = Command | Event
 
 _ADAPTERS: dict[str, TypeAdapter[Any]] = {kind.__name__: TypeAdapter(kind) for kind in get_args(Message)}
 
 
-class ProtocolError(Exception):
+class ProtocolError(TrainerLost):
     """A line that is not a message."""
 
 

@@ -10,10 +10,11 @@ from typing import Protocol, TypeVar
 
 from search.trainer.exits import Position
 from search.trainer.link import TrainerLink
-from search.trainer.protocol import Advance, Ended, Event, Pause, Preparing, ProtocolError, Start, Started
+from search.trainer.protocol import Advance, Event, Pause, Preparing, ProtocolError, Start, Started
 from search.trainer.watchdog import Timeouts, Watchdog
-from trial.outcome import Outcome, Verdict
+from trial.outcome import Outcome
 from trial.reports import PausedReport, ProgressReport, RungReport, Warned
+from trial.verdict import Verdict
 
 POLL_S = 0.2
 
@@ -22,7 +23,7 @@ AnyEvent = TypeVar("AnyEvent", Started, RungReport)
 logger = logging.getLogger(__name__)
 
 
-class Journal(Protocol):
+class Recorder(Protocol):
     """Where a trial's figures go. Each method may raise `LeaseLost`: then nobody wants this run any more."""
 
     def reported(self) -> dict[int, float]:
@@ -48,14 +49,6 @@ class Interrupted(Exception):
         super().__init__("paused" if paused else "the trainer did not pause in time")
 
 
-class Ending(Exception):
-    """The trainer ended the trial itself."""
-
-    def __init__(self, verdict: Verdict) -> None:
-        self.verdict = verdict
-        super().__init__(verdict.message)
-
-
 class TrialRun:
     """Drives a trainer through one trial. `position` says how far it came, also after an exception.
 
@@ -65,14 +58,14 @@ class TrialRun:
     def __init__(
         self,
         link: TrainerLink,
-        journal: Journal,
+        recorder: Recorder,
         stop: threading.Event,
         *,
         check: Callable[[], None],
         timeouts: Timeouts | None = None,
     ) -> None:
         self._link = link
-        self._journal = journal
+        self._recorder = recorder
         self._stop = stop
         self._check = check
         self._timeouts = timeouts or Timeouts()
@@ -86,51 +79,58 @@ class TrialRun:
 
         Raises:
             Interrupted: `stop` was set.
-            TrainerDied, TrainerHung, ProtocolError: the trainer is lost.
+            TrainerLost: the trainer died, hung, or does not speak the protocol.
             LeaseLost: the trial is somebody else's.
         """
-        try:
-            return self._with_warnings(self._climb(start, rungs))
-        except Ending as ending:
-            return self._with_warnings(ending.verdict)
+        return self._with_warnings(self._climb(start, rungs))
+
+    def interrupted(self, message: str) -> Verdict:
+        """The verdict on a trial that goes on later, from where it stands."""
+        return self._verdict(Outcome.INTERRUPTED, "stopped", message)
 
     def _climb(self, start: Start, rungs: tuple[int, ...]) -> Verdict:
-        done = self._journal.reported()
+        done = self._recorder.reported()
         passed = max((rung for rung in rungs if rung in done), default=0)
         self.position = Position(images=passed)
         if passed and (verdict := self._judge(passed, done[passed], last=rungs[-1])):
             return verdict  # it was reported, but the worker died before the decision
-        self._begin(start)
+        if (verdict := self._begin(start)) is not None:
+            return verdict
         for rung in (rung for rung in rungs if rung > passed):
-            self._advance(rung)
-            result = self._await(RungReport)
+            result = self._advance(rung)
+            if isinstance(result, Verdict):
+                return result
             self.position = Position(step=result.step, images=result.images)
             if not math.isfinite(result.ap):
-                return self._verdict(Outcome.DIVERGED, "ap", f"the validation AP is {result.ap}", result.ap)
-            self._journal.rung(result, rung)
+                return self._verdict(Outcome.DIVERGED, "ap", f"the validation AP is {result.ap}", ap=result.ap)
+            self._recorder.rung(result, rung)
             if verdict := self._judge(rung, result.ap, last=rungs[-1]):
                 return verdict
         raise ValueError(f"the last rung must end a trial, but {rungs} did not")
 
-    def _begin(self, start: Start) -> None:
+    def _begin(self, start: Start) -> Verdict | None:
         batch_size = start.hyperparameters.batch_size
         self._watchdog = Watchdog(self._link.speed, self._timeouts, batch_size=batch_size)
         self._link.send(start)
         started = self._await(Started)
+        if isinstance(started, Verdict):
+            return started
         self.position = Position(images=started.images)
         if started.images:
             logger.info("trial %d goes on after %d images", start.trial, started.images)
+        return None
 
-    def _advance(self, to_images: int) -> None:
+    def _advance(self, to_images: int) -> RungReport | Verdict:
         assert self._watchdog is not None  # a trial begins before it advances
         self._link.send(Advance(to_images=to_images))
         self._watchdog.advancing(to_images)
+        return self._await(RungReport)
 
     def _judge(self, rung: int, ap: float, *, last: int) -> Verdict | None:
         if rung == last:
-            return self._verdict(Outcome.COMPLETE, "", f"trained its budget of {rung} images; AP {ap:.4f}", ap)
-        if self._journal.should_prune():
-            return self._verdict(Outcome.SLOW, "rung", f"AP {ap:.4f} is behind its peers at {rung} images", ap)
+            return self._verdict(Outcome.COMPLETE, "", f"trained its budget of {rung} images; AP {ap:.4f}", ap=ap)
+        if self._recorder.should_prune():
+            return self._verdict(Outcome.OUTRANKED, "rung", f"AP {ap:.4f} is behind its peers at {rung} images", ap=ap)
         return None
 
     def _with_warnings(self, verdict: Verdict) -> Verdict:
@@ -139,24 +139,24 @@ class TrialRun:
         lines = [f"{warned.rule} at step {warned.step}: {warned.message}" for warned in self._warned.values()]
         return replace(verdict, evidence={**verdict.evidence, "warnings": "\n".join(lines)})
 
-    def _verdict(self, outcome: Outcome, cause: str, message: str, ap: float) -> Verdict:
+    def _verdict(self, outcome: Outcome, cause: str, message: str, **evidence: float) -> Verdict:
         return Verdict(
             outcome=outcome,
             cause=cause,
             message=message,
             step=self.position.step,
             images=self.position.images,
-            evidence={"ap": ap},
+            evidence=dict(evidence),
         )
 
-    def _await(self, kind: type[AnyEvent]) -> AnyEvent:
-        """The next event of that kind; figures on the way go to the journal."""
+    def _await(self, kind: type[AnyEvent]) -> AnyEvent | Verdict:
+        """The next event of that kind, or the verdict that comes in its place; figures on the way are recorded."""
         while True:
             self._check()
             event = self._link.poll(POLL_S)
             if event is not None and self._watchdog is not None:
                 self._watchdog.heard(event)
-            if isinstance(event, kind):
+            if isinstance(event, kind | Verdict):
                 return event
             self._take(event)
             self._mind_the_clock()
@@ -167,9 +167,7 @@ class TrialRun:
                 self.position = Position(step=event.step, images=event.images)
                 for warned in event.warnings:
                     self._warned.setdefault(warned.rule, warned)
-                self._journal.progress(event)
-            case Ended():
-                raise Ending(event.verdict)
+                self._recorder.progress(event)
             case PausedReport() if self._pause_asked_at is not None:
                 self.position = Position(step=self.position.step, images=event.images)
                 raise Interrupted(paused=True)

@@ -3,28 +3,23 @@
 import logging
 import signal
 import threading
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from detector.setup import Setup
-from search.trainer.exits import DISK_FULL, DiskFull, Position, TrainerDied, TrainerHung, classify_death
+from search.trainer.exits import DiskFull, Position, SetupFailed, TrainerDied, TrainerLost, classify
 from search.trainer.link import TrainerLink
-from search.trainer.protocol import Ended, Preparing, ProtocolError, Ready
-from trial.outcome import Outcome, Verdict
+from search.trainer.protocol import Preparing, Ready, Start
+from search.trainer.run import Interrupted, Recorder, TrialRun
+from search.trainer.watchdog import Timeouts
+from trial.outcome import Outcome
+from trial.verdict import DISK_FULL, Verdict
 
 SETUP_IDLE_LIMIT_S = 1800.0  # loading Keras, and building and compiling on a slow machine, say nothing meanwhile
 SETUP_TRIES = 3  # of trainers that something kills; one that fails by itself would fail again
 POLL_S = 0.2
 
 logger = logging.getLogger(__name__)
-
-
-class SetupFailed(Exception):
-    """No trainer can be had, or none that could train here. `BAD_DATA` means that the user must change something."""
-
-    def __init__(self, verdict: Verdict) -> None:
-        self.verdict = verdict
-        super().__init__(f"the trainer cannot be used: {verdict.message}")
 
 
 class WarmTrainer:
@@ -50,10 +45,10 @@ class WarmTrainer:
         for tries_left in reversed(range(SETUP_TRIES)):
             try:
                 return self._start(stop)
-            except (TrainerDied, TrainerHung, ProtocolError) as death:
+            except TrainerLost as death:
                 self.kill()
                 if not (tries_left and _killed_from_outside(death)):
-                    raise SetupFailed(verdict_of(death, Position())) from death
+                    raise SetupFailed(classify(death, Position())) from death
                 logger.warning("%s while it was set up; another is started", death)
         raise AssertionError("the last try returns or raises")
 
@@ -72,14 +67,52 @@ class WarmTrainer:
                     return True
                 case Preparing() as state:
                     logger.info("%s: %d of %d", state.stage, state.done, state.total)
-                case Ended() as ended if ended.verdict.cause == DISK_FULL:
-                    raise DiskFull(ended.verdict.message)
-                case Ended() as ended:
-                    raise SetupFailed(ended.verdict)
+                case Verdict(cause=cause, message=message) if cause == DISK_FULL:
+                    raise DiskFull(message)
+                case Verdict() as verdict:
+                    raise SetupFailed(verdict)
             if link.idle_s > SETUP_IDLE_LIMIT_S:
                 raise link.hung()
         self.kill()
         return False
+
+    def train(
+        self,
+        start: Start,
+        rungs: tuple[int, ...],
+        recorder: Recorder,
+        stop: threading.Event,
+        *,
+        check: Callable[[], None] = lambda: None,
+        timeouts: Timeouts = Timeouts(),
+    ) -> Verdict:
+        """One trial, from where it stands to a verdict, whatever becomes of the trainer; see `TrialRun`.
+
+        A trial that `stop` ended, or whose disk was full, is interrupted. A trainer that was lost, or that has shown
+        itself unfit for another trial, is ended.
+
+        Raises:
+            SetupFailed, DiskFull: no trainer can be had.
+        """
+        link = self.ready(stop)
+        if link is None:
+            return Verdict(outcome=Outcome.INTERRUPTED, message="stopped before a trainer was ready")
+        run = TrialRun(link, recorder, stop, check=check, timeouts=timeouts)
+        try:
+            verdict, usable = run.run(start, rungs), True
+        except Interrupted as interruption:
+            verdict, usable = run.interrupted(str(interruption)), interruption.paused
+        except TrainerLost as loss:
+            verdict = run.interrupted(str(loss)) if stop.is_set() else classify(loss, run.position)
+            usable = False
+        if (
+            not usable
+            or verdict.outcome is Outcome.OUT_OF_MEMORY
+            or verdict.outcome.blameless
+            or verdict.cause == DISK_FULL
+        ):
+            self.kill()  # only a new process has all its memory again
+        return verdict
 
     def close(self) -> None:
         """Let the trainer leave, and give its memory back."""
@@ -99,18 +132,5 @@ class WarmTrainer:
             self._link.abandon()
 
 
-def _killed_from_outside(death: TrainerDied | TrainerHung | ProtocolError) -> bool:
+def _killed_from_outside(death: TrainerLost) -> bool:
     return isinstance(death, TrainerDied) and death.returncode == -signal.SIGKILL and not death.killed_for_memory
-
-
-def verdict_of(death: TrainerDied | TrainerHung | ProtocolError, position: Position) -> Verdict:
-    """The verdict on what the loss of a trainer interrupted."""
-    if isinstance(death, ProtocolError):
-        return Verdict(
-            outcome=Outcome.CRASHED,
-            cause="protocol",
-            message=str(death),
-            step=position.step,
-            images=position.images,
-        )
-    return classify_death(death, position)

@@ -10,15 +10,13 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-import optuna
-
 from detector.config import ConfigError
 from search.plan import sources_of
 from search.study.specification import Specification
-from storage.connection.database import Database
-from storage.study import load_study
+from storage.study import StoredStudy
 
-_ROOMS = ("detector", "search", "spaces", "storage", "trial")
+#: What can move a trial: the other rooms show, launch, place and export.
+_ROOMS = ("detector", "spaces", "storage", "trial", "search/study", "search/policy", "search/trainer", "search/worker")
 _ATTRIBUTES = {"code": "code version", "data": "dataset fingerprint"}
 
 
@@ -58,48 +56,47 @@ def code_version() -> str:
     return f"{version('frcnn-search')}+{digest.hexdigest()[:12]}"
 
 
-def read_identity(study: optuna.Study) -> Identity | None:
+def read_identity(study: StoredStudy) -> Identity | None:
     """The identity that the last launch stored, or None from before there was one."""
-    stored = study.user_attrs
+    with study.database.guarded():
+        stored = study.database.optuna.get_study_user_attrs(study.id)
     if not set(_ATTRIBUTES.values()) <= set(stored):
         return None
     return Identity(**{key: str(stored[name]) for key, name in _ATTRIBUTES.items()})
 
 
-def keep_identity(database: Database, study_name: str, identity: Identity) -> None:
+def keep_identity(study: StoredStudy, identity: Identity) -> None:
     """Make this the study's identity. Newer code may go on with a study, other data may not.
 
     Raises:
         ConfigError: the study was begun on other data.
     """
-    with database.guarded():
-        study = load_study(database, study_name)
-        stored = read_identity(study)
-        if stored is not None and stored.data != identity.data:
-            raise ConfigError(_refusal(study_name, database, stored.differences(identity)))
+    stored = read_identity(study)
+    if stored is not None and stored.data != identity.data:
+        raise ConfigError(_refusal(study, stored.differences(identity)))
+    with study.database.guarded():
         for key, name in _ATTRIBUTES.items():
-            study.set_user_attr(name, asdict(identity)[key])
+            study.database.optuna.set_study_user_attr(study.id, name, asdict(identity)[key])
 
 
-def require_identity(database: Database, study_name: str, specification: Specification) -> None:
+def require_identity(study: StoredStudy, specification: Specification) -> None:
     """Return if code and data of this machine are the study's. The code is compared before any image is read.
 
     Raises:
         ConfigError: they differ; the message says in what.
     """
-    with database.guarded():
-        stored = read_identity(load_study(database, study_name))
+    stored = read_identity(study)
     if stored is None:
         return
     differing = stored.differences(Identity(code=code_version(), data=stored.data))
     differing = differing or stored.differences(Identity.here(specification))
     if differing:
-        raise ConfigError(_refusal(study_name, database, differing))
+        raise ConfigError(_refusal(study, differing))
 
 
-def _refusal(study_name: str, database: Database, differing: list[str]) -> str:
+def _refusal(study: StoredStudy, differing: list[str]) -> str:
     return (
-        f"study {study_name!r} in {database.label} was begun elsewhere with other code or data:\n  "
+        f"study {study.name!r} in {study.database.label} was begun elsewhere with other code or data:\n  "
         + "\n  ".join(differing)
         + "\nIts trials could not be compared with this machine's; bring the same here (--data-root names where the "
         "same data lies), or choose another study"

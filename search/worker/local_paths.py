@@ -16,8 +16,8 @@ DATA_ROOT, CACHE = "FRCNN_DATA_ROOT", "FRCNN_CACHE"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Places:
-    """This machine's own places; None where it has none of its own."""
+class LocalPaths:
+    """Where this machine has its own data and cache; None where it has none of its own."""
 
     data_root: Path | None = None
     cache: Path | None = None
@@ -25,8 +25,8 @@ class Places:
     @classmethod
     def here(
         cls, *, data_root: Path | None = None, cache: Path | None = None, environment: Mapping[str, str] = os.environ
-    ) -> "Places":
-        """The places that are given, else those of the environment, as absolute paths.
+    ) -> "LocalPaths":
+        """The paths that are given, else those of the environment, as absolute paths.
 
         Raises:
             ConfigError: there is no such folder of data.

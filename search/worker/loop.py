@@ -10,32 +10,30 @@ import os
 import secrets
 import socket
 import threading
-import time
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
-from search.faults.history import Deed, note
+from search.exit_codes import ExitCode
+from search.faults.history import HistoryEvent, note
 from search.plan import Plan
 from search.policy.samplers import training_seed
-from search.trainer.exits import DISK_FULL, HUNG, DiskFull, Position, TrainerDied, TrainerHung
-from search.trainer.link import TrainerLink
-from search.trainer.protocol import ProtocolError, Start
-from search.trainer.run import Interrupted, TrialRun
-from search.trainer.warm import SetupFailed, WarmTrainer, verdict_of
+from search.trainer.exits import DiskFull, SetupFailed
+from search.trainer.protocol import Start
+from search.trainer.warm import WarmTrainer
 from search.trainer.watchdog import Timeouts
 from search.worker.heartbeat import Heartbeat
 from search.worker.outage import GIVE_UP_S, Outage
+from search.worker.presence import Presence
 from search.worker.queue import Outlook, TrialQueue
-from search.worker.recorder import TrialJournal
-from storage.connection.database import Database
+from search.worker.recorder import TrialRecorder
 from storage.connection.errors import LeaseLost, StorageUnavailable
-from storage.outages import record_outage
-from storage.workers import gone, seen
-from trial.outcome import FAULTS, Outcome, Verdict
+from storage.study import StoredStudy
+from trial.outcome import Outcome
+from trial.verdict import DISK_FULL, HUNG, Verdict
 
-DONE, TRY_LATER = 0, 75  # exit codes
 MOST_CRASHES = 3  # a trial that lost so many trainers is not tried again
 MOST_HANGS = 2  # nor one that cost so much waiting
+SHORTEST_WAIT_S, LONGEST_WAIT_S = 0.01, 1.0  # where there was work, but none to be had: each time twice as long
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +58,7 @@ class Worker:
 
     def __init__(
         self,
-        database: Database,
+        study: StoredStudy,
         plan: Plan,
         *,
         stop: threading.Event,
@@ -69,19 +67,18 @@ class Worker:
         withheld: Collection[str] = (),
     ) -> None:
         self.name = name or worker_name()
-        self._database = database
         self._plan = plan
         self._stop = stop
         self._pace = pace
         self._outage = Outage(stop, give_up_s=pace.give_up_s)
-        self._outages_told = 0
-        self._said_at = float("-inf")
-        self._queue = TrialQueue(database, plan, worker=self.name, lease_s=pace.lease_s, outage=self._outage)
+        self._queue = TrialQueue(study, plan, worker=self.name, lease_s=pace.lease_s, outage=self._outage)
+        self._presence = Presence(study, self.name, self._outage)
         log = plan.log_file(f"trainer-{self.name}")
-        self._trainer = WarmTrainer(plan.trainer, plan.setup, log=log, withheld=withheld)
+        self._trainer = WarmTrainer(plan.specification.trainer, plan.setup, log=log, withheld=withheld)
+        self._empty_handed_s = SHORTEST_WAIT_S
 
-    def run(self) -> int:
-        """Work until the study has its trials or `stop` is set. Returns the exit code.
+    def run(self) -> ExitCode:
+        """Work until the study has its trials or `stop` is set.
 
         A database that is away is waited for. After `give_up_s` the worker parks: its trial is checkpointed, its
         results lie in the trial's outbox, and whoever sees the folder later brings them in.
@@ -95,7 +92,7 @@ class Worker:
             while not self._stop.is_set():
                 match self._outage.insist(self._queue.outlook):
                     case Outlook.DONE:
-                        return DONE
+                        return ExitCode.DONE
                     case Outlook.WAIT:
                         self._rest()
                     case Outlook.WORK:
@@ -105,157 +102,106 @@ class Worker:
             self._trainer.close()
             if not self._outage.on:
                 with contextlib.suppress(StorageUnavailable):
-                    self._tell_outages()
-                    gone(self._database, self._plan.study, self.name)
+                    self._presence.end()
 
     def abandon(self) -> None:
         """End the trainer at once, in a signal handler; this process must end then."""
         self._trainer.abandon()
 
-    def _code_of_a_stop(self) -> int:
+    def _code_of_a_stop(self) -> ExitCode:
         """A stop may come after the last trial; but one because of the database asks it no further."""
         if not self._outage.on:
             with contextlib.suppress(StorageUnavailable):
-                return DONE if self._queue.outlook() is Outlook.DONE else TRY_LATER
-        return TRY_LATER
+                return ExitCode.DONE if self._queue.outlook() is Outlook.DONE else ExitCode.TRY_LATER
+        return ExitCode.TRY_LATER
 
     def _rest(self) -> None:
         self._trainer.close()  # its memory is better used by those who train
-        if time.monotonic() - self._said_at > self._pace.lease_s / 6:
-            self._say_what_we_do(None)
+        self._presence.show_idle(device=self._trainer.device, every_s=self._pace.lease_s / 6)
         self._stop.wait(self._pace.wait_s)
 
     def _work(self) -> None:
-        self._say_what_we_do(None)
-        link = self._trainer.ready(self._stop)  # before asking: no trial waits for data to be decoded
-        if link is not None and (journal := self._outage.insist(self._queue.next_trial)):
-            self._carry_out(journal, link)
+        self._presence.show(None, device=self._trainer.device)
+        if self._trainer.ready(self._stop) is None:  # before asking: no trial waits for data to be decoded
+            return
+        trial = self._outage.insist(self._queue.next_trial)
+        if trial is None:  # refused, or others were faster
+            self._stop.wait(self._empty_handed_s)
+            self._empty_handed_s = min(LONGEST_WAIT_S, 2 * self._empty_handed_s)
+            return
+        self._empty_handed_s = SHORTEST_WAIT_S
+        self._carry_out(trial)
 
-    def _carry_out(self, journal: TrialJournal, link: TrainerLink) -> None:
+    def _carry_out(self, trial: TrialRecorder) -> None:
         """Bring one trial to its end, or leave it to whoever took it."""
-
-        def beat() -> None:
-            try:
-                journal.renew()
-            except StorageUnavailable as error:
-                self._outage.met(error)
-            else:
-                self._outage.over()
-                self._say_what_we_do(journal)
-
-        self._say_what_we_do(journal)
+        self._presence.show(trial, device=self._trainer.device)
         try:
-            with Heartbeat(beat, interval_s=self._pace.lease_s / 6) as heartbeat:
-                verdict = self._outage.insist(journal.open) or self._train(journal, link, heartbeat)
-                if verdict.study_wide:
-                    raise SetupFailed(verdict)
-                journal.finish(verdict)
-                if verdict.outcome is not Outcome.INTERRUPTED:
-                    self._outage.insist(journal.deliver)
-        except (SetupFailed, DiskFull) as failure:
-            journal.finish(_left_by(failure))
-            raise
+            with Heartbeat(lambda: self._beat(trial), interval_s=self._pace.lease_s / 6) as heartbeat:
+                verdict = self._outage.insist(trial.open) or self._train(trial, heartbeat)
+                trial.finish(_recorded(verdict))
+                if verdict.outcome.final and not verdict.study_wide:
+                    self._outage.insist(trial.deliver)
         except LeaseLost as lost:
-            logger.error("trial %d: %s", journal.number, lost)
-            note(Deed.DROP, trial=journal.number)
+            logger.error("trial %d: %s", trial.number, lost)
+            note(HistoryEvent.DROP, trial=trial.number)
             self._trainer.kill()  # it must not write into a directory that is another's
             return
-        self._conclude(journal.number, verdict)
+        self._conclude(trial.number, verdict)
+
+    def _beat(self, trial: TrialRecorder) -> None:
+        try:
+            trial.renew()
+        except StorageUnavailable as error:
+            self._outage.met(error)
+        else:
+            self._outage.over()
+            self._presence.show(trial, device=self._trainer.device)
+
+    def _train(self, trial: TrialRecorder, heartbeat: Heartbeat) -> Verdict:
+        """Train with one trainer after another, until one of them comes to a verdict."""
+
+        def check() -> None:
+            heartbeat.check()
+            trial.catch_up()
+
+        while True:
+            try:
+                verdict = self._trainer.train(
+                    self._start_of(trial), self._plan.rungs, trial, self._stop, check=check, limits=self._pace.limits
+                )
+            except SetupFailed as failure:
+                return replace(failure.verdict, study_wide=True)
+            except DiskFull as full:
+                return Verdict(outcome=Outcome.INTERRUPTED, cause=DISK_FULL, message=str(full))
+            if verdict.outcome is not Outcome.CRASHED:
+                return verdict
+            lost = trial.count_crash(hung=verdict.cause == HUNG)
+            if lost.count >= MOST_CRASHES or lost.hangs >= MOST_HANGS:
+                return verdict
+            logger.warning("trial %d is tried again: %s", trial.number, verdict.message)
+
+    def _start_of(self, trial: TrialRecorder) -> Start:
+        return Start(
+            trial=trial.number,
+            hyperparameters=self._plan.space.configuration(trial.parameters),
+            seed=training_seed(self._plan.specification.sampler.seed, trial.number),
+            budget_images=self._plan.rungs[-1],
+            directory=self._plan.trial_directory(trial.number),
+        )
 
     def _conclude(self, trial: int, verdict: Verdict) -> None:
+        """What follows from how a trial ended: go on, or leave because no other trial would fare better."""
         logger.info("trial %d: %s %s (%s)", trial, verdict.outcome, verdict.cause, verdict.message)
-        self._said_at = float("-inf")  # whatever comes next is news
+        self._presence.is_news()
+        if verdict.study_wide:
+            raise SetupFailed(verdict)
         if verdict.cause == DISK_FULL:
             raise DiskFull(f"trial {trial} in {self._plan.folder}: {verdict.message}")
-        if verdict.outcome is not Outcome.INTERRUPTED:
+        if verdict.outcome.final:
             with contextlib.suppress(StorageUnavailable):  # the next trial's end does it
                 self._queue.tidy()
 
-    def _train(self, journal: TrialJournal, link: TrainerLink | None, heartbeat: Heartbeat) -> Verdict:
-        """Train with one trainer after another, until one of them comes to a verdict."""
-        while link is not None:
-            verdict = self._attempt(journal, link, heartbeat)
-            if verdict.outcome is Outcome.OUT_OF_MEMORY or verdict.outcome in FAULTS or verdict.cause == DISK_FULL:
-                self._trainer.kill()  # only a new process has all its memory and its wits
-            if verdict.outcome is not Outcome.CRASHED:
-                return verdict
-            lost = journal.count_crash(hung=verdict.cause == HUNG)
-            if lost.count >= MOST_CRASHES or lost.hangs >= MOST_HANGS:
-                return verdict
-            logger.warning("trial %d is tried again: %s", journal.number, verdict.message)
-            link = self._trainer.ready(self._stop)
-        return Verdict(outcome=Outcome.INTERRUPTED, message="stopped before a new trainer was ready")
 
-    def _attempt(self, journal: TrialJournal, link: TrainerLink, heartbeat: Heartbeat) -> Verdict:
-        def check() -> None:
-            heartbeat.check()
-            journal.catch_up()
-
-        run = TrialRun(link, journal, self._stop, check=check, timeouts=self._pace.timeouts)
-        try:
-            return run.run(self._start_of(journal), self._plan.rungs)
-        except Interrupted as interruption:
-            if not interruption.paused:
-                self._trainer.kill()
-            return _interrupted(run.position, str(interruption))
-        except (TrainerDied, TrainerHung, ProtocolError) as death:
-            self._trainer.kill()
-            if self._stop.is_set():
-                return _interrupted(run.position, str(death))
-            return verdict_of(death, run.position)
-
-    def _start_of(self, journal: TrialJournal) -> Start:
-        return Start(
-            trial=journal.number,
-            hyperparameters=self._plan.space.configuration(journal.trial.params),
-            seed=training_seed(self._plan.seed, journal.number),
-            budget_images=self._plan.budget_images,
-            directory=self._plan.trial_directory(journal.number),
-        )
-
-    def _say_what_we_do(self, journal: TrialJournal | None) -> None:
-        latest = journal.latest if journal else None
-        self._said_at = time.monotonic()
-        try:
-            seen(
-                self._database,
-                self._plan.study,
-                self.name,
-                host=socket.gethostname(),
-                pid=os.getpid(),
-                device=self._trainer.device,
-                trial=journal.number if journal else None,
-                images=latest.images if latest else 0,
-                images_per_s=latest.images_per_s if latest else 0.0,
-            )
-            self._tell_outages()
-        except StorageUnavailable as error:  # nobody can look meanwhile either
-            self._outage.met(error)
-
-    def _tell_outages(self) -> None:
-        """Put on record which outages this worker has survived since it told the last time."""
-        survived = self._outage.survived
-        while (number := self._outages_told) < len(survived):
-            over = survived[number]
-            record_outage(
-                self._database,
-                self._plan.study,
-                self.name,
-                number=number + 1,
-                lasted_s=over.lasted_s,
-                ended_s_ago=time.monotonic() - over.ended_s,
-            )
-            self._outages_told = number + 1
-
-
-def _interrupted(position: Position, message: str) -> Verdict:
-    return Verdict(
-        outcome=Outcome.INTERRUPTED, message=message, step=position.step, images=position.images, cause="stopped"
-    )
-
-
-def _left_by(failure: SetupFailed | DiskFull) -> Verdict:
-    """What stands about a trial that no trainer can go on with."""
-    if isinstance(failure, SetupFailed):
-        return replace(failure.verdict, outcome=Outcome.INTERRUPTED)
-    return Verdict(outcome=Outcome.INTERRUPTED, message=str(failure))
+def _recorded(verdict: Verdict) -> Verdict:
+    """What stands about a trial: one that ended by what every other would meet goes on once that was mended."""
+    return replace(verdict, outcome=Outcome.INTERRUPTED) if verdict.study_wide else verdict

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from search.faults.history import Deed, note
+from search.faults.history import HistoryEvent, note
 from storage.connection.errors import MachineBusy, StorageUnavailable
 
 GIVE_UP_S = 600.0
@@ -77,7 +77,7 @@ class Outage:
             level = logging.WARNING if lost else logging.INFO
             logger.log(level, "%s; %s, for at most %g s", error, self._meanwhile, self._give_up_s)
         if lost:
-            note(Deed.OUTAGE, detail=str(error))
+            note(HistoryEvent.OUTAGE, detail=str(error))
         self._lose_patience(lasts_s)
 
     def over(self) -> None:
@@ -94,7 +94,7 @@ class Outage:
             logger.info("a connection was free after %.1f s", lasted_s)
             return
         logger.warning("the database is back after %.1f s", lasted_s)
-        note(Deed.BACK, detail=f"{lasted_s:.1f} s")
+        note(HistoryEvent.BACK, detail=f"{lasted_s:.1f} s")
 
     def insist(self, call: Callable[[], Answer]) -> Answer:
         """What the call returns, as soon as the database lets it. The call must be one that may be repeated.

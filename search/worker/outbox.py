@@ -14,8 +14,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
-from storage.records import RungRecord, TelemetryPoint
-from trial.outcome import Verdict
+from trial.reports import RungReport, TelemetryPoint
+from trial.verdict import Verdict
 
 MOST_BYTES = 16 * 2**20  # figures beyond are dropped; evaluations and verdicts are few, and always kept
 
@@ -36,7 +36,7 @@ class Evaluation:
 
     kind: Literal["evaluation"] = "evaluation"
     rung: int
-    record: RungRecord
+    record: RungReport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

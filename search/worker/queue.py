@@ -8,25 +8,31 @@ import enum
 import logging
 import shutil
 
-import optuna
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from search.faults.crash_points import CrashPoint, crash_point
-from search.faults.history import Deed, note
+from search.faults.history import HistoryEvent, note
 from search.plan import Plan
-from search.policy.budget import read_spending, spends_budget, was_refused
+from search.policy.budget import read_spending
 from search.policy.feasibility import Screening
-from search.policy.samplers import common_parameters
+from search.policy.proposal import ENQUEUED, propose
+from search.policy.pruning import make_pruner
+from search.policy.samplers import common_parameters, make_sampler
 from search.worker.outage import Outage
 from search.worker.outbox import Outbox
-from search.worker.recorder import TrialJournal
+from search.worker.recorder import TrialRecorder
+from spaces.parameters import Value
 from storage.box_samples import read_box_sample
-from storage.connection.database import Database
-from storage.connection.errors import LeaseHeld, LeaseLost, StorageUnavailable
+from storage.connection.errors import LeaseHeld, LeaseLost
 from storage.leases import Leases
+from storage.outcomes import outcomes_by_trial
 from storage.records import Lease, Turn
-from storage.study import create_or_load_study
-from trial.outcome import Verdict
+from storage.standings import left_behind
+from storage.study import StoredStudy
+from storage.study_view import StudyView
+from trial.outcome import Outcome
+from trial.standing import standing
+from trial.verdict import Verdict
 
 LONGEST_TURN_S = 30.0  # a worker that dies in its turn holds the others up for so long
 
@@ -44,24 +50,22 @@ class Outlook(enum.StrEnum):
 class TrialQueue:
     """One worker's view of what a study has left to do. Its trials are owned through leases of `lease_s`."""
 
-    def __init__(self, database: Database, plan: Plan, *, worker: str, lease_s: float, outage: Outage) -> None:
-        self._database = database
+    def __init__(self, study: StoredStudy, plan: Plan, *, worker: str, lease_s: float, outage: Outage) -> None:
+        self._study = study
         self._plan = plan
         self._worker = worker
         self._lease_s = lease_s
         self._outage = outage
-        self._study = self._load_study()
+        specification = plan.specification
+        self._view = StudyView(study, pruner=make_pruner(specification.pruner, rungs=plan.rungs))
         self._common = common_parameters()
-        self._leases = Leases(database, plan.study, duration_s=lease_s, turn_s=min(LONGEST_TURN_S, lease_s))
-        self._screening = Screening(plan, read_box_sample(database, plan.study))
-
-    def _load_study(self) -> optuna.Study:
-        return create_or_load_study(self._database, self._plan.study, pruner=self._plan.make_pruner())
+        self._leases = Leases(study, duration_s=lease_s, turn_s=min(LONGEST_TURN_S, lease_s))
+        self._screening = Screening(plan.space, specification.sampler, read_box_sample(study))
 
     def outlook(self) -> Outlook:
         """What there is to do, as far as one look tells."""
-        spending = read_spending(self._database, self._plan.study)
-        if spending.begun < self._plan.trials or self._left_behind():
+        spending = read_spending(self._study)
+        if spending.begun < self._plan.specification.budget.trials or self._left_behind():
             return Outlook.WORK
         return Outlook.WAIT if spending.running else Outlook.DONE
 
@@ -69,107 +73,114 @@ class TrialQueue:
         """Trials without an owner. After an outage every lease has expired, and its owner may renew it first."""
         if self._outage.since_last_s < self._lease_s / 3:
             return []
-        return self._leases.claimable()
+        return left_behind(self._study)
 
-    def next_trial(self) -> TrialJournal | None:
+    def next_trial(self) -> TrialRecorder | None:
         """A trial that is ours from now on: one left behind, else a new one, else None. May be repeated.
 
         None also where the proposal was refused: then it has been told, and the next call asks anew.
         """
-        with self._database.guarded():
-            self._study.get_trials(deepcopy=False)  # before the turn: the first time it reads all of them
+        self._view.refresh()  # before the turn: the first time it reads all trials
         try:
             with self._leases.turn(self._worker) as turn:
-                lease = self._claim_one(turn)
-                return None if lease is None else self._taken(lease)
+                lease = self._claim_one()
+                return self._taken_over(lease) if lease is not None else self._ask(turn)
         except LeaseLost as lost:  # of the turn: others had theirs meanwhile
             logger.warning("%s", lost)
             return None
-        except StorageUnavailable:
-            # a transaction that was undone has left its trials in the old one
-            self._study, self._common = self._load_study(), common_parameters()
-            raise
 
-    def _claim_one(self, turn: Turn) -> Lease | None:
+    def _claim_one(self) -> Lease | None:
+        """A trial that was begun: one of ours, or one that nobody owns."""
         for lease in self._leases.held():
             if lease.worker == self._worker:  # we train one at a time: this is a claim whose answer was lost
                 return lease
         for number in self._left_behind():
-            with contextlib.suppress(LeaseHeld), self._database.together():
+            with contextlib.suppress(LeaseHeld), self._study.database.together():
                 lease = self._leases.claim(number, self._worker)
                 crash_point(CrashPoint.WITHIN_CLAIM)
                 return lease
-        return self._ask(turn)
+        return None
 
-    def _ask(self, turn: Turn) -> Lease | None:
-        """Count, ask and claim in one transaction: all of it happened or nothing, also where the answer is lost."""
-        with self._database.together(), self._database.guarded():
+    def _ask(self, turn: Turn) -> TrialRecorder | None:
+        """A new trial, or one that somebody enqueued; None where the study has all of its trials."""
+        trials = self._view.refresh()
+        outcomes = outcomes_by_trial(self._study)
+        begun = sum(standing(each.state.name, outcomes.get(each.number)).spends_budget for each in trials)
+        if begun >= self._plan.specification.budget.trials:
+            return None
+        waiting = next((each for each in trials if each.state is TrialState.WAITING), None)
+        if waiting is not None:
+            lease = self._begin(turn, waiting)
+            return None if lease is None else self._taken_over(lease)
+        number, first_points = len(trials), self._plan.first_points
+        fixed = first_points[number] if number < len(first_points) else {}
+        proposal = self._proposed(number, fixed, outcomes)
+        verdict = None if fixed else self._screening.verdict(proposal, trials, outcomes)
+        lease = self._begin(turn, proposal)
+        return None if lease is None else self._taken(lease, proposal, verdict)
+
+    def _proposed(
+        self,
+        number: int,
+        fixed: dict[str, Value],
+        outcomes: dict[int, Outcome],
+        given: FrozenTrial | None = None,
+    ) -> FrozenTrial:
+        """What the trial of that number tries, by all before it."""
+        refused = sum(outcome.refused for trial, outcome in outcomes.items() if trial < number)
+        settings = self._plan.specification.sampler
+        sampler = make_sampler(settings, trial=number, refused=refused, common=self._common)
+        with self._study.database.guarded():
+            return propose(self._plan.space, self._view, sampler, number=number, fixed=fixed, given=given)
+
+    def _begin(self, turn: Turn, trial: FrozenTrial) -> Lease | None:
+        """Store and claim it in one transaction: all of it happened or nothing, also where the answer is lost."""
+        with self._study.database.together():
             self._leases.check_turn(turn)
-            trials = self._study.get_trials(deepcopy=False)
-            if sum(map(spends_budget, trials)) >= self._plan.trials:
+            if trial.state is not TrialState.WAITING:
+                trial = self._view.begin(trial)
+            elif not self._view.begin_waiting(trial):
                 return None
-            number = next((t.number for t in trials if t.state is TrialState.WAITING), len(trials))
-            if number == len(trials) < len(self._plan.first_points):
-                self._study.enqueue_trial(self._plan.first_points[number])
-            self._study.sampler = self._sampler_of(number)
-            trial = self._study.ask()
             crash_point(CrashPoint.AFTER_ASK)
             return self._leases.claim(trial.number, self._worker)
 
-    def _sampler_of(self, number: int) -> optuna.samplers.BaseSampler:
-        refused = sum(map(was_refused, self._before(number)))
-        return self._plan.make_sampler(number, self._common, refused=refused)
+    def _taken_over(self, lease: Lease) -> TrialRecorder | None:
+        """A trial that is there already, with what it lacks: somebody enqueued it, or its first owner died early.
 
-    def _before(self, number: int) -> list[optuna.trial.FrozenTrial]:
-        with self._database.guarded():
-            return self._study.get_trials(deepcopy=False)[:number]
+        Only a first owner judges it: a later one cannot know for how long it was trained.
+        """
+        trial = self._view.stored_trial(lease.trial)
+        enqueued, outcomes = trial.system_attrs.get(ENQUEUED, {}), outcomes_by_trial(self._study)
+        if (mistake := self._screening.mistake(enqueued)) is not None:
+            return self._taken(lease, trial, mistake)
+        proposal = self._proposed(lease.trial, enqueued, outcomes, given=trial)
+        if proposal.params.keys() != trial.params.keys():
+            with self._leases.fenced(lease):
+                self._view.complete(trial, proposal)
+        if enqueued or not lease.is_first:
+            return self._taken(lease, proposal, None)
+        before = self._view.get_trials(deepcopy=False)[: lease.trial]
+        return self._taken(lease, proposal, self._screening.verdict(proposal, before, outcomes))
 
-    def _existing(self, number: int) -> optuna.Trial:
-        with self._database.guarded():
-            self._study.sampler = self._sampler_of(number)
-            return optuna.Trial(self._study, self._id_of(number))
-
-    def _stored(self, number: int) -> optuna.trial.FrozenTrial:
-        with self._database.guarded():
-            return self._database.optuna.get_trial(self._id_of(number))
-
-    def _id_of(self, number: int) -> int:
-        return self._database.optuna.get_trial_id_from_study_id_trial_number(self._study._study_id, number)
-
-    def _taken(self, lease: Lease) -> TrialJournal | None:
-        """The trial with all of its parameters, unless these are not worth training: then it is told so, and None."""
-        note(Deed.CLAIM, trial=lease.trial, token=lease.token)
+    def _taken(self, lease: Lease, trial: FrozenTrial, verdict: Verdict | None) -> TrialRecorder | None:
+        """The trial, unless what it tries is not worth training: then it is told so."""
+        note(HistoryEvent.CLAIM, trial=lease.trial, token=lease.token)
         crash_point(CrashPoint.AFTER_CLAIM)
-        verdict = self._suggested(lease)
-        trial = self._existing(lease.trial)  # as it is stored, should a former owner have set some of it
         outbox = Outbox(self._plan.trial_directory(lease.trial), lease.token)
-        journal = TrialJournal(
-            self._database, self._study, trial, self._leases, lease, outbox=outbox, outage=self._outage
+        recorder = TrialRecorder(
+            self._study, self._view, self._leases, lease, parameters=trial.params, outbox=outbox, outage=self._outage
         )
         if verdict is None:
-            return journal
-        journal.finish(verdict)
-        journal.deliver()
+            return recorder
+        recorder.finish(verdict)
+        recorder.deliver()
         logger.info("trial %d: %s (%s)", lease.trial, verdict.outcome, verdict.message)
         return None
-
-    def _suggested(self, lease: Lease) -> Verdict | None:
-        """Set the trial's parameters, within the turn: the next sampler sees what is tried. Then judge them."""
-        with self._database.guarded():
-            self._study.get_trials(deepcopy=False)  # Optuna writes parameters only of trials that it has listed
-        if mistake := self._screening.mistake(self._stored(lease.trial)):
-            return mistake
-        with self._database.guarded():
-            self._plan.space.suggest(self._existing(lease.trial))
-        if not lease.is_first:
-            return None  # its first owner may have trained it for long, by what was known then
-        return self._screening.verdict(self._stored(lease.trial), self._before(lease.trial))
 
     def tidy(self) -> None:
         """Remove the checkpoints of trials that are over, except the best one's."""
         kept = self._plan.kept_trials()
-        with self._database.guarded():
-            trials = self._study.get_trials(deepcopy=False)
+        trials = self._view.refresh()
         complete = (trial for trial in trials if trial.state is TrialState.COMPLETE)
         best = max(complete, key=lambda trial: trial.value or 0.0, default=None)
         for trial in trials:

@@ -28,6 +28,10 @@ _CONNECTION_OPTIONS: dict[str, str | int] = {
 }
 
 
+#: Where a launch puts the storage of its workers, which must not stand on a command line.
+STORAGE_VARIABLE = "FRCNN_STORAGE"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
     """One database. `url` and `label` hold no credential; `connect_args` may, and are kept out of the repr."""
@@ -61,6 +65,26 @@ class Address:
     def template(self) -> str:
         """The URL as Optuna wants it: braces doubled, because it calls `str.format` on what it gets."""
         return self.url.render_as_string(hide_password=False).replace("{", "{{").replace("}", "}}")
+
+
+def is_reference(text: str) -> bool:
+    """Whether the storage names a place where its URL stands."""
+    return text.startswith(("env:", "file:"))
+
+
+def holds_secret(text: str) -> bool:
+    """Whether a storage, as it stands, holds a password.
+
+    Raises:
+        StorageError: it is no storage.
+    """
+    return not is_reference(text) and Address.parse(text).has_secret
+
+
+def secret_variables(text: str) -> tuple[str, ...]:
+    """The environment variables that may hold credentials of a storage; trainers do without them."""
+    kind, _, name = text.partition(":")
+    return (STORAGE_VARIABLE, "PGPASSWORD", *((name,) if kind == "env" else ()))
 
 
 def _resolved(text: str) -> str:

@@ -24,13 +24,12 @@ from sqlalchemy import (
     Table,
     Text,
     cast,
+    or_,
     select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
-
-from storage.connection.errors import StorageError
 
 SCHEMA_VERSION = 3  # 2 added frcnn_outages, 3 frcnn_box_samples
 NAME_LENGTH = 512  # as Optuna's study names
@@ -229,6 +228,11 @@ def replace(connection: Connection, table: Table, *, where: ColumnElement[bool] 
     return statement.on_conflict_do_update(index_elements=key, set_=others, where=where)
 
 
+def is_free(table: Table) -> ColumnElement[bool]:
+    """Whether nobody holds a lease or turn: released or never taken (both NULL), or expired."""
+    return or_(table.c.expires_at.is_(None), table.c.expires_at <= clock())
+
+
 def study_id(connection: Connection, study_name: str) -> int | None:
     """Optuna's id of a study, or None if there is no such study."""
     return connection.execute(
@@ -239,18 +243,3 @@ def study_id(connection: Connection, study_name: str) -> int | None:
 def state_of(trials: Table) -> ColumnElement[str]:
     """The state of Optuna's trials as text; on PostgreSQL the column is an enumeration, which compares with none."""
     return cast(trials.c.state, Text)
-
-
-def require_trial(connection: Connection, study: int, trial: int, study_name: str) -> str:
-    """Optuna's state of the trial, such as RUNNING.
-
-    Raises:
-        StorageError: the study has no trial of that number.
-    """
-    trials = optuna_trials
-    state = connection.execute(
-        select(state_of(trials)).where(trials.c.study_id == study, trials.c.number == trial)
-    ).scalar_one_or_none()
-    if state is None:
-        raise StorageError(f"study {study_name!r} has no trial {trial}; ask Optuna for it first")
-    return state

@@ -23,18 +23,19 @@ from search.study.study_file import load_study_file
 from spaces.faster_rcnn import Space
 from storage.connection.database import Database
 from storage.outcomes import mark_infeasible, record_outcome
-from storage.records import OutcomeRecord, RungRecord, TelemetryPoint
+from storage.records import OutcomeRecord, RungRecord
 from storage.study import create_or_load_study, save_specification
 from storage.telemetry import append_telemetry, record_rung
 from storage.workers import seen
 from trial.outcome import INFEASIBLE, Outcome
+from trial.reports import TelemetryPoint
 
 STUDY = "blood cells"
 
 #: trial → (learning rate, batch size, {images: AP}, how it ended). Trial 5 still runs, trial 6 waits.
 TRIALS: dict[int, tuple[float, int, dict[int, float], Outcome | None]] = {
     0: (0.02, 16, {80: 0.10, 160: 0.20, 320: 0.30}, Outcome.COMPLETE),
-    1: (0.01, 16, {80: 0.35}, Outcome.SLOW),  # the best AP at the first rung
+    1: (0.01, 16, {80: 0.35}, Outcome.OUTRANKED),  # the best AP at the first rung
     2: (0.09, 4, {}, Outcome.DIVERGED),
     3: (0.04, 12, {84: 0.11, 168: 0.25, 324: 0.42}, Outcome.COMPLETE),  # rungs rounded up to batches of 12
     4: (0.03, 8, {80: 0.50}, Outcome.CRASHED),
@@ -42,7 +43,7 @@ TRIALS: dict[int, tuple[float, int, dict[int, float], Outcome | None]] = {
 }
 ENDS = {
     Outcome.COMPLETE: ("", "trained its whole budget", 20),
-    Outcome.SLOW: ("rung 1 of 3", "worse than its peers", 5),
+    Outcome.OUTRANKED: ("rung 1 of 3", "worse than its peers", 5),
     Outcome.DIVERGED: ("loss_rpn_box", "loss_rpn_box became infinite at step 7", 7),
     Outcome.CRASHED: ("killed (SIGKILL)", "the trainer was killed", 10),
 }

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from storage.connection.database import Database
 from storage.connection.errors import StorageError
-from storage.records import RungRecord, TelemetryPoint
+from storage.records import RungRecord
 from storage.telemetry import (
     append_telemetry,
     count_rungs,
@@ -17,6 +17,7 @@ from storage.telemetry import (
     read_telemetry,
     record_rung,
 )
+from trial.reports import TelemetryPoint
 
 RUNG = RungRecord(
     trial=0, images=64, step=4, ap=0.25, metrics={"ap50": 0.5, "ar": math.nan}, training_s=1.5, evaluation_s=0.5

@@ -28,7 +28,7 @@ from typing import Any
 import psutil
 
 from search.faults import history
-from search.faults.history import Deed
+from search.faults.history import HistoryEvent
 from search.worker.loop import TRY_LATER
 from storage.connection.database import Database
 from tests.conftest import create_postgresql_database, restart_postgresql, start_postgresql
@@ -202,8 +202,10 @@ def strike_one(kind: str, folder: Path, socket: Path, server: Any, seed: int, fa
         lines = read_history(records)
         with Database.open(place.direct) as database:
             tally = check_history(database, "analytic", lines, trials=TRIALS, rungs=RUNGS, killed=chaos.killed - {None})
-    deeds = Counter(line["deed"] for line in lines)
-    return Survival(struck=chaos.struck, tally=tally, dropped=deeds[Deed.DROP], outages=deeds[Deed.OUTAGE])
+    deeds = Counter(line["event"] for line in lines)
+    return Survival(
+        struck=chaos.struck, tally=tally, dropped=deeds[HistoryEvent.DROP], outages=deeds[HistoryEvent.OUTAGE]
+    )
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from optuna.trial import FrozenTrial, TrialState
 
-from search.faults.history import Deed
+from search.faults.history import HistoryEvent
 from search.policy.budget import spends_budget
 from storage.connection.database import Database
 from storage.outcomes import read_outcomes
@@ -68,12 +68,12 @@ def check_owners(history: list[dict], asked: int) -> None:
     """Each token had one owner, and only with it was anything written."""
     owners: dict[tuple[int, int], set[int]] = {}
     for line in history:
-        if line["deed"] == Deed.CLAIM:  # one process may note a claim twice: its answer was lost
+        if line["event"] == HistoryEvent.CLAIM:  # one process may note a claim twice: its answer was lost
             owners.setdefault((line["trial"], line["token"]), set()).add(line["pid"])
     assert {trial for trial, _ in owners} == set(range(asked))
     assert all(len(pids) == 1 for pids in owners.values()), f"two owners with one token: {owners}"
     for line in history:
-        if line["deed"] in (Deed.REPORT, Deed.END):
+        if line["event"] in (HistoryEvent.REPORT, HistoryEvent.END):
             assert owners[line["trial"], line["token"]] == {line["pid"]}, line
 
 
@@ -89,9 +89,9 @@ def accounted(history: list[dict], stored: set[Key], killed: Collection[int]) ->
     tried: set[Key] = set()
     for line in history:
         key = (line["trial"], line["detail"])
-        if line["deed"] in (Deed.REPORT, Deed.END) and line["detail"] != "interrupted":
+        if line["event"] in (HistoryEvent.REPORT, HistoryEvent.END) and line["detail"] != "interrupted":
             noted[key] += 1
-        if line["deed"] == Deed.TRY and line["pid"] in killed:
+        if line["event"] == HistoryEvent.TRY and line["pid"] in killed:
             tried.add(key)
     assert max(noted.values(), default=0) <= 1, f"written twice: {noted}"
     assert set(noted) <= stored, f"noted, but not there: {set(noted) - stored}"

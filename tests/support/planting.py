@@ -12,10 +12,11 @@ from search.explanation.trial_history import TrialHistory, read_trial_history, t
 from search.study.specification import Specification, specification_from, specification_to_json
 from storage.connection.database import Database
 from storage.outcomes import mark_infeasible, record_outcome
-from storage.records import OutcomeRecord, RungRecord, TelemetryPoint
+from storage.records import OutcomeRecord, RungRecord
 from storage.study import create_or_load_study, save_specification
 from storage.telemetry import append_telemetry, record_rung
 from trial.outcome import FAULTS, INFEASIBLE, Outcome
+from trial.reports import TelemetryPoint
 
 BUDGET, FIRST_RUNG = 960, 320
 
@@ -99,7 +100,7 @@ def plant(database: Database, specification: Specification, trials: Sequence[Sow
 
 def rungs_of(number: int, sown: Sown) -> list[RungRecord]:
     """The evaluations that the trial passed."""
-    passed = {Outcome.COMPLETE: (FIRST_RUNG, BUDGET), Outcome.SLOW: (FIRST_RUNG,)}
+    passed = {Outcome.COMPLETE: (FIRST_RUNG, BUDGET), Outcome.OUTRANKED: (FIRST_RUNG,)}
     return [
         RungRecord(trial=number, images=images, step=images, ap=sown.ap, metrics={}, training_s=1.0, evaluation_s=1.0)
         for images in passed.get(sown.outcome or Outcome.INTERRUPTED, ())

@@ -105,7 +105,7 @@ def per_16(point: RatePoint) -> float:
 
 def is_healthy(point: RatePoint) -> bool:
     """Whether the trial trained until it was done or until its peers were better."""
-    return point.outcome in (Outcome.COMPLETE, Outcome.SLOW)
+    return point.outcome in (Outcome.COMPLETE, Outcome.OUTRANKED)
 
 
 def is_diverged(point: RatePoint) -> bool:

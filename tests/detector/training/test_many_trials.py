@@ -18,7 +18,8 @@ from detector.setup import Setup
 from detector.training.trainer import Trainer
 from spaces.faster_rcnn import Space
 from tests.detector.training.test_trainer import source
-from trial.reports import RungReport, Stopped
+from trial.reports import RungReport
+from trial.verdict import Verdict
 
 TRIALS = 50
 CHECKPOINT_EVERY = 10  # trials
@@ -83,7 +84,7 @@ def test_fifty_different_trials_share_one_executable_and_no_memory_is_lost(tmp_p
         resident.append(resident_mib())  # here what the last trial left free has been given back
         with opened.heard(on=number >= SETTLED_AFTER):
             report = trainer.advance(images, lambda progress: None, lambda: False)
-        assert isinstance(report, RungReport | Stopped)
+        assert isinstance(report, RungReport | Verdict)
         shutil.rmtree(directory, ignore_errors=True)  # where it has a checkpoint: hundreds of MB
     assert any(path.is_relative_to(tmp_path / "trials") for path in opened.paths)
     assert [path for path in opened.paths if not path.is_relative_to(tmp_path / "trials")] == []

@@ -6,10 +6,11 @@ import numpy as np
 
 from detector.data.batches import TrainingBatches
 from detector.training.replay import Replay, blamed
-from detector.watch.finding import Failing, Finding, Severity
+from detector.watch.finding import Finding, Severity
 from detector.watch.health import LOSSES
+from trial.outcome import Outcome
 
-FOUND = Finding(rule="not finite", kind=Failing.DIVERGED, cause="loss_rpn_box", message="it was not finite", step=2)
+FOUND = Finding(rule="not finite", outcome=Outcome.DIVERGED, cause="loss_rpn_box", message="it was not finite", step=2)
 MICRO_BATCH, BATCH = 2, 4
 
 
@@ -50,14 +51,14 @@ def judge(step: Step) -> Finding:
 
 def test_harmless_images_leave_the_blame_with_the_configuration_and_are_named() -> None:
     finding = judge(step := Step(corrupt={0}))
-    assert (finding.rule, finding.kind, finding.cause) == ("not finite", Failing.DIVERGED, "loss_rpn_box")
+    assert (finding.rule, finding.outcome, finding.cause) == ("not finite", Outcome.DIVERGED, "loss_rpn_box")
     assert finding.evidence["images"] == "2.png\n3.png\n4.png\n5.png"
     assert step.seen == [[2, 3], [4, 5]]  # no more than the batch costs
 
 
 def test_an_image_that_is_absurd_all_alone_is_named_and_the_trial_is_not_blamed() -> None:
     finding = judge(step := Step(corrupt={4}))
-    assert (finding.rule, finding.kind, finding.severity) == ("corrupt sample", Failing.BAD_DATA, Severity.TRIAL)
+    assert (finding.rule, finding.outcome, finding.severity) == ("corrupt sample", Outcome.BAD_DATA, Severity.TRIAL)
     assert finding.evidence["images"] == "4.png"
     assert "4.png" in finding.message
     assert step.seen[:4] == [[2, 3], [4, 5], [4, 4], [5, 5]]
@@ -71,7 +72,7 @@ def test_a_finite_but_absurd_loss_is_as_guilty() -> None:
 def test_when_every_image_is_absurd_the_weights_are_and_the_study_ends() -> None:
     finding = judge(Step(corrupt=set(range(6))))
     assert (finding.rule, finding.severity) == ("not finite at the start", Severity.STUDY)
-    assert finding.kind is Failing.BAD_DATA
+    assert finding.outcome is Outcome.BAD_DATA
 
 
 def test_a_whole_batch_of_corrupt_images_is_not_taken_for_wrong_weights() -> None:

@@ -25,7 +25,8 @@ from detector.setup import Setup
 from detector.training import trainer as training
 from detector.training.trainer import LOOK_EVERY_STEPS, WEIGHTS_FILE, Trainer
 from search.trainer.protocol import MOST_STEPS_UNSAID
-from trial.reports import PausedReport, ProgressReport, RungReport, Stopped
+from trial.reports import PausedReport, ProgressReport, RungReport
+from trial.verdict import Verdict
 
 FITTING = Anchors(sizes_px=((12.0,), (24.0,), (48.0,), (96.0,), (192.0,)))
 GENTLE = Hyperparameters(
@@ -89,7 +90,7 @@ class Diary:
         return self._asks_left < 0
 
 
-def advance(trainer: Trainer, to_images: int, diary: Diary) -> RungReport | PausedReport | Stopped:
+def advance(trainer: Trainer, to_images: int, diary: Diary) -> RungReport | PausedReport | Verdict:
     return trainer.advance(to_images, diary.note, diary.should_pause)
 
 
@@ -144,8 +145,8 @@ def test_a_learning_rate_100_times_too_high_ends_as_diverged_within_20_steps(tra
     wild = dataclasses.replace(GENTLE, lr_per_16=100 * GENTLE.lr_per_16, clip_norm=1e9)
     trainer.begin(wild, seed=0, budget_images=400, directory=tmp_path)
     report = advance(trainer, 400, diary := Diary())
-    assert isinstance(report, Stopped)
-    assert report.kind == "diverged"
+    assert isinstance(report, Verdict)
+    assert report.outcome == "diverged"
     assert report.cause
     assert report.evidence["learning_rate"] > 0
     seen_at = diary.reports[-1].step
@@ -159,16 +160,16 @@ def test_a_learning_rate_of_nearly_nothing_ends_as_not_learning(trainer: Trainer
     dead = dataclasses.replace(GENTLE, lr_per_16=1e-12)
     trainer.begin(dead, seed=0, budget_images=160, directory=tmp_path)
     report = advance(trainer, 160, Diary())
-    assert isinstance(report, Stopped)
-    assert (report.kind, report.cause) == ("not learning", "update too small")
+    assert isinstance(report, Verdict)
+    assert (report.outcome, report.cause) == ("not learning", "update too small")
 
 
 def test_a_diverged_trial_names_its_batch_and_is_not_blamed_on_the_images(trainer: Trainer, tmp_path: Path) -> None:
     wild = dataclasses.replace(GENTLE, lr_per_16=1e4, clip_norm=1e9)
     trainer.begin(wild, seed=0, budget_images=40, directory=tmp_path)
     report = advance(trainer, 40, Diary())
-    assert isinstance(report, Stopped)
-    assert (report.kind, report.study_wide) == ("diverged", False)
+    assert isinstance(report, Verdict)
+    assert (report.outcome, report.study_wide) == ("diverged", False)
     names = str(report.evidence["images"]).split("\n")
     assert len(names) == GENTLE.batch_size
     assert {name.rstrip("0123456789.png") for name in names} == {"train_"}

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detector.config import Canvas, Hyperparameters, StepShape
-from detector.watch.finding import Failing, Finding, Severity, TrialContext
+from detector.watch.finding import Finding, Severity, TrialContext
 from detector.watch.health import COMPONENTS, FIGURES, LOSSES, unpack
 from detector.watch.watch import Watch, rules, trial_context
+from trial.outcome import Outcome
 
 CONTEXT = TrialContext(budget_steps=1000, warmup_steps=11, peak_learning_rate=0.02, classes=3)
 LN_2, LN_4 = math.log(2), math.log(4)
@@ -153,14 +154,14 @@ def test_a_warning_is_kept_once_and_ends_nothing() -> None:
 def test_what_no_hyperparameter_mends_is_said_of_the_study() -> None:
     finding = first_finding(trial(figures(), first=opening(feature_rms=4e6)))
     assert finding is not None
-    assert (finding.kind, finding.severity) == (Failing.BAD_DATA, Severity.STUDY)
+    assert (finding.outcome, finding.severity) == (Outcome.BAD_DATA, Severity.STUDY)
 
 
 def test_the_first_term_that_was_not_finite_is_the_cause() -> None:
     bad = figures(first_bad_step=3.0, first_bad_terms=float(0b00010))
     finding = first_finding([opening(), *[figures()] * 2, bad])
     assert finding is not None
-    assert (finding.kind, finding.cause, finding.step) == (Failing.DIVERGED, "loss_rpn_box", 3)
+    assert (finding.outcome, finding.cause, finding.step) == (Outcome.DIVERGED, "loss_rpn_box", 3)
 
 
 def test_an_overflowing_gradient_is_named_when_every_loss_was_finite() -> None:
@@ -173,7 +174,7 @@ def test_a_loss_that_stays_finite_but_explodes_is_found_within_20_steps() -> Non
     curve = [opening(), *[figures(2.0)] * 39, *(figures(2.0 * 1.6**step) for step in range(1, 40))]
     finding = first_finding(curve)
     assert finding is not None
-    assert finding.kind is Failing.DIVERGED
+    assert finding.outcome is Outcome.DIVERGED
     left_its_range = 40 + math.ceil(math.log(10, 1.6))  # the first step beyond ten times the start
     assert left_its_range <= finding.step <= left_its_range + 20
 
@@ -181,7 +182,7 @@ def test_a_loss_that_stays_finite_but_explodes_is_found_within_20_steps() -> Non
 def test_weights_that_do_not_move_are_not_learning() -> None:
     finding = first_finding(trial(figures(update=1e-9), steps=100), budget_steps=100)
     assert finding is not None
-    assert (finding.kind, finding.step) == (Failing.NOT_LEARNING, 25)
+    assert (finding.outcome, finding.step) == (Outcome.NOT_LEARNING, 25)
 
 
 def test_a_tiny_update_during_warm_up_or_after_decay_is_meant() -> None:

@@ -180,7 +180,7 @@ def test_a_node_that_is_killed_loses_no_trial_and_doubles_none(nodes, tmp_path):
     def claimants_of(trial: int) -> list[int]:
         """The processes that have claimed the trial, in order."""
         notes = [line for line in read_history(nodes.folder / "history") if line["trial"] == trial]
-        claims = [line for line in notes if line["deed"] == history.Deed.CLAIM]
+        claims = [line for line in notes if line["event"] == history.HistoryEvent.CLAIM]
         return list(dict.fromkeys(line["pid"] for line in sorted(claims, key=lambda line: line["at_s"])))
 
     with Database.open(nodes.url) as database:
@@ -189,7 +189,7 @@ def test_a_node_that_is_killed_loses_no_trial_and_doubles_none(nodes, tmp_path):
         def half_done(worker: psutil.Process) -> list[int]:
             """Trials that the worker owns and has reported a rung of."""
             notes = [line for line in read_history(nodes.folder / "history") if line["pid"] == worker.pid]
-            reported = {line["trial"] for line in notes if line["deed"] == history.Deed.REPORT}
+            reported = {line["trial"] for line in notes if line["event"] == history.HistoryEvent.REPORT}
             return [
                 lease.trial for lease in leases.held() if lease.trial in reported and str(worker.pid) in lease.worker
             ]

@@ -28,7 +28,8 @@ from storage.study import create_or_load_study, load_study
 from storage.telemetry import read_rungs, read_telemetry
 from tests.search.conftest import all_shown
 from tests.support.workforce import two_at_once
-from trial.outcome import Outcome, Verdict
+from trial.outcome import Outcome
+from trial.verdict import Verdict
 
 WIDE = Space.default().replaced(
     {"lr_per_16": Float(low=1e-4, high=10.0, log=True), "adam_lr_per_16": Float(low=1e-6, high=0.1, log=True)}
@@ -77,7 +78,7 @@ def test_a_rate_is_refused_where_trials_diverged_and_not_where_they_trained():
 
 
 def test_nothing_is_refused_before_a_trial_of_that_optimizer_diverged():
-    trials = [*ended(0.01, outcome=Outcome.SLOW), *ended(1e-4, 1e-3, optimizer=ADAM, first=1)]
+    trials = [*ended(0.01, outcome=Outcome.OUTRANKED), *ended(1e-4, 1e-3, optimizer=ADAM, first=1)]
     assert not refused(trials, 10.0)
     assert refused(trials, 0.1, ADAM)
 
@@ -89,7 +90,7 @@ def test_other_ends_tell_nothing_of_a_rate(outcome):
     for rate in (0.1, 3.0):
         more = ended(*[rate] * 50, outcome=outcome, first=2)
         assert risk(both, 0.3) == risk([*both, *more], 0.3)
-    telling = ended(*[0.1] * 50, outcome=Outcome.SLOW, first=2)
+    telling = ended(*[0.1] * 50, outcome=Outcome.OUTRANKED, first=2)
     assert risk([*both, *telling], 0.3) < risk(both, 0.3) - 0.1
 
 

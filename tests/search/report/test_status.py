@@ -92,7 +92,7 @@ def test_deaths_are_counted_by_outcome_and_cause_most_frequent_first() -> None:
         (0, Outcome.COMPLETE, ""),
         (1, Outcome.CRASHED, "killed (SIGKILL)"),
         (2, Outcome.DIVERGED, "loss_rpn_box"),
-        (3, Outcome.SLOW, "rung 1"),
+        (3, Outcome.OUTRANKED, "rung 1"),
         (4, Outcome.DIVERGED, "loss_rpn_box"),
         (5, Outcome.DIVERGED, "gradient"),
     ]

@@ -10,12 +10,13 @@ import pytest
 from detector.config import Hyperparameters
 from search.export.training_record import TrainingRecord
 from search.trainer.link import TrainerLink
-from search.trainer.protocol import Advance, Command, Ended, Event, Start, Started
+from search.trainer.protocol import Advance, Command, Event, Start, Started
 from search.trainer.run import TrialRun
 from search.trainer.watchdog import Speed
 from search.worker.recorder import marked
-from trial.outcome import Outcome, Verdict
+from trial.outcome import Outcome
 from trial.reports import ProgressReport, RungReport, Warned
+from trial.verdict import Verdict
 
 SPIKE = Warned(rule="gradient spike", step=12, message="the gradient norm jumped to 70")
 IDLE = Warned(rule="idle part", step=30, message="the rpn weights did not move")
@@ -48,7 +49,7 @@ class Link:
         return next(self._events)
 
 
-ENDED = Ended(verdict=Verdict(outcome=Outcome.DIVERGED, cause="gradient", evidence={"rule": "not finite"}))
+ENDED = Verdict(outcome=Outcome.DIVERGED, cause="gradient", evidence={"rule": "not finite"})
 TRAINED = RungReport(step=20, images=320, ap=0.5, metrics={}, training_s=1.0, evaluation_s=1.0)
 
 

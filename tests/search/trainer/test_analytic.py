@@ -4,9 +4,10 @@ import pytest
 
 from detector.config import Anchors, Augmentation, Hyperparameters, Optimizer
 from search.trainer.analytic import AnalyticRunner, Faults, curve, effective_rate, explosion_step
-from search.trainer.protocol import Ended, Start
+from search.trainer.protocol import Start
 from trial.outcome import Outcome
 from trial.reports import PausedReport, RungReport
+from trial.verdict import Verdict
 
 GOOD = Hyperparameters()  # 0.02 × 0.1 / (1 − 0.9) = 0.02, the best rate
 
@@ -65,7 +66,7 @@ def test_a_trial_explodes_at_its_step_with_the_loss_to_show(start):
     runner = AnalyticRunner({})
     runner.start(replace(start, hyperparameters=replace(GOOD, lr_per_16=0.2)))
     event, figures = advance(runner, 1600)
-    assert isinstance(event, Ended)
+    assert isinstance(event, Verdict)
     assert (event.verdict.outcome, event.verdict.cause) == (Outcome.DIVERGED, "loss_rpn_class")
     assert (event.verdict.step, event.verdict.images) == (10, 160)
     assert figures[-1].figures["loss"] == float("inf")
@@ -75,7 +76,7 @@ def test_a_tiny_rate_does_not_learn(start):
     runner = AnalyticRunner({})
     runner.start(replace(start, hyperparameters=replace(GOOD, lr_per_16=1e-6)))
     event, _ = advance(runner, 1600)
-    assert isinstance(event, Ended)
+    assert isinstance(event, Verdict)
     assert (event.verdict.outcome, event.verdict.step) == (Outcome.NOT_LEARNING, 20)
 
 

@@ -8,20 +8,10 @@ import pytest
 from detector.config import Hyperparameters
 from search.trainer.exits import TrainerDied
 from search.trainer.link import TrainerLink, _event
-from search.trainer.protocol import (
-    Advance,
-    Ended,
-    Event,
-    Pause,
-    Preparing,
-    ProtocolError,
-    Ready,
-    Start,
-    Started,
-    encode,
-)
+from search.trainer.protocol import Advance, Pause, Preparing, ProtocolError, Ready, Start, Started, encode
 from trial.outcome import Outcome
 from trial.reports import PausedReport, ProgressReport, RungReport
+from trial.verdict import Verdict
 
 TIMEOUT_S = 30.0
 
@@ -135,7 +125,7 @@ def test_an_exception_becomes_a_verdict_and_the_process_leaves(connect, start, f
     link.send(start)
     link.send(Advance(to_images=160))
     until(link, Started)
-    verdict = until(link, Ended).verdict
+    verdict = until(link, Verdict).verdict
     assert verdict.outcome is outcome
     assert "analytic_faults" in str(verdict.evidence["traceback"])
     with pytest.raises(TrainerDied) as death:

@@ -19,7 +19,6 @@ from detector.config import (
 from detector.setup import Setup
 from search.trainer.protocol import (
     Advance,
-    Ended,
     Pause,
     Preparing,
     ProtocolError,
@@ -29,8 +28,9 @@ from search.trainer.protocol import (
     decode,
     encode,
 )
-from trial.outcome import Outcome, Verdict
+from trial.outcome import Outcome
 from trial.reports import PausedReport, ProgressReport, RungReport, Warned
+from trial.verdict import Verdict
 
 counts = st.integers(0, 2**53)
 numbers = st.floats(allow_nan=False)  # infinities included; NaN is not equal to itself and has its own test
@@ -99,7 +99,7 @@ messages = st.one_of(
         RungReport, step=counts, images=counts, ap=numbers, metrics=figures, training_s=numbers, evaluation_s=numbers
     ),
     st.builds(PausedReport, images=counts),
-    st.builds(Ended, verdict=verdicts),
+    st.builds(Verdict, verdict=verdicts),
 )
 
 

@@ -9,20 +9,10 @@ from detector.config import ConfigError
 from detector.data.formats.annotation import DataError
 from detector.setup import Setup
 from search.trainer.process import Inbox, Outbox, Service, runner_of
-from search.trainer.protocol import (
-    Advance,
-    Ended,
-    Event,
-    Pause,
-    Preparing,
-    Ready,
-    Start,
-    Started,
-    decode,
-    encode,
-)
+from search.trainer.protocol import Advance, Event, Pause, Preparing, Ready, Start, Started, decode, encode
 from trial.outcome import Outcome
 from trial.reports import PausedReport, ProgressReport, RungReport
+from trial.verdict import Verdict
 
 
 class ScriptedRunner:
@@ -43,7 +33,7 @@ class ScriptedRunner:
 
     def advance(
         self, to_images: int, on_progress: Callable[[ProgressReport], None], should_pause: Callable[[], bool]
-    ) -> RungReport | PausedReport | Ended:
+    ) -> RungReport | PausedReport | Verdict:
         answer = self._script.pop(0)
         if isinstance(answer, Exception):
             raise answer
@@ -91,7 +81,7 @@ def test_a_pause_that_the_runner_obeyed_is_not_answered_twice():
 def test_what_the_user_must_change_ends_the_setup_with_code_2(plan, error):
     code, events = serve(ScriptedRunner(setup=error), plan.setup)
     assert code == 2
-    assert isinstance(events[-1], Ended)
+    assert isinstance(events[-1], Verdict)
     assert (events[-1].verdict.outcome, events[-1].verdict.message) == (Outcome.BAD_DATA, str(error))
 
 
@@ -118,7 +108,7 @@ class XlaRuntimeError(RuntimeError):
 def test_an_unforeseen_exception_is_told_and_ends_the_process(error, outcome, code, capsys):
     got, events = serve(ScriptedRunner(rung(16), error, rung(32)), *[Advance(to_images=n) for n in (16, 32, 48)])
     assert got == code
-    assert [type(event) for event in events] == [RungReport, Ended]
+    assert [type(event) for event in events] == [RungReport, Verdict]
     verdict = events[-1].verdict
     assert (verdict.outcome, verdict.images) == (outcome, 16)
     assert "Traceback" in str(verdict.evidence["traceback"])

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from detector.config import Hyperparameters
-from search.trainer.exits import HUNG, TrainerHung, classify_death
+from search.trainer.exits import TrainerHung, classify_death
 from search.trainer.protocol import Preparing, Start, Started
 from search.trainer.run import TrialRun
 from search.trainer.watchdog import LONGEST_LOOK_S, Speed, Timeouts, Watchdog
@@ -15,6 +15,7 @@ from storage.outcomes import read_outcome
 from storage.study import load_study
 from trial.outcome import Outcome
 from trial.reports import ProgressReport, RungReport
+from trial.verdict import HUNG
 
 TIMEOUTS = Timeouts(first_step_s=1000.0, evaluation_s=500.0, step_floor_s=20.0, step_factor=4.0)
 BATCH = 16

@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 
 from search.faults import crash_points, history
 from search.faults.crash_points import CrashPoint
-from search.faults.history import Deed
+from search.faults.history import HistoryEvent
 from search.report.status import read_status
 from storage.connection.database import Database
 from storage.leases import Leases
@@ -139,7 +139,9 @@ def test_a_zombie_changes_nothing_and_goes_on_with_another_trial(url, tmp_path, 
         assert leave(zombie) == 0
         assert leave(other) == 0
         lines = read_history(records)
-        assert [line["trial"] for line in lines if line["deed"] == Deed.DROP and line["pid"] == zombie.pid] == [0]
+        assert [
+            line["trial"] for line in lines if line["event"] == HistoryEvent.DROP and line["pid"] == zombie.pid
+        ] == [0]
         assert load_study(database, "analytic").trials[0] == winner
         check_history(database, "analytic", lines, trials=3, rungs=RUNGS)
 
@@ -174,7 +176,7 @@ def test_clocks_that_disagree_by_two_hours_take_no_trial_from_anyone(url, tmp_pa
     assert [leave(worker) for worker in workers] == [0, 0]
     lines = read_history(records)
     assert max(line["at_s"] for line in lines) - min(line["at_s"] for line in lines) > 7000  # they did disagree
-    assert {line["token"] for line in lines if line["deed"] == Deed.CLAIM} == {1}
+    assert {line["token"] for line in lines if line["event"] == HistoryEvent.CLAIM} == {1}
     with Database.open(url) as database:
         check_history(database, "analytic", lines, trials=4, rungs=RUNGS)
 

@@ -13,9 +13,8 @@ from search.plan import Plan
 from search.report.status import read_status
 from search.trainer import warm as warm_trainer
 from search.trainer.analytic_faults import BUSY_S
-from search.trainer.exits import DISK_FULL, DiskFull
+from search.trainer.exits import DiskFull
 from search.trainer.link import TrainerLink
-from search.trainer.protocol import Ended
 from search.trainer.warm import SetupFailed, WarmTrainer
 from search.trainer.watchdog import Timeouts
 from search.worker.loop import DONE, TRY_LATER, Pace, Worker, worker_name
@@ -30,7 +29,8 @@ from storage.telemetry import read_rungs, read_telemetry
 from storage.workers import read_workers
 from tests.search.conftest import all_shown
 from tests.support.workforce import two_at_once
-from trial.outcome import Outcome, Verdict
+from trial.outcome import Outcome
+from trial.verdict import DISK_FULL, Verdict
 
 
 def work(database: Database, plan: Plan, *, stop: threading.Event | None = None, **options) -> int:
@@ -82,7 +82,7 @@ def test_a_study_ends_with_exactly_its_trials_each_with_an_outcome(database, div
     assert sorted(outcomes) == list(range(24))
     expected = {
         Outcome.COMPLETE: TrialState.COMPLETE,
-        Outcome.SLOW: TrialState.PRUNED,
+        Outcome.OUTRANKED: TrialState.PRUNED,
         Outcome.DIVERGED: TrialState.PRUNED,
     }
     assert all(trial.state is expected[Outcome(outcomes[trial.number].outcome)] for trial in trials)
@@ -140,7 +140,7 @@ def test_a_killed_trainer_is_replaced_and_the_trial_goes_on(database, plan, faul
     trial = trials_of(database, plan)[2]
     assert (plan.folder / "logs").exists()
     assert trial.user_attrs["crashes"] == 1
-    assert read_outcome(database, plan.study, 2).outcome in (Outcome.COMPLETE, Outcome.SLOW)
+    assert read_outcome(database, plan.study, 2).outcome in (Outcome.COMPLETE, Outcome.OUTRANKED)
     assert len(trials_of(database, plan)) == 12
 
 
@@ -210,8 +210,7 @@ def test_a_full_disk_interrupts_the_trial_and_the_worker_and_costs_neither(datab
 def test_a_full_disk_while_a_trainer_is_set_up_is_no_bug(plan, monkeypatch):
     class Full(TrainerLink):
         def poll(self, wait_s):
-            verdict = Verdict(outcome=Outcome.INTERRUPTED, cause=DISK_FULL, message="no room for the cache")
-            return Ended(verdict=verdict)
+            return Verdict(outcome=Outcome.INTERRUPTED, cause=DISK_FULL, message="no room for the cache")
 
     monkeypatch.setattr(warm_trainer, "TrainerLink", Full)
     trainer = WarmTrainer(plan.trainer, plan.setup, log=plan.log_file("trainer"))

@@ -18,7 +18,7 @@ from optuna.trial import TrialState
 from sqlalchemy import event
 
 from search.faults import history
-from search.faults.history import Deed
+from search.faults.history import HistoryEvent
 from search.plan import Plan
 from search.report.status import read_status
 from search.worker.loop import DONE, TRY_LATER, Pace, Worker
@@ -57,8 +57,8 @@ def direct(proxy_and_url, postgresql_folder: Path) -> str:
     return f"postgresql://postgres@/{name}?host={postgresql_folder}"
 
 
-def deeds(records: Path, deed: Deed) -> int:
-    return sum(line["deed"] == deed for line in read_history(records))
+def deeds(records: Path, event: HistoryEvent) -> int:
+    return sum(line["event"] == deed for line in read_history(records))
 
 
 def reports_of(database: Database, plan: Plan, trial: int) -> dict[int, float]:
@@ -120,15 +120,15 @@ def test_workers_outlive_a_server_that_is_killed_and_comes_back(tmp_path, record
     url = f"postgresql://postgres@/{create_postgresql_database(folder)}?host={folder}"
     found(url, tmp_path, trials=8)
     workers = [start_worker(url, tmp_path, lease_s=3.0) for _ in range(4)]
-    wait_until(lambda: len({line["pid"] for line in read_history(records) if line["deed"] == Deed.CLAIM}) == 4)
+    wait_until(lambda: len({line["pid"] for line in read_history(records) if line["event"] == HistoryEvent.CLAIM}) == 4)
     os.kill(server.get_pid(), signal.SIGKILL)
     time.sleep(4)
     assert [worker.exitcode for worker in workers] == [None] * 4
     restart_postgresql(server)
     assert [leave(worker, 90) for worker in workers] == [0] * 4
     lines = read_history(records)
-    assert {line["pid"] for line in lines if line["deed"] == Deed.OUTAGE} == {worker.pid for worker in workers}
-    assert {line["pid"] for line in lines if line["deed"] == Deed.BACK} == {worker.pid for worker in workers}
+    assert {line["pid"] for line in lines if line["event"] == HistoryEvent.OUTAGE} == {worker.pid for worker in workers}
+    assert {line["pid"] for line in lines if line["event"] == HistoryEvent.BACK} == {worker.pid for worker in workers}
     with Database.open(url) as database:
         check_history(database, "analytic", lines, trials=8, rungs=(160, 480, 1440))
         assert len({record.worker for record in read_outages(database, "analytic")}) == 4
@@ -155,7 +155,7 @@ def test_training_goes_on_while_the_database_is_away_and_the_results_follow_in_o
         proxy.set_mode(Mode.PASS)
         assert worker.result() == DONE
         assert proxy.counts["refused"] >= 1
-        assert deeds(records, Deed.OUTAGE) >= 1
+        assert deeds(records, HistoryEvent.OUTAGE) >= 1
         assert list(reports_of(database, plan, 0)) == [160, 480, 1440]
         check_history(database, plan.study, read_history(records), trials=2, rungs=plan.rungs)
 
@@ -199,7 +199,7 @@ def test_a_worker_that_finds_the_database_away_when_it_starts_waits_for_it(proxy
     proxy.set_mode(Mode.PASS)
     assert leave(worker) == DONE
     lines = read_history(records)
-    assert [line["deed"] for line in lines][:2] == [Deed.OUTAGE, Deed.BACK]
+    assert [line["event"] for line in lines][:2] == [HistoryEvent.OUTAGE, HistoryEvent.BACK]
     with Database.open(direct) as database:
         check_history(database, "analytic", lines, trials=2, rungs=(160, 480, 1440))
 
@@ -249,7 +249,7 @@ class TestAnSQLiteFileThatIsDeletedInTheMiddle:
     def test_is_missed_loudly_and_what_comes_meanwhile_is_kept(self, file, plan, records, caplog):
         plan = replace(plan, trials=1, pruner="none", rungs=(160, 480, 1440, 32_000))
         worker = InThread(f"sqlite:///{file}", plan, replace(PACE, give_up_s=3.0))
-        wait_until(lambda: deeds(records, Deed.REPORT))
+        wait_until(lambda: deeds(records, HistoryEvent.REPORT))
         for part in file.parent.iterdir():
             part.unlink()
         assert worker.result() == TRY_LATER
@@ -261,12 +261,12 @@ class TestAnSQLiteFileThatIsDeletedInTheMiddle:
     def test_goes_on_when_it_is_put_back(self, file, plan, records):
         plan = replace(plan, trials=2, pruner="none")
         worker = InThread(f"sqlite:///{file}", plan)
-        wait_until(lambda: deeds(records, Deed.REPORT))
+        wait_until(lambda: deeds(records, HistoryEvent.REPORT))
         away = file.with_name("away.db")
         file.rename(away)
         outboxes = plan.trial_directory(0).glob
         wait_until(lambda: any('"rung": 1440' in path.read_text() for path in outboxes("outbox-*.jsonl")))
-        assert deeds(records, Deed.OUTAGE) >= 1
+        assert deeds(records, HistoryEvent.OUTAGE) >= 1
         away.rename(file)
         assert worker.result() == DONE
         with Database.open(f"sqlite:///{file}") as database:
@@ -292,7 +292,7 @@ def test_a_database_whose_disk_is_full_takes_no_more_work_and_stays_sound(tmp_pa
         with suppress(StorageUnavailable):  # code 75 too
             assert worker.run() == TRY_LATER
         assert "its disk is full; make room, then launch again" in caplog.text
-    assert deeds(records, Deed.OUTAGE) >= 1
+    assert deeds(records, HistoryEvent.OUTAGE) >= 1
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     with Database.open(f"sqlite:///{path}") as database:  # there is room again

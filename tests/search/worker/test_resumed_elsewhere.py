@@ -17,7 +17,7 @@ from rich.console import Console
 from detector.data.sample_data import write_sample
 from detector.training.checkpoint import newest_checkpoint
 from search.faults import history
-from search.faults.history import Deed
+from search.faults.history import HistoryEvent
 from search.launch.compatibility import agree
 from search.launch.launching import settle
 from search.plan import Plan
@@ -107,7 +107,7 @@ def test_a_trial_that_was_killed_and_resumed_by_another_worker_ends_as_if_nothin
 
     broken = Study("broken", tmp_path)
     first = broken.start_worker(1)
-    wait_until(lambda: any(line["deed"] == Deed.REPORT for line in read_history(broken.notes)))
+    wait_until(lambda: any(line["event"] == HistoryEvent.REPORT for line in read_history(broken.notes)))
     kill_with_trainer(first)
     assert list(broken.reported()) == [RUNGS[0]]
     second = broken.start_worker(2)

@@ -1,0 +1,55 @@
+"""Where a study's trials stand: what Optuna, the leases and the outcomes say, put to `trial.standing`."""
+
+from collections import Counter
+
+from sqlalchemy import Select, and_, case, func, select
+
+from storage.connection import tables
+from storage.study import StoredStudy
+from trial.outcome import Outcome
+from trial.standing import Standing, standing
+
+
+def count_standings(study: StoredStudy) -> Counter[Standing]:
+    """How many trials stand where, counted by the database however many there are."""
+    facts = _facts(study).subquery()
+    counted = select(facts.c.state, facts.c.outcome, facts.c.leased, func.count()).group_by(
+        facts.c.state, facts.c.outcome, facts.c.leased
+    )
+    counts: Counter[Standing] = Counter()
+    with study.database.reading() as connection:
+        for state, outcome, leased, count in connection.execute(counted):
+            counts[_standing(state, outcome, leased)] += count
+    return counts
+
+
+def left_behind(study: StoredStudy) -> list[int]:
+    """The numbers of the trials that were begun and have no owner, ascending. Another may be faster to claim them."""
+    running = _facts(study).where(tables.state_of(tables.optuna_trials) == "RUNNING")
+    with study.database.reading() as connection:
+        rows = connection.execute(running.order_by(tables.optuna_trials.c.number)).all()
+    return [row.number for row in rows if _standing(row.state, row.outcome, row.leased) is Standing.LEFT_BEHIND]
+
+
+def _facts(study: StoredStudy) -> Select[tuple[int, str, str | None, int]]:
+    """Of each trial its number, Optuna's state, the outcome if it has one, and whether somebody holds its lease."""
+    trials, leases, outcomes = tables.optuna_trials, tables.leases, tables.outcomes
+    same_lease, same_outcome = (
+        and_(table.c.study_id == trials.c.study_id, table.c.trial == trials.c.number) for table in (leases, outcomes)
+    )
+    return (
+        select(
+            trials.c.number,
+            tables.state_of(trials).label("state"),
+            outcomes.c.outcome,
+            case((tables.is_free(leases), 0), else_=1).label("leased"),
+        )
+        .select_from(trials)
+        .join(leases, same_lease, isouter=True)
+        .join(outcomes, same_outcome, isouter=True)
+        .where(trials.c.study_id == study.id)
+    )
+
+
+def _standing(state: str, outcome: str | None, leased: int) -> Standing:
+    return standing(state, None if outcome is None else Outcome(outcome), leased=bool(leased))

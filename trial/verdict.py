@@ -1,0 +1,21 @@
+"""Why a trial ended."""
+
+from dataclasses import dataclass, field
+
+from trial.outcome import Outcome
+
+DISK_FULL = "disk full"  # the cause of an interruption: nothing of the trial is at fault
+HUNG = "hung"  # the cause of a trial whose trainer made no step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Why a trial ended: the outcome, the term or rule behind it, where, and the figures that show it."""
+
+    outcome: Outcome
+    cause: str = ""  # the first loss term that went wrong, the rule that fired, the signal that killed
+    message: str = ""  # one sentence for a person
+    step: int = 0  # optimizer step
+    images: int = 0  # images seen
+    evidence: dict[str, float | str] = field(default_factory=dict)
+    study_wide: bool = False  # every trial would end like this: somebody must act before another one is begun
