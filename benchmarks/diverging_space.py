@@ -21,13 +21,13 @@ from rich.console import Console
 from benchmarks.parts.table import Table, drawing, wide_console
 from detector.data.sample_data import write_sample
 from search.launch.launching import launch
-from search.policy.samplers import make_sampler
 from search.report.ranking import best, ranking
 from search.study.specification import Sampler, Specification, specification_from
 from search.trainer.analytic import explosion_step
 from storage.connection.database import Database
 from storage.outcomes import read_outcomes
-from trial.outcome import REFUSED, Outcome
+from storage.study import find_study
+from trial.outcome import Outcome
 
 ANALYTIC_SPACE = {"lr_per_16": {"low": 1e-3, "high": 10.0}, "adam_lr_per_16": {"low": 1e-5, "high": 0.5}}
 REAL_SPACE = {
@@ -63,7 +63,7 @@ class Cost:
 
 def blind_share(specification: Specification, *, proposals: int = 2000) -> float:
     """The share of blind proposals that diverge in closed form."""
-    study = optuna.create_study(sampler=make_sampler("random", study_seed=0, trial=0))
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     space = specification.space
     found = [explosion_step(space.configuration(space.suggest(study.ask()))) for _ in range(proposals)]
     return sum(step is not None for step in found) / proposals
@@ -117,10 +117,10 @@ def cost(specification: Specification, folder: Path) -> Cost:
     if code != 0:
         raise typer.Exit(code)
     with Database.open(specification.storage) as database:
-        records = read_outcomes(database, specification.name)
-        winner = best(ranking(database, specification.name))
+        records = read_outcomes(find_study(database, specification.name))
+        winner = best(ranking(find_study(database, specification.name)))
     diverged = [record for record in records if record.outcome == Outcome.DIVERGED]
-    refused = sum(record.outcome in REFUSED for record in records)
+    refused = sum(record.outcome.refused for record in records)
     return Cost(
         seed=specification.sampler.seed,
         trained=len(records) - refused,

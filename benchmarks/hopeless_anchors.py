@@ -21,7 +21,6 @@ from detector.data.pair import load_pair
 from detector.data.sample_data import write_sample
 from search.plan import Plan, sources_of
 from search.policy.anchor_screen import AnchorScreen
-from search.policy.budget import was_refused
 from search.policy.derived_point import canvas_boxes, derived_anchors
 from search.study.canvas import parse_canvas
 from search.study.data_section import Data
@@ -29,7 +28,8 @@ from search.study.specification import Specification, specification_from
 from search.worker.loop import Worker
 from storage.box_samples import keep_box_sample
 from storage.connection.database import Database
-from storage.study import create_or_load_study, load_study
+from storage.study import create_study, read_trials
+from trial.outcome import Outcome
 
 CANVAS = parse_canvas("96x128")
 STARTUP = 10
@@ -64,10 +64,16 @@ def study(folder: Path, *, seed: int, trials: int) -> Specification:
 def worked(specification: Specification, screen: AnchorScreen, folder: Path) -> list[optuna.trial.FrozenTrial]:
     """Every trial of the study at its end."""
     with Database.open(specification.storage) as database:
-        create_or_load_study(database, specification.name)
-        keep_box_sample(database, specification.name, screen.to_json())
-        Worker(database, Plan.of(specification, folder / "work"), stop=threading.Event()).run()
-        return load_study(database, specification.name).get_trials(deepcopy=False)
+        study = create_study(database, specification.name)
+        keep_box_sample(study, screen.to_json())
+        Worker(study, Plan.of(specification, folder / "work"), stop=threading.Event()).run()
+        return read_trials(study)
+
+
+def was_refused(trial: optuna.trial.FrozenTrial) -> bool:
+    """Whether it was told before any training."""
+    outcome = trial.user_attrs.get("outcome")
+    return outcome is not None and Outcome(outcome).refused
 
 
 def decision_ms(screen: AnchorScreen, specification: Specification) -> float:

@@ -24,10 +24,10 @@ from benchmarks.parts.analytic_study import STUDY, found
 from benchmarks.parts.databases import Kind, count_connections, new_database
 from benchmarks.parts.machine import GIB, Machine
 from benchmarks.parts.table import DOCUMENT, Cell, Section, Table, publish, wide_console
+from search.exit_codes import ExitCode
 from search.faults import history
 from search.faults.history import HistoryEvent
-from search.worker.loop import TRY_LATER
-from search.worker.process import STORAGE_VARIABLE
+from storage.connection.address import STORAGE_VARIABLE
 
 SCRIPT = "benchmarks.many_workers"
 BATCH_SIZE = 16
@@ -156,7 +156,7 @@ def latencies(lines: list[Note], *, from_s: float, to_s: float) -> tuple[float, 
 
 
 def _wrong_codes(codes: list[int]) -> list[str]:
-    return [f"a worker left with exit code {code}" for code in codes if code != TRY_LATER]
+    return [f"a worker left with exit code {code}" for code in codes if code != ExitCode.TRY_LATER]
 
 
 def _complaints(folder: Path) -> list[str]:

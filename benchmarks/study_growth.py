@@ -31,8 +31,9 @@ from search.plan import Plan
 from search.report.status import read_status
 from search.trainer.link import TrainerLink
 from search.trainer.protocol import Ready
-from search.worker.process import STORAGE_VARIABLE
+from storage.connection.address import STORAGE_VARIABLE
 from storage.connection.database import Database
+from storage.study import find_study
 
 SCRIPT = "benchmarks.study_growth"
 SIZES = (100, 1_000, 10_000)
@@ -64,7 +65,7 @@ class Growth:
                 "a worker's start, to its first trial": self._start,
                 "a worker's process, to its first trial": self._process,
                 "a trainer's start": self._trainer,
-                "status": lambda: timed(lambda: read_status(database, STUDY))[1],
+                "status": lambda: timed(lambda: read_status(find_study(database, STUDY)))[1],
                 "what launch shows, each second": lambda: timed(lambda: self._snapshot(database))[1],
             }
             for name, look in looks.items():
@@ -128,7 +129,7 @@ class Growth:
         return took
 
     def _snapshot(self, database: Database) -> None:
-        read_snapshot(database, STUDY, trials=MOST_TRIALS, since=datetime.now(UTC))
+        read_snapshot(find_study(database, STUDY), trials=MOST_TRIALS, since=datetime.now(UTC))
 
 
 def sum_of(parts: tuple[Took, ...]) -> Took:

@@ -13,10 +13,10 @@ from search.exit_codes import ExitCode, exit_codes
 
 if TYPE_CHECKING:
     from search.doctor.diagnosis import Diagnosis
-    from search.engines.handle import Engine
+    from search.engines.handle import Executor
     from search.study.specification import Specification
     from search.study.study_file import Options
-    from storage.connection.database import Database
+    from storage.study import StoredStudy
 
 app = typer.Typer(
     name="frcnn-search",
@@ -110,7 +110,7 @@ def launch(
         specification = _specification(study_file, data, options)
         if only_create:
             raise typer.Exit(create(specification))
-        raise typer.Exit(run(specification, folder=study_file.resolve().parent, engine=chosen))
+        raise typer.Exit(run(specification, folder=study_file.resolve().parent, executor=chosen))
 
 
 @app.command(rich_help_panel="Data")
@@ -130,10 +130,9 @@ def doctor(
 ) -> None:
     """Say what is wrong with the data and how anchors fit it, before any training. Exit code 2 where it can't train."""
     with exit_codes():
-        from rich.console import Console
-
         from search.doctor.diagnosis import examine, refused
         from search.doctor.diagnosis_text import diagnosis_json, diagnosis_report
+        from search.report.console import plain_console
         from search.study.first_launch import dataset_specification
         from search.study.study_file import Options, load_study_file, with_options
 
@@ -147,7 +146,7 @@ def doctor(
         if as_json:
             typer.echo(diagnosis_json(diagnosis))
         else:
-            Console(soft_wrap=True).print(diagnosis_report(diagnosis))
+            plain_console().print(diagnosis_report(diagnosis))
         if pictures is not None:
             _draw(diagnosis, pictures)
         if write_space:
@@ -185,8 +184,18 @@ def worker(
         from search.worker.process import work
 
         pace = Pace(lease_s=lease_s, give_up_s=give_up_s)
-        places = {"folder": folder, "data_root": data_root, "cache": cache}
-        raise typer.Exit(work(storage, study, **places, pace=pace, checked=checked, follow_stdin=launched))
+        raise typer.Exit(
+            work(
+                storage,
+                study,
+                folder=folder,
+                data_root=data_root,
+                cache=cache,
+                pace=pace,
+                checked=checked,
+                follow_stdin=launched,
+            )
+        )
 
 
 @app.command(rich_help_panel="Study")
@@ -196,22 +205,21 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
 ) -> None:
     """How the study stands: states, best so far, causes of death, trials per hour, what runs where."""
-    with exit_codes(), _opened(study_file) as (specification, database):
-        from rich.console import Console
-
+    with exit_codes(), _opened(study_file) as (specification, stored):
+        from search.report.console import plain_console
         from search.report.ranking import ranking as rank
         from search.report.ranking import ranking_table
         from search.report.status import read_status, status_json
-        from search.report.status_table import report
+        from search.report.status_table import status_table
 
-        now = read_status(database, specification.name)
+        now = read_status(stored)
         if as_json:
             typer.echo(status_json(now))
             return
-        console = Console()
-        console.print(report(now))
+        console = plain_console()
+        console.print(status_table(now))
         if ranking:
-            console.print(ranking_table(rank(database, specification.name)))
+            console.print(ranking_table(rank(stored), specification.space))
 
 
 @app.command(rich_help_panel="Results")
@@ -234,10 +242,9 @@ def explain(
 ) -> None:
     """Say why trials failed and what to change; of one trial, with its evidence and the smallest repair."""
     with exit_codes():
-        from rich.console import Console
-
         from search.explanation.explain_command import Options
         from search.explanation.explain_command import explain as run
+        from search.report.console import plain_console
 
         if trial is None and study_file.name.isdecimal() and not study_file.exists():
             study_file, trial = DEFAULT_STUDY_FILE, int(study_file.name)  # `explain 3`
@@ -246,8 +253,8 @@ def explain(
         options = Options(
             trial=trial, confirm=confirm, images=images, html=html, as_json=as_json, with_data=not without_data
         )
-        with _opened(study_file) as (specification, database):
-            run(database, specification, options, folder=study_file.resolve().parent, console=Console())
+        with _opened(study_file) as (specification, stored):
+            run(stored, specification, options, folder=study_file.resolve().parent, console=plain_console())
         if html is not None:
             typer.echo(f"wrote {html}", err=True)
 
@@ -259,10 +266,10 @@ def export(
     trial: Annotated[int | None, typer.Option(min=0, help="Number of another trial than the best.")] = None,
 ) -> None:
     """Write the best configuration, complete, with where it comes from. `train` runs it in full."""
-    with exit_codes(), _opened(study_file) as (specification, database):
+    with exit_codes(), _opened(study_file) as (specification, stored):
         from search.export.export import export as write
 
-        typer.echo(write(database, specification, output=output, trial=trial))
+        typer.echo(write(stored, specification, output=output, trial=trial))
 
 
 @app.command(rich_help_panel="Results")
@@ -299,12 +306,12 @@ def dashboard(
     ] = None,
 ) -> None:
     """Serve the Optuna dashboard on this study, read-only, with the reason why each trial ended. Ctrl-c stops it."""
-    with exit_codes(), _opened(study_file) as (specification, database):
+    with exit_codes(), _opened(study_file) as (specification, stored):
         from search.dashboard.server import read_password, serve
 
         serve(
-            database,
-            specification.name,
+            stored,
+            specification.space,
             host=host,
             port=port,
             password=read_password(password_file),
@@ -327,20 +334,20 @@ def sample_data(
         typer.echo(f"wrote {folder}; next: frcnn-search launch --data {folder}")
 
 
-def _engine(name: EngineName, **options: Any) -> "Engine":
+def _engine(name: EngineName, **options: Any) -> "Executor":
     """Where to run workers; options that are None keep the engine's defaults."""
-    from search.engines.local_executor import LocalEngine
-    from search.engines.ray_executor import RayEngine, require_installed
+    from search.engines.local_executor import LocalExecutor
+    from search.engines.ray_executor import RayExecutor, require_installed
 
     given = {key: value for key, value in options.items() if value is not None}
     if name is EngineName.RAY:
-        engine = RayEngine(**given)
+        engine = RayExecutor(**given)
         require_installed()
         return engine
     if given:
         flags = " and ".join("--ray-address" if key == "address" else f"--{key.replace('_', '-')}" for key in given)
         raise ConfigError(f"{flags} must come with --engine ray; workers of this machine share its GPUs by themselves")
-    return LocalEngine()
+    return LocalExecutor()
 
 
 def _specification(study_file: Path, data: Path | None, options: "Options") -> "Specification":
@@ -377,18 +384,19 @@ def _write_space(study_file: Path, diagnosis: "Diagnosis") -> None:
 
 
 @contextmanager
-def _opened(study_file: Path) -> Iterator[tuple["Specification", "Database"]]:
-    """The study that the file describes, and its database, which must exist."""
+def _opened(study_file: Path) -> Iterator[tuple["Specification", "StoredStudy"]]:
+    """The study that the file describes, as it lies in its database, which must exist."""
     from search.study.study_file import load_study_file
     from storage.connection.address import Address
     from storage.connection.database import Database
+    from storage.study import find_study
 
     specification = load_study_file(study_file)
     path = Address.parse(specification.storage).path
     if path is not None and not path.exists():
         raise ConfigError(f"{path}: there is no such study yet; begin with `frcnn-search launch {study_file}`")
     with Database.open(specification.storage) as database:
-        yield specification, database
+        yield specification, find_study(database, specification.name)
 
 
 if __name__ == "__main__":

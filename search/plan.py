@@ -2,14 +2,19 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from detector.config import ConfigError, DataSource
 from detector.data.layout import find_sources
 from detector.setup import Setup
 from search.study.data_section import Data
-from search.study.specification import Specification
+from search.study.specification import Specification, specification_from_json
 from spaces.faster_rcnn import Space
 from spaces.parameters import Value
+from storage.study import StoredStudy, read_specification
+
+if TYPE_CHECKING:
+    from detector.data.dataset import Dataset
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +81,30 @@ class Plan:
 
     def log_file(self, name: str) -> Path:
         return self.folder / "logs" / f"{name}.log"
+
+
+def as_launched(study: StoredStudy, *, storage: str) -> Specification:
+    """The specification in the database: a study file may have changed since, and leaves the canvas to the data.
+
+    Raises:
+        ConfigError: there is none, because nothing was launched.
+    """
+    stored = read_specification(study)
+    if stored is None:
+        raise ConfigError(f"study {study.name!r} was never launched by frcnn-search; launch it first")
+    return specification_from_json(stored, storage=storage)
+
+
+def load_data(specification: Specification) -> "tuple[Dataset, Dataset]":
+    """The study's training and validation images, every file checked.
+
+    Raises:
+        DataError: they are not where the specification says, or cannot be used.
+    """
+    from detector.data.pair import load_pair  # with COCO and NumPy: not everybody who plans reads data
+
+    data, seed = specification.data, specification.sampler.seed
+    return load_pair(*sources_of(data), share=data.validation_share, seed=seed)
 
 
 def sources_of(data: Data) -> tuple[DataSource, DataSource | None]:

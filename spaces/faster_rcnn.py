@@ -98,6 +98,17 @@ class Space:
         """Detectron2's defaults, as trial 0 tries them, or the nearest values that the space has."""
         return self.nearest({})
 
+    def reference_moves(self) -> dict[str, tuple[Value, Value]]:
+        """Where the study's ranges keep `reference` from Detectron2's defaults: both values by name."""
+        point = self.reference() | self.fixed()
+        moves = {
+            name: (DEFINITIONS[name].reference, value)
+            for name, value in point.items()
+            if value != DEFINITIONS[name].reference
+        }
+        own = {"anchors": (str(Anchors()), str(self.anchors))} if self.anchors not in (None, Anchors()) else {}
+        return moves | own
+
     def anchors_per_cell(self) -> int:
         """The most anchors at one cell that any point of the space has: the slots that the step needs."""
         if self.anchors is not None:

@@ -40,11 +40,11 @@ _LONGEST_WAIT_S = 0.5
 class Leases:
     """The leases of one study. Values that leave are records; keep the newest one that `renew` gave."""
 
-    __slots__ = ("_database", "_duration_s", "_study", "_turn_s")
+    __slots__ = ("_database", "_duration_s", "_turn_s", "study")
 
     def __init__(self, study: StoredStudy, *, duration_s: float = 60.0, turn_s: float = 30.0) -> None:
         self._database = study.database
-        self._study = study
+        self.study = study
         self._duration_s = duration_s
         self._turn_s = turn_s
 
@@ -56,10 +56,10 @@ class Leases:
             StorageError: no such trial.
         """
         with self._database.writing() as connection:
-            key = {"study_id": self._study.id, "trial": trial}
+            key = {"study_id": self.study.id, "trial": trial}
             row = _take(connection, tables.leases, key, worker, self._duration_s)
             # After taking, not before: on PostgreSQL the take may have waited for the holder who was telling the trial.
-            state = self._study.require_trial(connection, trial)
+            state = self.study.require_trial(connection, trial)
             if state != "RUNNING":
                 raise LeaseHeld(f"trial {trial} is {state.lower()}, and only a running trial can be claimed")
             if row is None:
@@ -116,7 +116,7 @@ class Leases:
         leases = tables.leases
         with self._database.reading() as connection:
             statement = select(leases.c.token).where(
-                self._study.rows(leases, lease.trial),
+                self.study.rows(leases, lease.trial),
                 leases.c.token == lease.token,
                 leases.c.worker == lease.worker,
                 leases.c.expires_at.is_(None),
@@ -141,7 +141,7 @@ class Leases:
         with self._database.reading() as connection:
             statement = (
                 select(leases.c.trial, (leases.c.token - 1).label("changes"))
-                .where(self._study.rows(leases), leases.c.token > 1)
+                .where(self.study.rows(leases), leases.c.token > 1)
                 .order_by(leases.c.trial)
             )
             return {row.trial: row.changes for row in connection.execute(statement)}
@@ -152,7 +152,7 @@ class Leases:
         with self._database.reading() as connection:
             statement = (
                 select(leases)
-                .where(self._study.rows(leases), leases.c.expires_at > tables.clock())
+                .where(self.study.rows(leases), leases.c.expires_at > tables.clock())
                 .order_by(leases.c.trial)
             )
             return [_lease(row) for row in connection.execute(statement)]
@@ -188,14 +188,14 @@ class Leases:
         pause_s = _SHORTEST_WAIT_S
         while True:
             with self._database.writing() as connection:
-                key = {"study_id": self._study.id}
+                key = {"study_id": self.study.id}
                 own = tables.turns.c.worker == worker
                 row = _take(connection, tables.turns, key, worker, self._turn_s, or_(tables.is_free(tables.turns), own))
             if row is not None:
                 return Turn(worker=row.worker, token=row.token, expires_at=tables.instant(row.expires_at))
             if time.monotonic() >= deadline:
                 raise StorageUnavailable(
-                    f"study {self._study.name!r}: other workers had the turn for {wait_s:g} s; try again"
+                    f"study {self.study.name!r}: other workers had the turn for {wait_s:g} s; try again"
                 )
             time.sleep(pause_s * random.uniform(0.5, 1.5))  # uneven, so that waiting workers don't march in step
             pause_s = min(_LONGEST_WAIT_S, 1.5 * pause_s)
@@ -204,14 +204,14 @@ class Leases:
         """The row of the lease, if it hasn't passed into other hands."""
         leases = tables.leases
         return and_(
-            self._study.rows(leases, lease.trial),
+            self.study.rows(leases, lease.trial),
             leases.c.token == lease.token,
             leases.c.worker == lease.worker,
             leases.c.expires_at.is_not(None),
         )
 
     def _same_turn(self, turn: Turn) -> ColumnElement[bool]:
-        return and_(self._study.rows(tables.turns), tables.turns.c.token == turn.token)
+        return and_(self.study.rows(tables.turns), tables.turns.c.token == turn.token)
 
 
 def _take(

@@ -92,6 +92,14 @@ def read_trials(study: StoredStudy) -> list[FrozenTrial]:
         return trials.read_trials(connection, study.id, newer_than=-1, also=())
 
 
+def trial_ids(study: StoredStudy) -> dict[int, int]:
+    """Optuna's id of every trial of the study, by number."""
+    theirs = tables.optuna_trials.c
+    with study.database.reading() as connection:
+        rows = connection.execute(select(theirs.number, theirs.trial_id).where(theirs.study_id == study.id)).all()
+    return {row.number: row.trial_id for row in rows}
+
+
 def best_complete(study: StoredStudy) -> tuple[int, float] | None:
     """The number and the value of the best trial that was trained in full, of equals the first; None while none was."""
     theirs, values = tables.optuna_trials, tables.optuna_values

@@ -6,7 +6,7 @@ from search.launch.compatibility import agree
 from search.plan import Plan
 from search.study.specification import specification_from
 from storage.connection.database import Database
-from storage.study import create_or_load_study
+from storage.study import create_study
 
 STUDY = "analytic"
 RUNGS = (160, 480, 1440)
@@ -27,6 +27,5 @@ def found(
     }
     specification = specification_from(document, "this benchmark")
     with Database.open(url) as database:
-        create_or_load_study(database, STUDY)
-        agree(database, specification)
+        agree(create_study(database, STUDY), specification)
     return Plan.of(specification, folder)

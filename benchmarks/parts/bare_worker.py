@@ -11,8 +11,9 @@ from typing import TypeVar
 from search.plan import Plan
 from search.worker.outage import Outage
 from search.worker.queue import TrialQueue
-from search.worker.recorder import TrialJournal
+from search.worker.recorder import TrialRecorder
 from storage.connection.database import Database
+from storage.study import find_study
 from trial.outcome import Outcome
 from trial.reports import ProgressReport, RungReport
 from trial.verdict import Verdict
@@ -43,27 +44,31 @@ class BareWorker:
     def __init__(self, database: Database, plan: Plan, *, seed: int) -> None:
         self.took: dict[str, list[Took]] = defaultdict(list)
         self._plan = plan
-        self._journal: TrialJournal | None = None
+        self._recorder: TrialRecorder | None = None
         self._random = random.Random(seed)
         self._queue = TrialQueue(
-            database, plan, worker=f"bare-{seed}", lease_s=60.0, outage=Outage(threading.Event(), give_up_s=60.0)
+            find_study(database, plan.study),
+            plan,
+            worker=f"bare-{seed}",
+            lease_s=60.0,
+            outage=Outage(threading.Event(), give_up_s=60.0),
         )
 
     def begin(self) -> None:
         """Take a trial: the next one, or one that its worker left behind."""
         self._timed("outlook", self._queue.outlook)
-        self._journal = self._timed("ask or claim", self._queue.next_trial)
+        self._recorder = self._timed("ask or claim", self._queue.next_trial)
         self._timed("open", self._begun.open)
 
     def finish(self) -> None:
         """Report its rungs and end it, pruned or complete, as a worker does."""
-        journal, rungs = self._begun, self._plan.rungs
+        recorder, rungs = self._begun, self._plan.rungs
         ap = self._random.uniform(0.0, 0.6)
         for passed, rung in enumerate(rungs, start=1):
-            self._report(journal, rung, ap * passed / len(rungs))
-            if rung != rungs[-1] and self._timed("decide on pruning", journal.should_prune):
-                return self._end(journal, Outcome.OUTRANKED, rung)
-        return self._end(journal, Outcome.COMPLETE, rungs[-1])
+            self._report(recorder, rung, ap * passed / len(rungs))
+            if rung != rungs[-1] and self._timed("decide on pruning", recorder.should_prune):
+                return self._end(recorder, Outcome.OUTRANKED, rung)
+        return self._end(recorder, Outcome.COMPLETE, rungs[-1])
 
     def run(self) -> None:
         """One trial from its beginning to the clearing up after it."""
@@ -71,25 +76,25 @@ class BareWorker:
         self.finish()
 
     @property
-    def _begun(self) -> TrialJournal:
-        if self._journal is None:
+    def _begun(self) -> TrialRecorder:
+        if self._recorder is None:
             raise RuntimeError("there is no trial to be had; the study needs a larger budget")
-        return self._journal
+        return self._recorder
 
-    def _report(self, journal: TrialJournal, images: int, ap: float) -> None:
+    def _report(self, recorder: TrialRecorder, images: int, ap: float) -> None:
         for step in range(POINTS):
             figures = {f"figure_{number}": self._random.random() for number in range(12)}
             at = images // 16 - POINTS + step
-            journal.progress(ProgressReport(step=at, images=16 * at, figures=figures, images_per_s=1.0))
+            recorder.progress(ProgressReport(step=at, images=16 * at, figures=figures, images_per_s=1.0))
         rung = RungReport(step=images // 16, images=images, ap=ap, metrics={"ap": ap}, training_s=1.0, evaluation_s=1.0)
-        self._timed("report a rung", lambda: journal.rung(rung, images))
+        self._timed("report a rung", lambda: recorder.rung(rung, images))
 
-    def _end(self, journal: TrialJournal, outcome: Outcome, images: int) -> None:
+    def _end(self, recorder: TrialRecorder, outcome: Outcome, images: int) -> None:
         verdict = Verdict(outcome=outcome, cause="", message="made up", step=images // 16, images=images)
 
         def tell() -> None:
-            journal.finish(verdict)
-            journal.deliver()
+            recorder.finish(verdict)
+            recorder.deliver()
 
         self._timed("tell", tell)
         self._timed("clear up", self._queue.tidy)

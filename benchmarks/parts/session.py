@@ -12,7 +12,7 @@ from benchmarks.parts.timing import TimedTrainer
 from detector.config import Hyperparameters
 from detector.data.sample_data import write_sample
 from search.plan import Plan
-from search.policy.samplers import make_sampler, training_seed
+from search.policy.samplers import training_seed
 from search.study.budget import Budget
 from search.study.canvas import parse_canvas
 from search.study.data_section import Data
@@ -65,7 +65,7 @@ class Session:
         began_s = perf_counter()
         trainer.begin(
             hyperparameters,
-            seed=training_seed(self._plan.seed, number),
+            seed=training_seed(self._plan.specification.sampler.seed, number),
             budget_images=rungs[-1],
             directory=self._plan.trial_directory(number),
         )
@@ -118,7 +118,7 @@ def sample_plan(folder: Path, *, canvas: str, images: int, validation_images: in
 def random_configurations(space: Space, count: int) -> list[Hyperparameters]:
     """That many points of the space, the same ones every time."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(sampler=make_sampler("random", study_seed=0, trial=0))
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     return [space.configuration(space.suggest(study.ask())) for _ in range(count)]
 
 

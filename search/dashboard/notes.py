@@ -3,83 +3,88 @@
 A note is written anew only when its text changed, and never over one that a person wrote.
 """
 
-import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from typing import Any
 
-import optuna
-from optuna.exceptions import ExperimentalWarning
-from optuna.storages import BaseStorage
-from optuna_dashboard import get_note, save_note
+from optuna.study.study import _SYSTEM_ATTR_METRIC_NAMES as _METRIC_NAMES
+from optuna_dashboard._note import get_note_from_system_attrs, save_note_with_version
 
-from storage.connection.database import Database
+from search.report.ranking import reference_text
+from spaces.faster_rcnn import Space
 from storage.outcomes import read_outcomes
 from storage.records import OutcomeRecord
-from storage.study import load_study
-from storage.telemetry import read_telemetry
-from trial.outcome import INFEASIBLE, MEANINGS, REFUSED, Outcome
+from storage.study import StoredStudy, trial_ids
+from storage.telemetry import latest_points
+from trial.outcome import Outcome
 
 SIGNATURE = "*Written by frcnn-search.*"  # at the end of every note of ours
 OBJECTIVE = "COCO AP"  # on every axis, in place of `Objective 0`
 LEARNING_RATE = "learning_rate"  # the name of the figure in telemetry
 
-#: Where Optuna files each outcome that does not speak against the configuration.
-_STATES: Mapping[Outcome, str] = {
-    Outcome.COMPLETE: "Complete",
-    Outcome.OUTRANKED: "Pruned",
-    Outcome.INVALID: "Fail",
-    Outcome.BAD_DATA: "Fail",
-    Outcome.CRASHED: "Fail",
-    Outcome.INTERRUPTED: "Running",
-}
+
+class Notes:
+    """The notes of one study. What was written is remembered, so that a refresh looks only at what is new."""
+
+    def __init__(self, study: StoredStudy, space: Space | None) -> None:
+        self._study = study
+        self._space = space
+        self._told: dict[int, OutcomeRecord] = {}  # the outcomes whose notes are there
+
+    def publish(self) -> int:
+        """Bring the notes of the study and of its ended trials up to date; how many were written."""
+        ended = (record for record in read_outcomes(self._study) if record.outcome is not Outcome.COMPLETE)
+        new = [record for record in ended if self._told.get(record.trial) != record]
+        if self._told and not new:
+            return 0
+        latest = latest_points(self._study, [record.trial for record in new])
+        ids = trial_ids(self._study)
+        texts: dict[int | None, str] = {None: legend(self._space)}
+        for record in new:
+            point = latest.get(record.trial)
+            rate = point.figures.get(LEARNING_RATE) if point else None
+            texts[ids[record.trial]] = trial_note(record, rate)
+        written = self._write(texts)
+        self._told |= {record.trial: record for record in new}
+        return written
+
+    def _write(self, texts: Mapping[int | None, str]) -> int:
+        """Write what differs from what is there, by Optuna's id of the trial; None is the study's own note."""
+        storage, written = self._study.database.optuna, 0
+        with self._study.database.guarded():
+            attributes: dict[int | None, dict[str, Any]] = {}
+            for key, value in storage.get_study_system_attrs(self._study.id).items():
+                owner = key.split(":")[1] if ":" in key else ""
+                attributes.setdefault(int(owner) if owner.isdecimal() else None, {})[key] = value
+            for trial_id, text in texts.items():
+                there = get_note_from_system_attrs(attributes.get(trial_id, {}), trial_id)
+                body = there["body"]
+                if body == text or (body and not body.endswith(SIGNATURE)):
+                    continue
+                save_note_with_version(storage, self._study.id, trial_id, there["version"] + 1, text)
+                written += 1
+                if trial_id is None:
+                    storage.set_study_system_attr(self._study.id, _METRIC_NAMES, [OBJECTIVE])
+        return written
 
 
-@dataclass(frozen=True, slots=True)
-class _TrialHandle:
-    """What `save_note` asks of a trial; once it has ended, Optuna gives out no `Trial` any more."""
-
-    study: optuna.Study
-    storage: BaseStorage
-    _trial_id: int
-
-
-def publish_notes(database: Database, study_name: str) -> int:
-    """Bring the notes of the study and of its ended trials up to date; how many were written.
-
-    Raises:
-        StorageError: there is no such study.
-    """
-    study = load_study(database, study_name)
-    ended = [record for record in read_outcomes(database, study_name) if record.outcome != Outcome.COMPLETE]
-    with database.guarded():
-        trial_ids = {trial.number: trial._trial_id for trial in study.get_trials(deepcopy=False)}
-        written = int(_write(study, legend()))
-        if written:
-            _name_objective(study)
-        for outcome in ended:
-            rate = _last_learning_rate(database, study_name, outcome.trial)
-            handle = _TrialHandle(study, study._storage, trial_ids[outcome.trial])
-            written += _write(handle, epitaph(outcome, rate))
-    return written
-
-
-def legend() -> str:
+def legend(space: Space | None) -> str:
     """The note of the study, in Markdown."""
     rows = "\n".join(
-        f"| {outcome} | {'Pruned, infeasible' if outcome in INFEASIBLE else _STATES[outcome]} | {meaning} |"
-        for outcome, meaning in MEANINGS.items()
+        f"| {outcome} | {outcome.state.capitalize()}{', infeasible' * outcome.infeasible} | {outcome.meaning} |"
+        for outcome in Outcome
     )
     return (
         "The objective is COCO AP (IoU .50:.95) on the validation images, in [0, 1]; a step is a rung of the budget, "
-        "in images seen. Trial 0 is the reference, Detectron2's defaults. A trial's user attributes and its note say "
-        f"how it ended:\n\n| outcome | state here | meaning |\n| --- | --- | --- |\n{rows}\n\n{SIGNATURE}"
+        f"in images seen. Trial 0 is the reference, {reference_text(space)}. A trial's user attributes and its note "
+        f"say how it ended:\n\n| outcome | state here | meaning |\n| --- | --- | --- |\n{rows}\n\n{SIGNATURE}"
     )
 
 
-def epitaph(outcome: OutcomeRecord, learning_rate: float | None) -> str:
+def trial_note(outcome: OutcomeRecord, learning_rate: float | None) -> str:
     """The note of one trial, in Markdown: outcome, cause, where, the learning rate at that time, the evidence."""
     cause = f": {outcome.cause}" if outcome.cause else ""
-    where = "never trained" if outcome.outcome in REFUSED else f"at step {outcome.step}, after {outcome.images} images"
+    never = outcome.outcome.refused
+    where = "never trained" if never else f"at step {outcome.step}, after {outcome.images} images"
     lines = [f"**{outcome.outcome}{cause}** {where}."]
     if outcome.message:
         lines.append(outcome.message)
@@ -91,12 +96,6 @@ def epitaph(outcome: OutcomeRecord, learning_rate: float | None) -> str:
     return "\n\n".join([*lines, SIGNATURE])
 
 
-def _name_objective(study: optuna.Study) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        study.set_metric_names([OBJECTIVE])
-
-
 def _rows(evidence: Iterable[tuple[str, float | str]]) -> Iterable[str]:
     for name, value in evidence:
         text = f"{value:.4g}" if isinstance(value, float) else str(value)
@@ -106,16 +105,3 @@ def _rows(evidence: Iterable[tuple[str, float | str]]) -> Iterable[str]:
 def _cell(text: str) -> str:
     """Text that cannot break out of a table: a trainer's last words may hold anything."""
     return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ⏎ ")[:500]
-
-
-def _last_learning_rate(database: Database, study_name: str, trial: int) -> float | None:
-    points = read_telemetry(database, study_name, trial)
-    return points[-1].figures.get(LEARNING_RATE) if points else None
-
-
-def _write(study_or_trial: optuna.Study | _TrialHandle, text: str) -> bool:
-    existing = get_note(study_or_trial)
-    if existing == text or (existing and not existing.endswith(SIGNATURE)):
-        return False
-    save_note(study_or_trial, text)
-    return True

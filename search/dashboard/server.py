@@ -21,9 +21,10 @@ import waitress
 
 from detector.config import ConfigError, require
 from search.dashboard.guard import Rules, guarded
-from search.dashboard.notes import publish_notes
-from storage.connection.database import Database
+from search.dashboard.notes import Notes
+from spaces.faster_rcnn import Space
 from storage.connection.errors import StorageUnavailable
+from storage.study import StoredStudy
 
 PASSWORD_VARIABLE = "FRCNN_DASHBOARD_PASSWORD"
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -34,8 +35,8 @@ _log = logging.getLogger(__name__)
 
 
 def serve(
-    database: Database,
-    study_name: str,
+    study: StoredStudy,
+    space: Space | None,
     *,
     host: str,
     port: int,
@@ -48,14 +49,14 @@ def serve(
 
     Raises:
         ConfigError: the address is not loopback and there is no password, or cannot be listened on.
-        StorageError: there is no such study.
     """
     rules = rules_for(host, password=password, writable=writable, allowed_hosts=allowed_hosts)
-    publish_notes(database, study_name)
-    server = _listen(guarded(optuna_dashboard.wsgi(database.optuna), rules), host, port)
+    notes = Notes(study, space)
+    notes.publish()
+    server = _listen(guarded(optuna_dashboard.wsgi(study.database.optuna), rules), host, port)
     shown = f"[{host}]" if ":" in host else host
-    with _notes_kept_fresh(database, study_name):
-        announce(f"http://{shown}:{server.effective_port}/dashboard/studies/{study_id(database, study_name)}")
+    with _kept_fresh(notes):
+        announce(f"http://{shown}:{server.effective_port}/dashboard/studies/{study.id}")
         server.run()  # returns after ctrl-c
 
 
@@ -96,11 +97,6 @@ def read_password(file: Path | None) -> str | None:
         f"but the one in {source} has {len(password)}",
     )
     return password
-
-
-def study_id(database: Database, study_name: str) -> int:
-    """The number of the study in the dashboard's addresses."""
-    return database.optuna.get_study_id_from_name(study_name)
 
 
 def _read_private(file: Path) -> str:
@@ -146,14 +142,14 @@ def _why_not(error: OSError, host: str, port: int) -> str:
 
 
 @contextmanager
-def _notes_kept_fresh(database: Database, study_name: str) -> Iterator[None]:
+def _kept_fresh(notes: Notes) -> Iterator[None]:
     """Publishes the notes again and again in a thread: trials of a running study go on ending."""
     stop = threading.Event()
 
     def refresh() -> None:
         while not stop.wait(REFRESH_S):
             try:
-                publish_notes(database, study_name)
+                notes.publish()
             except StorageUnavailable as error:
                 _log.warning("notes not refreshed: %s", error)
 

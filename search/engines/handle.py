@@ -22,17 +22,17 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Left:
+class WorkerExit:
     """How a worker ended."""
 
     code: int | None  # its exit code, negative for a signal; None: it was lost together with its machine
     said: str = ""  # for the user; of a worker that was lost: where and why
 
 
-class Seat(Protocol):
+class WorkerHandle(Protocol):
     """One worker at work. Promises: once `poll` has told how it ended, it tells the same for ever."""
 
-    def poll(self) -> Left | None:
+    def poll(self) -> WorkerExit | None:
         """How the worker ended, or None while it is there. Never waits."""
         ...
 
@@ -40,7 +40,7 @@ class Seat(Protocol):
         """Ask it to stop cleanly. Nothing happens when it has ended."""
         ...
 
-    def hurry(self) -> None:
+    def interrupt(self) -> None:
         """After `stop`: ask it to end at once. May be called in a signal handler."""
         ...
 
@@ -49,12 +49,12 @@ class Seat(Protocol):
         ...
 
 
-class Engine(Protocol):
+class Executor(Protocol):
     """Where the workers of a launch run."""
 
-    def seats(
+    def open(
         self, job: Job, workers: int, say: Callable[[str], None]
-    ) -> AbstractContextManager[Callable[[int], Seat]]:
+    ) -> AbstractContextManager[Callable[[int], WorkerHandle]]:
         """A function that starts the worker of that number, from 1 on; it may be called again when that one was lost.
 
         `say` gets what the user should know meanwhile. At the end of the block nothing is left of what was started.
@@ -65,7 +65,7 @@ class Engine(Protocol):
         ...
 
 
-class ProcessSeat:
+class ProcessHandle:
     """A worker process on this machine. It stops by itself when we die, because its standard input ends then."""
 
     def __init__(self, job: Job, *, log: Path, environment: Mapping[str, str]) -> None:
@@ -83,23 +83,23 @@ class ProcessSeat:
                 start_new_session=True,  # only we pass signals on
                 text=True,
             )
-        self._left: Left | None = None
+        self._left: WorkerExit | None = None
 
     @property
     def pid(self) -> int:
         return self._process.pid
 
-    def poll(self) -> Left | None:
+    def poll(self) -> WorkerExit | None:
         if self._left is None and self._process.poll() is not None:
             said, _ = self._process.communicate()
-            self._left = Left(code=self._process.returncode, said=said.strip())
+            self._left = WorkerExit(code=self._process.returncode, said=said.strip())
         return self._left
 
     def stop(self) -> None:
         if self._process.poll() is None:
             self._process.terminate()
 
-    def hurry(self) -> None:
+    def interrupt(self) -> None:
         self.stop()  # a second signal: search/signals.py
 
     def kill(self) -> None:

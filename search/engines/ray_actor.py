@@ -11,34 +11,34 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from search.engines.devices import VISIBLE, memory_variables, with_device
-from search.engines.handle import Job, Left, ProcessSeat, log_of
+from search.engines.handle import Job, ProcessHandle, WorkerExit, log_of
 from search.exit_codes import ExitCode
 
 POLL_S = 0.1
 
 
-class Attendant:
+class WorkerActor:
     """One worker on the node where this is made, with a share of its GPUs, whole ones or none."""
 
     def __init__(self, job: Job, *, number: int, gpus: float) -> None:
         self._job = job
         self._number = number
         self._gpus = gpus
-        self._seat: ProcessSeat | None = None
+        self._seat: ProcessHandle | None = None
         self._stopped = False
 
     def host(self) -> str:
         """The name of this node."""
         return socket.gethostname()
 
-    def work(self) -> Left:
+    def work(self) -> WorkerExit:
         """Run the worker to its end, and say how it ended."""
         try:
-            self._seat = ProcessSeat(
+            self._seat = ProcessHandle(
                 self._job, log=log_of(self._job.folder, self._number), environment=self._variables()
             )
         except OSError as error:
-            return Left(
+            return WorkerExit(
                 code=ExitCode.USER_MUST_ACT, said=f"on {self.host()}: {self._job.folder} cannot be used: {error}"
             )
         if self._stopped:

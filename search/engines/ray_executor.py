@@ -16,9 +16,9 @@ from types import ModuleType
 from typing import Any
 
 from detector.config import ConfigError, require
-from search.engines.handle import Job, Seat
-from search.engines.ray_actor import Attendant
-from search.engines.ray_handle import RaySeat
+from search.engines.handle import Job, WorkerHandle
+from search.engines.ray_actor import WorkerActor
+from search.engines.ray_handle import RayHandle
 from search.engines.ray_token import require_token
 from storage.connection.address import Address, holds_secret
 
@@ -38,8 +38,8 @@ _EXISTING_VARIABLES = {"RAY_NUM_REDIS_GET_RETRIES": "5"}  # seconds, instead of 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RayEngine:
-    """An `Engine` (search/engines/handle.py) whose workers are placed by Ray."""
+class RayExecutor:
+    """An `Executor` (search/engines/handle.py) whose workers are placed by Ray."""
 
     address: str | None = None  # None: that of RAY_ADDRESS, or else a cluster of our own on this machine
     gpus_per_worker: float | None = None  # None: an equal share of what the cluster has, at most a whole one
@@ -54,8 +54,8 @@ class RayEngine:
         require(self.cpus_per_worker >= 0, f"--cpus-per-worker must be at least 0, but is {self.cpus_per_worker}")
 
     @contextmanager
-    def seats(self, job: Job, workers: int, say: Callable[[str], None]) -> Iterator[Callable[[int], Seat]]:
-        """As `Engine.seats`."""
+    def open(self, job: Job, workers: int, say: Callable[[str], None]) -> Iterator[Callable[[int], WorkerHandle]]:
+        """As `Executor.open`."""
         require_reference(job.storage)
         address = self.address or os.environ.get(ADDRESS) or None
         require(
@@ -115,18 +115,18 @@ class RayEngine:
         require(not own, f"{message}; ask for fewer workers, or for less with --gpus-per-worker")
         say(f"{message}; the others wait for nodes")
 
-    def _starter(self, ray: ModuleType, job: Job, gpus: float) -> Callable[[int], Seat]:
+    def _starter(self, ray: ModuleType, job: Job, gpus: float) -> Callable[[int], WorkerHandle]:
         strategy: Any = "SPREAD"
         if Address.parse(job.storage).path is not None:
             here = ray.get_runtime_context().get_node_id()
             strategy = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node_id=here, soft=False)
-        attendant = ray.remote(Attendant).options(
+        attendant = ray.remote(WorkerActor).options(
             num_cpus=self.cpus_per_worker,
             num_gpus=gpus,
             max_concurrency=3,  # `stop` and `host` are answered while `work` runs
             scheduling_strategy=strategy,
         )
-        return lambda number: RaySeat(ray, attendant.remote(job, number=number, gpus=gpus))
+        return lambda number: RayHandle(ray, attendant.remote(job, number=number, gpus=gpus))
 
 
 def require_installed() -> None:

@@ -3,67 +3,67 @@
 from types import ModuleType
 from typing import Any
 
-from search.engines.handle import Left
+from search.engines.handle import WorkerExit
 from search.exit_codes import ExitCode
 
 MOST_CHARACTERS = 300  # of what Ray says; it may be pages
 
 
-class RaySeat:
-    """A `Seat` (handle.py) whose worker an `Attendant` looks after, on whichever node has room for it."""
+class RayHandle:
+    """A `WorkerHandle` (handle.py) whose worker an `WorkerActor` looks after, on whichever node has room for it."""
 
     def __init__(self, ray: ModuleType, actor: Any) -> None:
         self._ray = ray
         self._actor = actor
         self._host = actor.host.remote()
         self._work = actor.work.remote()
-        self._left: Left | None = None
-        self._hurried = False  # by a signal handler, in which Ray must not be called
+        self._left: WorkerExit | None = None
+        self._interrupted = False  # by a signal handler, in which Ray must not be called
 
-    def poll(self) -> Left | None:
+    def poll(self) -> WorkerExit | None:
         if self._left is None and self._is_ready(self._work):
             self._left = self._outcome()
             self.kill()  # the actor has done its work: its place is another's
-        if self._left is None and self._hurried:
-            self._hurried = False
+        if self._left is None and self._interrupted:
+            self._interrupted = False
             self._actor.stop.remote()
         return self._left
 
     def stop(self) -> None:
         if self._left is None and not self._is_ready(self._host):
-            self._left = Left(code=ExitCode.TRY_LATER)  # it still waits for a node
+            self._left = WorkerExit(code=ExitCode.TRY_LATER)  # it still waits for a node
             self.kill()
         elif self._left is None:
             self._actor.stop.remote()
 
-    def hurry(self) -> None:
-        self._hurried = True
+    def interrupt(self) -> None:
+        self._interrupted = True
 
     def kill(self) -> None:
         self._ray.kill(self._actor)
-        self._left = self._left or Left(code=ExitCode.TRY_LATER)
+        self._left = self._left or WorkerExit(code=ExitCode.TRY_LATER)
 
     def _is_ready(self, result: Any) -> bool:
         ready, _ = self._ray.wait([result], timeout=0)
         return bool(ready)
 
-    def _outcome(self) -> Left:
+    def _outcome(self) -> WorkerExit:
         try:
-            left: Left = self._ray.get(self._work)
+            left: WorkerExit = self._ray.get(self._work)
         except self._ray.exceptions.RayTaskError:  # a bug of ours, with its traceback
             raise
         except self._ray.exceptions.RayError as error:  # the node, or Ray's own watch over its memory
             return _lost(error)
         if left.code is not None and left.code < 0:  # the node's kernel or administrator; others may fare better
-            return Left(code=None, said=f"its process was ended by signal {-left.code}. {left.said}".strip())
+            return WorkerExit(code=None, said=f"its process was ended by signal {-left.code}. {left.said}".strip())
         return left
 
 
-def _lost(error: Any) -> Left:
+def _lost(error: Any) -> WorkerExit:
     """What became of an actor that cannot tell us itself."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     if getattr(error, "actor_init_failed", False):
-        return Left(code=ExitCode.USER_MUST_ACT, said=f"a Ray node can't run our workers: {lines[-1]}")
+        return WorkerExit(code=ExitCode.USER_MUST_ACT, said=f"a Ray node can't run our workers: {lines[-1]}")
     place = next((line for line in lines if line.startswith("ip:")), "")
     reason = lines[-1] if place else lines[0]  # what Ray knows of an actor begins with who it was
-    return Left(code=None, said=f"{place} {reason[:MOST_CHARACTERS]}".strip())
+    return WorkerExit(code=None, said=f"{place} {reason[:MOST_CHARACTERS]}".strip())

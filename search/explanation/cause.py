@@ -153,7 +153,7 @@ RULES: Mapping[str, Entry] = {
 }
 
 #: For trials that ended without a rule of the watch.
-OUTCOMES: Mapping[str, Entry] = {
+OUTCOMES: Mapping[Outcome, Entry] = {
     Outcome.DIVERGED: _EXPLODED,
     Outcome.NOT_LEARNING: _DEAD,
     Outcome.OUT_OF_MEMORY: Entry(
@@ -177,7 +177,7 @@ def diagnose(record: TrialRecord, *, others_are_healthy: bool) -> Entry | None:
     """What lies behind the end of a trial; for one that did not fail, behind its first warning; else None."""
     if not record.failed:
         return next((RULES[name] for name in record.warnings if name in RULES), None)
-    entry = RULES.get(record.rule) or OUTCOMES.get(record.ending, _UNKNOWN)
+    entry = RULES.get(record.rule) or (OUTCOMES.get(record.ending, _UNKNOWN) if record.ending else _UNKNOWN)
     if entry is _EXPLODED and SPIKE in record.warnings:
         return _SPIKED
     if entry is _BACKGROUND and not others_are_healthy:

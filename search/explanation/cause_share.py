@@ -50,7 +50,7 @@ def _share(history: TrialHistory, group: Sequence[tuple[TrialRecord, Entry]]) ->
         share_of_ended=len(records) / history.ended,
         images=images,
         share_of_images=images / max(1, sum(record.images for record in history.records)),
-        rules=dict(Counter(record.rule or record.ending for record in records).most_common()),
+        rules=dict(Counter(record.rule or str(record.ending) for record in records).most_common()),
         example=example.number,
         repair=found[0] if found else None,
     )

@@ -19,11 +19,10 @@ from search.explanation.trial_history import TrialHistory, TrialRecord
 from search.plan import Plan
 from search.policy.samplers import training_seed
 from search.report.plain import plain
-from search.trainer.exits import TrainerDied, TrainerHung
-from search.trainer.protocol import ProtocolError, Start
-from search.trainer.run import Interrupted, TrialRun
-from search.trainer.warm import SetupFailed, WarmTrainer, verdict_of
-from trial.outcome import INFEASIBLE, Outcome
+from search.trainer.exits import SetupFailed
+from search.trainer.protocol import Start
+from search.trainer.warm import WarmTrainer
+from trial.outcome import Outcome
 from trial.reports import ProgressReport, RungReport
 from trial.verdict import Verdict
 
@@ -50,7 +49,7 @@ class Replay:
 
     @property
     def failed(self) -> bool:
-        return self.verdict is not None and self.verdict.outcome in INFEASIBLE
+        return self.verdict is not None and self.verdict.outcome.infeasible
 
     def __str__(self) -> str:
         if self.verdict is None:
@@ -105,7 +104,7 @@ def confirm(
     record, repair = explanation.record, _replayable(explanation)
     plan = Plan.of(history.specification, folder)
     before, after = _own(record), repaired(record, history, repair)
-    to_images = min(plan.budget_images, images or _far_enough(record, before))
+    to_images = min(plan.rungs[-1], images or _far_enough(record, before))
     per_cell = max(plan.setup.anchors_per_cell, before.anchors.per_cell, after.anchors.per_cell)
     setup = replace(plan.setup, anchors_per_cell=per_cell, watch=True)
     with tempfile.TemporaryDirectory(prefix="frcnn-confirm-") as scratch:
@@ -136,57 +135,49 @@ class _Replays:
         self._plan = plan
         self._scratch = scratch
         self._stop = stop
-        self._trainer = WarmTrainer(plan.trainer, setup, log=scratch / "trainer.log", withheld=withheld)
+        self._trainer = WarmTrainer(plan.specification.trainer, setup, log=scratch / "trainer.log", withheld=withheld)
 
     def run(self, trial: int, hyperparameters: Hyperparameters, name: str, to_images: int) -> Replay:
         """Train from the trial's start until so many images were seen, or to whatever ends it before."""
         halt = threading.Event()
-        journal = _Journal(to_images, halt)
+        losses = _Losses(to_images, halt)
         start = Start(
             trial=trial,
             hyperparameters=hyperparameters,
-            seed=training_seed(self._plan.seed, trial),
-            budget_images=self._plan.budget_images,
+            seed=training_seed(self._plan.specification.sampler.seed, trial),
+            budget_images=self._plan.rungs[-1],
             directory=self._scratch / name,
         )
-        verdict = self._verdict(start, journal, halt)
+        verdict = self._verdict(start, losses, halt)
         if self._stop.is_set():
             raise KeyboardInterrupt
-        healthy = verdict.outcome in (Outcome.COMPLETE, Outcome.INTERRUPTED)
-        return Replay(verdict=None if healthy else verdict, images=verdict.images, losses=tuple(journal.losses))
+        healthy = verdict.outcome.healthy or not verdict.outcome.final
+        return Replay(verdict=None if healthy else verdict, images=verdict.images, losses=tuple(losses.seen))
 
     def close(self) -> None:
         """End the trainer."""
         self._trainer.kill()
 
-    def _verdict(self, start: Start, journal: "_Journal", halt: threading.Event) -> Verdict:
+    def _verdict(self, start: Start, losses: "_Losses", halt: threading.Event) -> Verdict:
+        def check() -> None:
+            if self._stop.is_set():
+                halt.set()
+
         try:
-            link = self._trainer.ready(self._stop)
-            if link is None:
-                return Verdict(outcome=Outcome.INTERRUPTED)
+            return self._trainer.train(start, self._plan.rungs[-1:], losses, halt, check=check)
         except SetupFailed as failure:
             if failure.verdict.outcome is Outcome.BAD_DATA:
                 raise ConfigError(failure.verdict.message) from failure
             return failure.verdict
-        run = TrialRun(link, journal, halt, check=lambda: halt.set() if self._stop.is_set() else None)
-        try:
-            return run.run(start, (self._plan.budget_images,))
-        except Interrupted as interruption:
-            if not interruption.paused:
-                self._trainer.kill()
-            return Verdict(outcome=Outcome.INTERRUPTED, step=run.position.step, images=run.position.images)
-        except (TrainerDied, TrainerHung, ProtocolError) as death:
-            self._trainer.kill()
-            return verdict_of(death, run.position)
 
 
-class _Journal:
+class _Losses:
     """Keeps the losses of a replay, and halts it once it has gone far enough."""
 
     def __init__(self, to_images: int, halt: threading.Event) -> None:
         self._to_images = to_images
         self._halt = halt
-        self.losses: list[tuple[int, float]] = []
+        self.seen: list[tuple[int, float]] = []
 
     def reported(self) -> dict[int, float]:
         """The rungs that the trial passed before, of which a replay has none."""
@@ -194,7 +185,7 @@ class _Journal:
 
     def progress(self, progress: ProgressReport) -> None:
         """Keep the loss."""
-        self.losses.append((progress.images, progress.figures.get("loss", float("nan"))))
+        self.seen.append((progress.images, progress.figures.get("loss", float("nan"))))
         if progress.images >= self._to_images:
             self._halt.set()
 

@@ -20,7 +20,7 @@ from search.explanation.trial_history import TrialHistory, read_trial_history
 from search.signals import stop_signals
 from search.study.specification import Specification
 from storage.connection.address import secret_variables
-from storage.connection.database import Database
+from storage.study import StoredStudy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,23 +36,22 @@ class Options:
 
 
 def explain(
-    database: Database, specification: Specification, options: Options, *, folder: Path, console: Console
+    study: StoredStudy, specification: Specification, options: Options, *, folder: Path, console: Console
 ) -> None:
     """Print the explanation of a study or of one trial, and write its page.
 
     Raises:
         ConfigError: there is no such trial, nothing to confirm, or the page can't be written.
-        StorageError: there is no such study.
         KeyboardInterrupt: a replay was stopped.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    history = read_trial_history(database, specification)
+    history = read_trial_history(study, specification)
     if options.trial is None:
         if options.confirm:
             raise ConfigError("--confirm needs the number of a trial: frcnn-search explain STUDY_FILE TRIAL --confirm")
         _write_study(explain_study(history, with_data=options.with_data), options, console)
         return
-    explanation = explain_trial(database, history, options.trial)
+    explanation = explain_trial(study, history, options.trial)
     if options.confirm and not options.as_json:
         print_explanation(explanation, console)
         console.print(Text("\nreplaying the trial, and then its repair …"))

@@ -21,7 +21,7 @@ from search.report.plain import plain
 from search.study.study_text import parameter_line
 from spaces.parameters import Parameter
 from spaces.section import write_parameter
-from trial.outcome import refusals
+from trial.outcome import Outcome, refusals
 
 STRONG = 0.5  # correlation of ranks
 MATTERED, IDLE = 2.0, 0.5  # times an even share of the importance
@@ -35,7 +35,7 @@ class StudyExplanation:
     storage: str  # host and database, never credentials
     ended: int  # trials
     failed: int
-    refused: dict[str, int]  # proposals by outcome that were never trained; in no other figure here
+    refused: dict[Outcome, int]  # proposals by outcome that were never trained; in no other figure here
     images: int  # seen by all trials
     best: TrialRecord | None
     causes: tuple[CauseShare, ...]  # by trials, then by images
@@ -100,7 +100,7 @@ def explain_study(history: TrialHistory, *, with_data: bool = True) -> StudyExpl
         storage=history.storage,
         ended=history.ended,
         failed=len(history.failures),
-        refused=dict(Counter(record.ending for record in history.refused)),
+        refused=dict(Counter(record.ending for record in history.refused if record.ending)),
         images=sum(record.images for record in history.records),
         best=history.best,
         causes=causes,

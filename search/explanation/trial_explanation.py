@@ -9,17 +9,16 @@ from search.explanation.neighbour import Neighbour, nearest_healthy, parameter_d
 from search.explanation.repair import Repair, repairs
 from search.explanation.trial_history import IMAGES, RULE, WARNINGS, TrialHistory, TrialRecord
 from search.report.plain import plain
-from storage.connection.database import Database
+from storage.study import StoredStudy
 from storage.telemetry import read_telemetry
-from trial.outcome import MEANINGS, Outcome
-from trial.reports import TelemetryPoint
+from trial.outcome import Outcome
+from trial.reports import WARNING, TelemetryPoint
 
 #: What a person asks for first, then the rest of what stands out.
 _FIRST_FIGURES = ("learning_rate", "gradient_norm", "loss")
 _HIDDEN_FIGURES = frozenset({"first_bad_step", "first_bad_terms", "pixel_mean", "pixel_deviation"})
-_MARK_OF_WARNING = "warning: "  # telemetry holds warnings among the figures
 _HIDDEN_EVIDENCE = frozenset({RULE, IMAGES, WARNINGS})
-_FAILED: Mapping[str, str] = {
+_FAILED: Mapping[Outcome, str] = {
     Outcome.DIVERGED: "diverged",
     Outcome.NOT_LEARNING: "did not learn",
     Outcome.INTERRUPTED: "stopped the study",
@@ -84,14 +83,14 @@ class TrialExplanation:
         return plain(document)
 
 
-def explain_trial(database: Database, history: TrialHistory, number: int) -> TrialExplanation:
+def explain_trial(study: StoredStudy, history: TrialHistory, number: int) -> TrialExplanation:
     """The explanation of that trial.
 
     Raises:
         ConfigError: no trial of that number has begun.
     """
     record = history.record(number)
-    curve = tuple(read_telemetry(database, history.study, number))
+    curve = tuple(read_telemetry(study, number))
     entry = diagnose(record, others_are_healthy=bool(history.healthy))
     neighbour = nearest_healthy(record, history) if record.failed else _best_beside(record, history)
     found = repairs(record, history, entry, neighbour) if entry else ()
@@ -124,7 +123,7 @@ def _verdict(record: TrialRecord, budget_images: int) -> str:
         return f"trial {record.number} was never trained ({outcome.outcome}): {outcome.message}"
     where = f"at step {outcome.step}; {record.images} of {budget_images} images were spent"
     if not record.failed:
-        return f"trial {record.number} did not fail: {MEANINGS[Outcome(outcome.outcome)]} ({outcome.message}; {where})"
+        return f"trial {record.number} did not fail: {outcome.outcome.meaning} ({outcome.message}; {where})"
     ended = _FAILED.get(outcome.outcome, f"ended by {outcome.outcome}")
     return f"trial {record.number} {ended}: {outcome.message or outcome.cause} ({where})"
 
@@ -145,7 +144,7 @@ def _figures(record: TrialRecord, curve: Sequence[TelemetryPoint]) -> tuple[Heal
     names = [
         name
         for name in (*_FIRST_FIGURES, *last)
-        if name in last and name not in _HIDDEN_FIGURES and not name.startswith(_MARK_OF_WARNING)
+        if name in last and name not in _HIDDEN_FIGURES and not name.startswith(WARNING)
     ]
     return tuple(HealthFigure(name=name, before=before.get(name), at_end=last[name]) for name in dict.fromkeys(names))
 

@@ -8,18 +8,16 @@ from functools import cached_property
 from optuna.trial import FrozenTrial, TrialState
 
 from detector.config import ConfigError, Hyperparameters, Optimizer
-from search.export.export import as_launched
-from search.report.status import PEACEFUL
+from search.plan import as_launched
 from search.study.specification import Specification
 from spaces.catalogue import RATES
 from spaces.faster_rcnn import Space
 from spaces.parameters import Value
-from storage.connection.database import Database
 from storage.outcomes import read_outcomes
 from storage.records import OutcomeRecord, RungRecord
-from storage.study import load_study
+from storage.study import StoredStudy, read_trials
 from storage.telemetry import read_rungs
-from trial.outcome import REFUSED, Outcome
+from trial.outcome import Outcome
 
 LEARNED_AP = 0.02  # an untrained detector has 0.004 on BCCD
 RULE = "rule"  # evidence of the watch: the name of the rule that fired
@@ -42,9 +40,9 @@ class TrialRecord:
         return self.trial.number
 
     @property
-    def ending(self) -> str:
-        """The outcome's word, empty while it runs."""
-        return self.outcome.outcome if self.outcome else ""
+    def ending(self) -> Outcome | None:
+        """How it ended; None while it runs."""
+        return self.outcome.outcome if self.outcome else None
 
     @property
     def failed(self) -> bool:
@@ -52,21 +50,17 @@ class TrialRecord:
 
         A fault that every trial would meet stops the study, and leaves the trial that met it interrupted.
         """
-        return bool(self.ending) and (self.ending not in PEACEFUL or self._stopped_the_study)
-
-    @property
-    def _stopped_the_study(self) -> bool:
-        return self.ending == Outcome.INTERRUPTED and bool(self.rule)
+        return self.ending is not None and (self.ending.fault or (not self.ending.final and bool(self.rule)))
 
     @property
     def refused(self) -> bool:
         """Whether it was never trained."""
-        return self.ending in REFUSED
+        return self.ending is not None and self.ending.refused
 
     @property
     def healthy(self) -> bool:
         """Whether it trained until it was done, or until its peers were better."""
-        return self.ending in (Outcome.COMPLETE, Outcome.OUTRANKED)
+        return self.ending is not None and self.ending.healthy
 
     @property
     def rule(self) -> str:
@@ -172,20 +166,15 @@ class TrialHistory:
         return f"they are {self.records[0].number} to {self.records[-1].number}"
 
 
-def read_trial_history(database: Database, specification: Specification) -> TrialHistory:
-    """The history of the specification's study, as it stands now.
+def read_trial_history(study: StoredStudy, specification: Specification) -> TrialHistory:
+    """The history of the study, as it stands now.
 
     Raises:
         ConfigError: the study was never launched.
-        StorageError: there is no such study.
     """
-    study = load_study(database, specification.name)
-    launched = as_launched(database, specification)
-    with database.guarded():
-        trials = study.get_trials(deepcopy=False)
-    outcomes = read_outcomes(database, specification.name)
-    rungs = read_rungs(database, specification.name)
-    return TrialHistory.of(launched, database.label, trial_records(launched.space, trials, outcomes, rungs))
+    launched = as_launched(study, storage=specification.storage)
+    records = trial_records(launched.space, read_trials(study), read_outcomes(study), read_rungs(study))
+    return TrialHistory.of(launched, study.database.label, records)
 
 
 def trial_records(

@@ -7,33 +7,29 @@ from importlib.metadata import version
 from pathlib import Path
 
 from detector.config import ConfigError, require
-from detector.data.pair import load_pair
 from search.export.configuration_file import Configuration, Provenance, read_configuration, write_configuration
-from search.plan import sources_of
+from search.plan import as_launched, load_data
 from search.policy.samplers import training_seed
 from search.report.ranking import RankedTrial, best, ranking
 from search.study.data_section import Data, Split
-from search.study.specification import Specification, specification_from_json
-from storage.connection.database import Database
-from storage.study import load_study, read_specification
-from trial.outcome import REFUSED
+from search.study.specification import Specification
+from storage.study import StoredStudy, read_trials
 
 PACKAGES = ("keras", "numpy", "optuna", "tensorflow")
 
 
-def export(database: Database, specification: Specification, *, output: Path, trial: int | None) -> str:
+def export(study: StoredStudy, specification: Specification, *, output: Path, trial: int | None) -> str:
     """Write the best configuration, or another trial's, and say in one line what was written.
 
     An earlier export is replaced; a file of any other kind is not.
 
     Raises:
         ConfigError: no trial has a value yet, the trial cannot work, or the file cannot be written.
-        StorageError: there is no such study.
     """
-    chosen = choose(ranking(database, specification.name), trial)
+    chosen = choose(ranking(study), trial)
     if output.exists():
         _require_ours(output)
-    write_configuration(output, configuration_of(database, specification, chosen, folder=output.resolve().parent))
+    write_configuration(output, configuration_of(study, specification, chosen, folder=output.resolve().parent))
     return f"wrote {output}: trial {chosen.number}, AP {chosen.ap:.3f} after {chosen.images} images"
 
 
@@ -51,7 +47,8 @@ def choose(trials: list[RankedTrial], number: int | None) -> RankedTrial:
     found = next((trial for trial in trials if trial.number == number), None)
     if found is None:
         raise ConfigError(f"there is no trial {number}; those that have begun are {_listed(trials)}")
-    require(found.outcome not in REFUSED, f"trial {number} was never trained ({found.outcome}), so it is not exported")
+    refused = found.outcome is not None and found.outcome.refused
+    require(not refused, f"trial {number} was never trained ({found.outcome}), so it is not exported")
     require(
         found.feasible, f"trial {number} ended as {found.ending}: it cannot work, so it is not exported; see `status`"
     )
@@ -60,18 +57,16 @@ def choose(trials: list[RankedTrial], number: int | None) -> RankedTrial:
 
 
 def configuration_of(
-    database: Database, specification: Specification, place: RankedTrial, *, folder: Path
+    study: StoredStudy, specification: Specification, place: RankedTrial, *, folder: Path
 ) -> Configuration:
     """The complete configuration of one trial; paths to the data are relative to the folder.
 
     Raises:
         ConfigError: the data is not where the study found it.
     """
-    study = load_study(database, specification.name)
-    with database.guarded():
-        parameters = study.get_trials(deepcopy=False)[place.number].params
-    launched = as_launched(database, specification)
-    dataset, _ = load_pair(*sources_of(launched.data), share=launched.data.validation_share, seed=launched.sampler.seed)
+    parameters = read_trials(study)[place.number].params
+    launched = as_launched(study, storage=specification.storage)
+    dataset, _ = load_data(launched)
     return Configuration(
         hyperparameters=launched.space.configuration(parameters),
         detector=replace(launched.detector.detector(), micro_batch=launched.micro_batch),
@@ -92,18 +87,6 @@ def configuration_of(
             packages={name: version(name) for name in PACKAGES},
         ),
     )
-
-
-def as_launched(database: Database, specification: Specification) -> Specification:
-    """The specification in the database: the study file may have changed since, and leaves the canvas to the data.
-
-    Raises:
-        ConfigError: there is none, because nothing was launched.
-    """
-    stored = read_specification(database, specification.name)
-    if stored is None:
-        raise ConfigError(f"study {specification.name!r} was never launched by frcnn-search; launch it first")
-    return specification_from_json(stored, storage=specification.storage)
 
 
 def _relative(data: Data, folder: Path) -> Data:

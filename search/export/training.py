@@ -12,20 +12,20 @@ from rich.console import Console
 from detector.config import ConfigError
 from detector.data.layout import find_sources
 from detector.setup import Setup
+from search.exit_codes import ExitCode
 from search.export.configuration_file import Configuration, read_configuration
 from search.export.training_record import TrainingRecord, agree, metrics_table
 from search.plan import sources_of
+from search.report.console import plain_console
 from search.signals import stop_signals
-from search.trainer.exits import DiskFull
+from search.trainer.exits import DiskFull, SetupFailed
 from search.trainer.protocol import Start
-from search.trainer.run import Interrupted, TrialRun
-from search.trainer.warm import SetupFailed, WarmTrainer, verdict_of
+from search.trainer.warm import WarmTrainer
 from trial.outcome import Outcome
 from trial.verdict import DISK_FULL, Verdict
 
 WEIGHTS_FILE = "weights.safetensors"  # as the trainer calls it
 EVALUATIONS = 4  # on the way, evenly; each leaves a checkpoint behind
-DONE, BUG, USER_ERROR, TRY_AGAIN = 0, 1, 2, 75
 
 
 def train(
@@ -37,7 +37,7 @@ def train(
     seed: int | None,
     trainer: str = "detector",
     console: Console | None = None,
-) -> int:
+) -> ExitCode:
     """Train the configuration in the file, or go on with it; prints COCO AP and returns the exit code.
 
     The folder `output` gets the weights, the evaluations and the trainer's log.
@@ -45,13 +45,13 @@ def train(
     Raises:
         ConfigError: the file, the data or the folder cannot be used.
     """
-    console = console or Console()
+    console = console or plain_console()
     configuration = read_configuration(file)
     start = _start(configuration, images, seed, output)
     setup = _setup(configuration, data, output)
     with _claimed(output):
         agree(output, {"configuration": asdict(configuration), "images": start.budget_images, "seed": start.seed})
-        record = TrainingRecord(output, show=lambda line: console.print(line, highlight=False))
+        record = TrainingRecord(output, show=lambda line: console.print(line))
         with stop_signals(_interrupt) as stop:
             verdict = _run(WarmTrainer(trainer, setup, log=output / "trainer.log"), start, record, stop)
     return _conclude(verdict, record, start, console)
@@ -86,22 +86,13 @@ def _setup(configuration: Configuration, data: Path | None, output: Path) -> Set
 
 def _run(trainer: WarmTrainer, start: Start, record: TrainingRecord, stop: Event) -> Verdict:
     """From setup to a verdict, whatever happens on the way."""
-    run: TrialRun | None = None
     try:
-        link = trainer.ready(stop)
-        if link is None:
-            return Verdict(outcome=Outcome.INTERRUPTED, message="stopped before training began")
-        run = TrialRun(link, record, stop, check=lambda: None)
-        return run.run(start, evaluation_points(start.budget_images, start.hyperparameters.batch_size))
+        points = evaluation_points(start.budget_images, start.hyperparameters.batch_size)
+        return trainer.train(start, points, record, stop)
     except SetupFailed as failure:
         return failure.verdict
     except DiskFull as full:
         return Verdict(outcome=Outcome.INTERRUPTED, cause=DISK_FULL, message=str(full))
-    except Interrupted as interruption:
-        return Verdict(outcome=Outcome.INTERRUPTED, message=str(interruption))
-    except (TrainerDied, TrainerHung, ProtocolError) as death:
-        assert run is not None  # what is lost during setup comes as SetupFailed
-        return verdict_of(death, run.position)
     finally:
         trainer.kill()
 
@@ -116,20 +107,20 @@ def evaluation_points(budget_images: int, batch_size: int) -> tuple[int, ...]:
     return tuple(last_of_step.values())
 
 
-def _conclude(verdict: Verdict, record: TrainingRecord, start: Start, console: Console) -> int:
+def _conclude(verdict: Verdict, record: TrainingRecord, start: Start, console: Console) -> ExitCode:
     """Say how it ended; the exit code."""
     if verdict.outcome is Outcome.COMPLETE:
         console.print(metrics_table(record.metrics[start.budget_images]))
-        console.print(f"weights: {start.directory / WEIGHTS_FILE}", highlight=False, soft_wrap=True)
-        return DONE
+        console.print(f"weights: {start.directory / WEIGHTS_FILE}")
+        return ExitCode.DONE
     if verdict.outcome is Outcome.INTERRUPTED:
         why = verdict.message if verdict.cause == DISK_FULL else "interrupted"
-        console.print(f"{why}; run the same command again to go on", highlight=False, soft_wrap=True, markup=False)
-        return TRY_AGAIN
+        console.print(f"{why}; run the same command again to go on")
+        return ExitCode.TRY_LATER
     if verdict.outcome is Outcome.CRASHED:
         log = start.directory / "trainer.log"
-        console.print(f"the trainer crashed: {verdict.message}; see {log}", highlight=False, soft_wrap=True)
-        return BUG
+        console.print(f"the trainer crashed: {verdict.message}; see {log}")
+        return ExitCode.BUG
     raise ConfigError(f"the training ended as {verdict.outcome}: {verdict.message or verdict.cause}")
 
 

@@ -1,4 +1,4 @@
-"""Places where a worker dies on purpose, for tests of faults; inert without the environment variable.
+"""LocalPaths where a worker dies on purpose, for tests of faults; inert without the environment variable.
 
 FRCNN_CRASH_AT    the name of one point; the process that comes to it kills itself with SIGKILL
 """

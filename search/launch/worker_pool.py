@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from search.engines.handle import Left, Seat
+from search.engines.handle import WorkerExit, WorkerHandle
 from search.exit_codes import ExitCode
 
 LEAVE_LIMIT_S = 20.0  # a worker pauses its trainer within 10 s
@@ -14,84 +14,84 @@ MOST_QUICK_LOSSES = 5  # in a row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Departure:
-    """How the crew's work ended: one exit code for all, and what its members had to say."""
+class PoolExit:
+    """How a pool of workers ended: one exit code for all, and what they had to say."""
 
-    code: int
+    code: ExitCode
     messages: tuple[str, ...]
 
 
 @dataclass(slots=True)
-class _Post:
+class _Member:
     number: int
-    seat: Seat
+    handle: WorkerHandle
     began_s: float = field(default_factory=time.monotonic)
-    left: Left | None = None
+    exit: WorkerExit | None = None
     quick_losses: int = 0
 
 
-class Crew:
+class WorkerPool:
     """So many workers, started by `start` with their numbers from 1 on; `say` tells the user of losses.
 
     A worker that is lost with its machine is started again, elsewhere; its trial goes to whoever claims it first. Only
     one that is lost again and again within a minute is given up, so that preemption uses up no budget.
     """
 
-    def __init__(self, start: Callable[[int], Seat], *, workers: int, say: Callable[[str], None]) -> None:
+    def __init__(self, start: Callable[[int], WorkerHandle], *, workers: int, say: Callable[[str], None]) -> None:
         self._start = start
         self._say = say
-        self._posts = [_Post(number, start(number)) for number in range(1, workers + 1)]
+        self._members = [_Member(number, start(number)) for number in range(1, workers + 1)]
 
-    def tend(self) -> bool:
+    def supervise(self) -> bool:
         """Look after the workers. Returns whether one still works, and none has found that the user must act."""
-        for post in self._posts:
-            self._look(post)
-            if post.left is not None and post.left.code is None:
-                self._replace(post, post.left)
-        codes = [post.left.code if post.left else None for post in self._posts]
+        for member in self._members:
+            self._look(member)
+            if member.exit is not None and member.exit.code is None:
+                self._replace(member, member.exit)
+        codes = [member.exit.code if member.exit else None for member in self._members]
         return None in codes and ExitCode.USER_MUST_ACT not in codes
 
     def stop(self) -> None:
         """Ask every worker to stop cleanly."""
-        for post in self._posts:
-            post.seat.stop()
+        for member in self._members:
+            member.handle.stop()
 
-    def hurry(self) -> None:
+    def interrupt(self) -> None:
         """After `stop`: ask them to end at once. May be called in a signal handler."""
-        for post in self._posts:
-            post.seat.hurry()
+        for member in self._members:
+            member.handle.interrupt()
 
-    def leave(self, *, complete: Callable[[], bool]) -> Departure:
+    def leave(self, *, complete: Callable[[], bool]) -> PoolExit:
         """Wait for every worker, ending those that take too long. `complete` says whether the study has its trials."""
         deadline = time.monotonic() + LEAVE_LIMIT_S
-        while time.monotonic() < deadline and not all(self._look(post) for post in self._posts):
+        while time.monotonic() < deadline and not all(self._look(member) for member in self._members):
             time.sleep(POLL_S)
-        for post in self._posts:
-            if not self._look(post):
-                post.seat.kill()
-                post.left = post.seat.poll()
-        ends = [post.left or Left(code=ExitCode.BUG) for post in self._posts]
+        for member in self._members:
+            if not self._look(member):
+                member.handle.kill()
+                member.exit = member.handle.poll()
+        ends = [member.exit or WorkerExit(code=ExitCode.BUG) for member in self._members]
         codes = [ExitCode.TRY_LATER if end.code is None else end.code for end in ends]
         messages = dict.fromkeys(end.said for end in ends if end.said)
-        return Departure(code=_together(codes, complete), messages=tuple(messages))
+        return PoolExit(code=_together(codes, complete), messages=tuple(messages))
 
-    def _look(self, post: _Post) -> bool:
+    def _look(self, member: _Member) -> bool:
         """Whether that worker has left."""
-        post.left = post.left or post.seat.poll()
-        return post.left is not None
+        member.exit = member.exit or member.handle.poll()
+        return member.exit is not None
 
-    def _replace(self, post: _Post, lost: Left) -> None:
-        quick = time.monotonic() - post.began_s < SETTLED_S
-        post.quick_losses = post.quick_losses + 1 if quick else 0
-        post.seat.kill()
-        if post.quick_losses > MOST_QUICK_LOSSES:
-            post.left = replace(lost, code=ExitCode.BUG)
+    def _replace(self, member: _Member, lost: WorkerExit) -> None:
+        quick = time.monotonic() - member.began_s < SETTLED_S
+        member.quick_losses = member.quick_losses + 1 if quick else 0
+        member.handle.kill()
+        if member.quick_losses > MOST_QUICK_LOSSES:
+            member.exit = replace(lost, code=ExitCode.BUG)
             return
-        self._say(f"worker {post.number} was lost: {lost.said}; it is started again elsewhere")
-        post.seat, post.left, post.began_s = self._start(post.number), None, time.monotonic()
+        self._say(f"worker {member.number} was lost: {lost.said}; it is started again elsewhere")
+        member.handle, member.exit, member.began_s = self._start(member.number), None, time.monotonic()
 
 
-def _together(codes: list[int], complete: Callable[[], bool]) -> int:
+def _together(codes: list[int], complete: Callable[[], bool]) -> ExitCode:
     """One exit code for all: a trial that one worker lost may have been finished by another."""
     if ExitCode.USER_MUST_ACT in codes:
         return ExitCode.USER_MUST_ACT

@@ -15,6 +15,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from spaces.faster_rcnn import Space
 from storage.outcomes import read_outcomes
 from storage.records import OutcomeRecord, RungRecord
 from storage.study import StoredStudy, read_trials
@@ -92,7 +93,14 @@ def best(trials: Iterable[RankedTrial]) -> RankedTrial | None:
     return next((trial for trial in trials if trial.rank == 1), None)
 
 
-def ranking_table(trials: Sequence[RankedTrial]) -> Table:
+def reference_text(space: Space | None) -> str:
+    """What trial 0 is: Detectron2's defaults, with what the study's space made of them; None where that is unknown."""
+    moves = space.reference_moves() if space else {}
+    changes = ", ".join(f"{name} {used} for {default}" for name, (default, used) in moves.items())
+    return f"Detectron2's defaults, but {changes}" if changes else "Detectron2's defaults"
+
+
+def ranking_table(trials: Sequence[RankedTrial], space: Space | None = None) -> Table:
     """The ranking for a terminal of 80 columns or more; trial 0, the reference, is marked."""
     refused = refusals(Counter(trial.outcome for trial in trials if trial.outcome))
     trials = [trial for trial in trials if not (trial.outcome and trial.outcome.refused)]
@@ -100,7 +108,7 @@ def ranking_table(trials: Sequence[RankedTrial]) -> Table:
     table = Table(
         box=SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
-        caption="* trial 0: the reference, Detectron2's defaults"
+        caption=f"* trial 0: the reference, {reference_text(space)}"
         + f"\nproposals that were not trained: {refused}" * bool(refused),
         caption_justify="left",
     )

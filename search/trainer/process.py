@@ -4,8 +4,8 @@
 
 It outlives many trials, and leaves when its input ends: between trials at once, in the middle of one after the
 checkpoint of the current step. Signals of a terminal or a scheduler are ignored: the worker decides.
-Exit codes: 0 asked to leave, or memory or disk ran out (said in a `Verdict`); 1 a bug (said too); 2 the user must change
-something.
+Exit codes: 0 asked to leave, or memory or disk ran out (said in a `Verdict`); 1 a bug (said too); 2 the user must
+change something.
 """
 
 import contextlib

@@ -84,7 +84,7 @@ class WarmTrainer:
         stop: threading.Event,
         *,
         check: Callable[[], None] = lambda: None,
-        timeouts: Timeouts = Timeouts(),
+        timeouts: Timeouts | None = None,
     ) -> Verdict:
         """One trial, from where it stands to a verdict, whatever becomes of the trainer; see `TrialRun`.
 

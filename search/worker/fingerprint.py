@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from detector.config import ConfigError
-from search.plan import sources_of
+from search.plan import load_data
 from search.study.specification import Specification
 from storage.study import StoredStudy
 
@@ -106,12 +106,7 @@ def _refusal(study: StoredStudy, differing: list[str]) -> str:
 def _fingerprint(specification: Specification) -> str:
     if specification.trainer != "detector":  # no data is read
         return ""
-    from detector.data.pair import load_pair
-
-    train, validation = sources_of(specification.data)
-    share, seed = specification.data.validation_share, specification.sampler.seed
-    pair = load_pair(train, validation, share=share, seed=seed)
-    return pair_fingerprint(*(dataset.fingerprint for dataset in pair))
+    return pair_fingerprint(*(dataset.fingerprint for dataset in load_data(specification)))
 
 
 def pair_fingerprint(training: str, validation: str) -> str:

@@ -167,7 +167,12 @@ class Worker:
         while True:
             try:
                 verdict = self._trainer.train(
-                    self._start_of(trial), self._plan.rungs, trial, self._stop, check=check, limits=self._pace.limits
+                    self._start_of(trial),
+                    self._plan.rungs,
+                    trial,
+                    self._stop,
+                    check=check,
+                    timeouts=self._pace.timeouts,
                 )
             except SetupFailed as failure:
                 return replace(failure.verdict, study_wide=True)

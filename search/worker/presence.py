@@ -1,4 +1,4 @@
-"""What a worker says of itself, for `status` and for the progress of a launch: that it lives, what it does, what it survived."""
+"""What a worker says of itself, for `status` and the progress of a launch: that it lives, and what it does."""
 
 import os
 import socket
@@ -13,7 +13,7 @@ from storage.workers import gone, seen
 
 
 class Presence:
-    """One worker's row in the database. A database that is away is no reason to stop: nobody can look meanwhile either."""
+    """One worker's row in the database. While that is away nothing is said: nobody could look either."""
 
     def __init__(self, study: StoredStudy, worker: str, outage: Outage) -> None:
         self._study = study

@@ -3,7 +3,6 @@
 import logging
 import os
 import threading
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,9 +10,8 @@ import optuna
 
 from detector.config import ConfigError
 from search.exit_codes import ExitCode
-from search.plan import Plan
+from search.plan import Plan, as_launched
 from search.signals import stop_signals
-from search.study.specification import specification_from_json
 from search.study.storage_url import check_storage
 from search.worker.fingerprint import require_identity
 from search.worker.local_paths import LocalPaths
@@ -21,7 +19,7 @@ from search.worker.loop import Pace, Worker
 from search.worker.outage import Outage
 from storage.connection.address import Address, holds_secret, secret_variables
 from storage.connection.database import Database
-from storage.study import StoredStudy, find_study, read_specification
+from storage.study import StoredStudy, find_study
 
 
 def work(
@@ -63,10 +61,8 @@ def work(
         with start.insist(lambda: Database.open(storage)) as database:
             stored = start.insist(lambda: find_study(database, study))
             plan = start.insist(lambda: _plan(stored, storage, folder.resolve(), paths, checked=checked))
-            made: Callable[[], Worker] = lambda: Worker(
-                stored, plan, stop=stop, pace=pace, withheld=secret_variables(storage)
-            )
-            workers.append(start.insist(made))
+            withheld = secret_variables(storage)
+            workers.append(start.insist(lambda: Worker(stored, plan, stop=stop, pace=pace, withheld=withheld)))
             return workers[0].run()
 
 
@@ -85,10 +81,7 @@ def refuse_secret(storage: str) -> None:
 
 def _plan(study: StoredStudy, storage: str, folder: Path, paths: LocalPaths, *, checked: bool) -> Plan:
     """What the database says of the study, for this machine."""
-    document = read_specification(study)
-    if document is None:
-        raise ConfigError(f"study {study.name!r} has no specification yet; launch it once")
-    specification = specification_from_json(document, storage=storage)
+    specification = as_launched(study, storage=storage)
     specification = replace(specification, data=paths.find(specification.data))
     if not checked:
         require_identity(study, specification)

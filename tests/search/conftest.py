@@ -17,16 +17,17 @@ from search.launch.progress import Progress, read_snapshot
 from search.plan import Plan
 from search.report.ranking import ranking, ranking_table
 from search.report.status import read_status
-from search.report.status_table import report
+from search.report.status_table import status_table
 from search.study.specification import specification_to_json
 from search.study.study_file import load_study_file
 from spaces.faster_rcnn import Space
 from storage.connection.database import Database
 from storage.outcomes import mark_infeasible, record_outcome
 from storage.records import OutcomeRecord, RungRecord
-from storage.study import create_or_load_study, save_specification
+from storage.study import find_study, save_specification
 from storage.telemetry import append_telemetry, record_rung
 from storage.workers import seen
+from tests.support.studies import create_optuna_study
 from trial.outcome import INFEASIBLE, Outcome
 from trial.reports import TelemetryPoint
 
@@ -61,7 +62,7 @@ def end_trial(database: Database, study: optuna.Study, trial: optuna.Trial, ap: 
         images=28 if ap is None else 320,
         evidence={"loss_rpn_box": float("inf")} if outcome is Outcome.DIVERGED else {},
     )
-    record_outcome(database, study.study_name, record)
+    record_outcome(find_study(database, study.study_name), record.trial, record)
     if outcome in INFEASIBLE:
         mark_infeasible(database, study, trial, outcome)
     states = {Outcome.COMPLETE: TrialState.COMPLETE, Outcome.CRASHED: TrialState.FAIL}
@@ -110,8 +111,8 @@ def database(storage_url: str) -> Iterator[Database]:
 def study(database: Database, study_file: Path) -> optuna.Study:
     """Seven trials: two complete, one slow, one diverged, one crashed, one running, one waiting."""
     specification = load_study_file(study_file)
-    made = create_or_load_study(database, STUDY, sampler=optuna.samplers.RandomSampler(seed=0))
-    save_specification(database, STUDY, specification_to_json(specification))
+    made = create_optuna_study(database, STUDY, sampler=optuna.samplers.RandomSampler(seed=0))
+    save_specification(find_study(database, STUDY), specification_to_json(specification))
     reference = specification.space.reference()
     for number, (learning_rate, batch_size, rungs, outcome) in TRIALS.items():
         made.enqueue_trial({**reference, "lr_per_16": learning_rate, "batch_size": batch_size})
@@ -122,18 +123,17 @@ def study(database: Database, study_file: Path) -> optuna.Study:
             _reach_rung(database, trial, images, ap)
         if outcome is Outcome.DIVERGED:
             figures = {"loss": float("inf"), "learning_rate": 0.0225}  # 0.09 × 4 / 16
-            append_telemetry(database, STUDY, number, [TelemetryPoint(step=7, images=28, figures=figures)])
+            append_telemetry(find_study(database, STUDY), number, [TelemetryPoint(step=7, images=28, figures=figures)])
         if outcome is not None:
             end_trial(database, made, trial, list(rungs.values())[-1] if rungs else None, outcome)
     made.enqueue_trial({**reference, "lr_per_16": 0.07, "batch_size": 8})
-    seen(database, STUDY, "w1", host="node-a", pid=1, device="CPU", trial=5, images=80, images_per_s=7.25)
+    seen(find_study(database, STUDY), "w1", host="node-a", pid=1, device="CPU", trial=5, images=80, images_per_s=7.25)
     return made
 
 
 def _reach_rung(database: Database, trial: optuna.Trial, images: int, ap: float) -> None:
     record_rung(
-        database,
-        STUDY,
+        find_study(database, STUDY),
         RungRecord(
             trial=trial.number, images=images, step=images, ap=ap, metrics={"ap": ap}, training_s=1.0, evaluation_s=0.5
         ),
@@ -178,9 +178,9 @@ def analytic_plan(folder: Path) -> Plan:
 def all_shown(database: Database, plan: Plan) -> str:
     """What `status`, `ranking` and the progress of a launch show of a study, one after the other."""
     console = Console(file=io.StringIO(), width=200)
-    console.print(report(read_status(database, plan.study)))
-    console.print(ranking_table(ranking(database, plan.study)))
-    snapshot = read_snapshot(database, plan.study, trials=plan.trials)
+    console.print(status_table(read_status(find_study(database, plan.study))))
+    console.print(ranking_table(ranking(find_study(database, plan.study))))
+    snapshot = read_snapshot(find_study(database, plan.study), trials=plan.trials)
     shown = Progress(console, rungs=plan.rungs)
     shown.update(replace(snapshot, outcomes=()))  # or everything would be old news
     shown.update(snapshot)

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy.pool import QueuePool
 
 from storage.connection.database import Database
-from storage.study import create_or_load_study
+from tests.support.studies import create_optuna_study
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -38,4 +38,4 @@ def database(url: str) -> Iterator[Database]:
 @pytest.fixture
 def study(database: Database) -> optuna.Study:
     """A study named `cells` with a sampler that costs nothing."""
-    return create_or_load_study(database, "cells", sampler=optuna.samplers.RandomSampler(seed=1))
+    return create_optuna_study(database, "cells", sampler=optuna.samplers.RandomSampler(seed=1))

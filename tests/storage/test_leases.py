@@ -12,8 +12,10 @@ from storage.connection import tables
 from storage.connection.database import Database
 from storage.connection.errors import LeaseHeld, LeaseLost, StorageError, StorageUnavailable
 from storage.leases import Leases
-from storage.study import create_or_load_study
+from storage.standings import left_behind
+from storage.study import find_study
 from tests.support import contenders
+from tests.support.studies import create_optuna_study
 
 
 def expire(database: Database, table: Any = tables.leases) -> None:
@@ -26,7 +28,7 @@ def expire(database: Database, table: Any = tables.leases) -> None:
 def leases(database: Database, study: optuna.Study) -> Leases:
     """Of study `cells`, which has one RUNNING trial, number 0."""
     study.ask()
-    return Leases(database, "cells", duration_s=30)
+    return Leases(find_study(database, "cells"), duration_s=30)
 
 
 class TestLease:
@@ -71,7 +73,7 @@ class TestLease:
     def test_is_free_at_once_after_its_release_and_the_next_token_still_grows(self, leases: Leases) -> None:
         lease = leases.claim(0, "anna")
         leases.release(lease)
-        assert leases.claimable() == [0]
+        assert left_behind(leases.study) == [0]
         for method in (leases.renew, leases.check, leases.release):
             with pytest.raises(LeaseLost):
                 method(lease)
@@ -84,19 +86,19 @@ class TestLease:
         with pytest.raises(LeaseHeld, match="trial 0 is complete"):
             leases.claim(0, "bert")
         assert leases.held() == []
-        assert leases.claimable() == []
+        assert left_behind(leases.study) == []
 
     def test_needs_a_trial_and_a_study(self, database: Database, leases: Leases) -> None:
         with pytest.raises(StorageError, match="study 'cells' has no trial 7"):
             leases.claim(7, "anna")
         with pytest.raises(StorageError, match=r"no study 'cell' .* did you mean 'cells'"):
-            Leases(database, "cell").claim(0, "anna")
+            Leases(find_study(database, "cell")).claim(0, "anna")
 
     def test_expires_by_the_databases_clock_however_wrong_pythons_is(
         self, database: Database, study: optuna.Study, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         study.ask()
-        leases = Leases(database, "cells", duration_s=0.3)
+        leases = Leases(find_study(database, "cells"), duration_s=0.3)
         true_time = time.time
         monkeypatch.setattr(time, "time", lambda: true_time() + 3600)
         leases.claim(0, "anna")
@@ -120,7 +122,7 @@ class TestClaimable:
         leases.claim(1, "anna")
         leases.release(leases.claim(2, "anna"))
         #                               0 expired, 1 held, 2 released, 3 never leased, 4 told, 5 waiting
-        assert leases.claimable() == [0, 2, 3]
+        assert left_behind(leases.study) == [0, 2, 3]
 
     def test_changes_of_hands_are_counted_by_trial(
         self, database: Database, study: optuna.Study, leases: Leases
@@ -136,8 +138,8 @@ class TestClaimable:
         other = optuna.create_study(study_name="other", storage=database.optuna)
         other.ask()
         leases.claim(0, "anna")
-        assert Leases(database, "other").claimable() == [0]
-        assert Leases(database, "other").claim(0, "bert").token == 1
+        assert left_behind(find_study(database, "other")) == [0]
+        assert Leases(find_study(database, "other")).claim(0, "bert").token == 1
 
 
 class TestTurn:
@@ -185,9 +187,9 @@ class TestRaces:
     def test_a_claim_that_waited_while_the_holder_told_the_trial_comes_too_late(self, postgresql_url: str) -> None:
         waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
         with Database.open(postgresql_url) as database, ThreadPoolExecutor(1) as pool:
-            study = create_or_load_study(database, "cells", sampler=optuna.samplers.RandomSampler())
+            study = create_optuna_study(database, "cells", sampler=optuna.samplers.RandomSampler())
             study.ask()
-            leases = Leases(database, "cells")
+            leases = Leases(find_study(database, "cells"))
             leases.claim(0, "anna")
             with database.writing() as holder:
                 holder.execute(update(tables.leases).values(expires_at=None))
@@ -210,7 +212,7 @@ class TestRaces:
     def test_an_expired_lease_is_claimed_by_exactly_one_of_eight(
         self, url: str, database: Database, study: optuna.Study
     ) -> None:
-        leases = Leases(database, "cells")
+        leases = Leases(find_study(database, "cells"))
         for trial in range(20):
             study.ask()
             leases.claim(trial, "dead")

@@ -11,7 +11,8 @@ from storage.connection.database import Database
 from storage.connection.errors import StorageError
 from storage.outcomes import mark_infeasible, read_outcome, read_outcomes, record_outcome
 from storage.records import OutcomeRecord
-from storage.study import create_or_load_study
+from storage.study import find_study
+from tests.support.studies import create_optuna_study
 
 DIVERGED = OutcomeRecord(
     trial=0,
@@ -28,7 +29,7 @@ MOMENT = timedelta(milliseconds=1)  # a time of Python has microseconds, the dat
 
 
 def written(database: Database, trial: int = 0) -> OutcomeRecord:
-    record = read_outcome(database, "cells", trial)
+    record = read_outcome(find_study(database, "cells"), trial)
     assert record is not None
     return replace(record, recorded_at=None)
 
@@ -38,44 +39,48 @@ class TestOutcome:
         self, database: Database, study: optuna.Study
     ) -> None:
         study.ask()
-        record_outcome(database, "cells", DIVERGED)
+        record_outcome(find_study(database, "cells"), DIVERGED.trial, DIVERGED)
         assert repr(written(database)) == repr(DIVERGED)  # repr, because NaN equals nothing
-        recorded_at = read_outcomes(database, "cells")[0].recorded_at
+        recorded_at = read_outcomes(find_study(database, "cells"))[0].recorded_at
         assert recorded_at is not None
         assert abs(recorded_at - datetime.now(UTC)) < timedelta(seconds=5)
 
     def test_is_none_before_the_end(self, database: Database, study: optuna.Study) -> None:
         study.ask()
-        assert read_outcome(database, "cells", 0) is None
-        assert read_outcomes(database, "cells") == []
+        assert read_outcome(find_study(database, "cells"), 0) is None
+        assert read_outcomes(find_study(database, "cells")) == []
 
     def test_is_among_the_latest_from_the_moment_of_its_recording_on(
         self, database: Database, study: optuna.Study
     ) -> None:
         for trial in (0, 1):
             study.ask()
-            record_outcome(database, "cells", replace(DIVERGED, trial=trial))
-        first, second = (record.recorded_at for record in read_outcomes(database, "cells"))
+            record_outcome(
+                find_study(database, "cells"), (replace(DIVERGED, trial=trial)).trial, replace(DIVERGED, trial=trial)
+            )
+        first, second = (record.recorded_at for record in read_outcomes(find_study(database, "cells")))
         assert first is not None
         assert second is not None
-        assert [record.trial for record in read_outcomes(database, "cells", since=first - MOMENT)] == [0, 1]
-        assert 1 in [record.trial for record in read_outcomes(database, "cells", since=second - MOMENT)]
-        assert read_outcomes(database, "cells", since=second + timedelta(seconds=1)) == []
+        assert [record.trial for record in read_outcomes(find_study(database, "cells"), since=first - MOMENT)] == [0, 1]
+        assert 1 in [record.trial for record in read_outcomes(find_study(database, "cells"), since=second - MOMENT)]
+        assert read_outcomes(find_study(database, "cells"), since=second + timedelta(seconds=1)) == []
 
     def test_is_final_unless_it_was_an_interruption(self, database: Database, study: optuna.Study) -> None:
         study.ask()
-        record_outcome(database, "cells", INTERRUPTED)
-        record_outcome(database, "cells", replace(INTERRUPTED, step=25))
+        record_outcome(find_study(database, "cells"), INTERRUPTED.trial, INTERRUPTED)
+        record_outcome(
+            find_study(database, "cells"), (replace(INTERRUPTED, step=25)).trial, replace(INTERRUPTED, step=25)
+        )
         assert written(database).step == 25
-        record_outcome(database, "cells", DIVERGED)
+        record_outcome(find_study(database, "cells"), DIVERGED.trial, DIVERGED)
         for late in (INTERRUPTED, replace(DIVERGED, outcome="complete"), DIVERGED):
-            record_outcome(database, "cells", late)
+            record_outcome(find_study(database, "cells"), late.trial, late)
         assert written(database).outcome == "diverged"
         assert study.trials[0].user_attrs["outcome"] == "diverged"
 
     def test_stands_in_the_trials_attributes_for_the_dashboard(self, database: Database, study: optuna.Study) -> None:
         study.ask()
-        record_outcome(database, "cells", DIVERGED)
+        record_outcome(find_study(database, "cells"), DIVERGED.trial, DIVERGED)
         assert study.trials[0].user_attrs == {
             "outcome": "diverged",
             "cause": "rpn box loss",
@@ -86,28 +91,34 @@ class TestOutcome:
 
     def test_of_a_told_trial_is_kept_in_our_table_alone(self, database: Database, study: optuna.Study) -> None:
         study.tell(study.ask(), 0.5)
-        record_outcome(database, "cells", DIVERGED)
+        record_outcome(find_study(database, "cells"), DIVERGED.trial, DIVERGED)
         assert written(database).outcome == "diverged"
         assert study.trials[0].user_attrs == {}
 
     def test_of_a_process_that_wrote_rubbish_is_kept_without_it(self, database: Database, study: optuna.Study) -> None:
         study.ask()
-        record_outcome(database, "cells", replace(DIVERGED, outcome="crashed", message="a\0b\udc80c é"))
+        record_outcome(
+            find_study(database, "cells"),
+            (replace(DIVERGED, outcome="crashed", message="a\0b\udc80c é")).trial,
+            replace(DIVERGED, outcome="crashed", message="a\0b\udc80c é"),
+        )
         assert written(database).message == "a\N{REPLACEMENT CHARACTER}b?c é"
 
     def test_needs_its_trial(self, database: Database, study: optuna.Study) -> None:
         with pytest.raises(StorageError, match="study 'cells' has no trial 0"):
-            record_outcome(database, "cells", DIVERGED)
+            record_outcome(find_study(database, "cells"), DIVERGED.trial, DIVERGED)
 
     def test_are_read_by_trial_number_and_study(self, database: Database, study: optuna.Study) -> None:
-        other = create_or_load_study(database, "other")
+        other = create_optuna_study(database, "other")
         other.ask()
-        record_outcome(database, "other", DIVERGED)
+        record_outcome(find_study(database, "other"), DIVERGED.trial, DIVERGED)
         for _ in range(3):
             study.ask()
         for trial in (2, 0):
-            record_outcome(database, "cells", replace(DIVERGED, trial=trial))
-        assert [record.trial for record in read_outcomes(database, "cells")] == [0, 2]
+            record_outcome(
+                find_study(database, "cells"), (replace(DIVERGED, trial=trial)).trial, replace(DIVERGED, trial=trial)
+            )
+        assert [record.trial for record in read_outcomes(find_study(database, "cells"))] == [0, 2]
 
 
 class TestInfeasible:
@@ -132,6 +143,6 @@ class TestInfeasible:
         assert study.best_trial.number == good.number
 
     def test_must_be_a_trial_of_the_study(self, database: Database, study: optuna.Study) -> None:
-        other = create_or_load_study(database, "other")
+        other = create_optuna_study(database, "other")
         with pytest.raises(ValueError, match="trial 0 isn't one of study 'other'"):
             mark_infeasible(database, other, study.ask(), "diverged")

@@ -27,9 +27,9 @@ from typing import Any
 
 import psutil
 
+from search.exit_codes import ExitCode
 from search.faults import history
 from search.faults.history import HistoryEvent
-from search.worker.loop import TRY_LATER
 from storage.connection.database import Database
 from tests.conftest import create_postgresql_database, restart_postgresql, start_postgresql
 from tests.support.fault_proxy import FaultProxy, Mode, proxied
@@ -91,7 +91,7 @@ class Chaos:
         return bool(self._workers) and any(worker.exitcode == 0 for worker in self._workers)
 
     def _refill(self) -> None:
-        codes = {worker.exitcode for worker in self._workers} - {None, 0, TRY_LATER, -signal.SIGKILL}
+        codes = {worker.exitcode for worker in self._workers} - {None, 0, ExitCode.TRY_LATER, -signal.SIGKILL}
         assert not codes, f"a worker ended with {codes}"
         self._workers = [worker for worker in self._workers if worker.exitcode in (None, 0)]
         while len(self._workers) < WORKERS:
@@ -126,7 +126,7 @@ class Chaos:
         if not (self._folder / "history" / f"{victim.pid}.jsonl").exists():
             return  # it is still starting, or others have all the trials
         victim.terminate()
-        self.struck["worker told to go"] += leave(victim) == TRY_LATER
+        self.struck["worker told to go"] += leave(victim) == ExitCode.TRY_LATER
         if victim.exitcode == -signal.SIGTERM:  # it was still starting, and had nothing to give back
             self._workers.remove(victim)
 
@@ -202,9 +202,9 @@ def strike_one(kind: str, folder: Path, socket: Path, server: Any, seed: int, fa
         lines = read_history(records)
         with Database.open(place.direct) as database:
             tally = check_history(database, "analytic", lines, trials=TRIALS, rungs=RUNGS, killed=chaos.killed - {None})
-    deeds = Counter(line["event"] for line in lines)
+    counts = Counter(line["event"] for line in lines)
     return Survival(
-        struck=chaos.struck, tally=tally, dropped=deeds[HistoryEvent.DROP], outages=deeds[HistoryEvent.OUTAGE]
+        struck=chaos.struck, tally=tally, dropped=counts[HistoryEvent.DROP], outages=counts[HistoryEvent.OUTAGE]
     )
 
 

@@ -13,7 +13,8 @@ import optuna
 from storage.connection.database import Database
 from storage.connection.errors import LeaseHeld
 from storage.leases import Leases
-from storage.study import create_or_load_study, load_study, study_names
+from storage.study import find_study, study_names
+from tests.support.studies import create_optuna_study, load_optuna_study
 
 PROCESSES = 8
 _LINE: list[Barrier] = []  # of this process; a barrier can be inherited but not sent
@@ -43,14 +44,14 @@ def open_and_name(url: str) -> list[str]:
     if _LINE:
         _wait_for_all()
     with Database.open(url) as database:
-        create_or_load_study(database, "cells")
+        create_optuna_study(database, "cells")
         return study_names(database)
 
 
 def ask_until_dry(url: str) -> list[int]:
     """The queued trials that this process got, by the number that was queued with them."""
     with Database.open(url) as database:
-        study = load_study(database, "cells", sampler=optuna.samplers.RandomSampler())
+        study = load_optuna_study(database, "cells", sampler=optuna.samplers.RandomSampler())
         _wait_for_all()
         got = []
         while True:
@@ -64,7 +65,7 @@ def ask_until_dry(url: str) -> list[int]:
 def claim_each(url: str, trials: int) -> dict[int, int]:
     """The trials that this process could claim, each with its token; all processes go for the same one at a time."""
     with Database.open(url) as database:
-        leases = Leases(database, "cells")
+        leases = Leases(find_study(database, "cells"))
         won = {}
         for trial in range(trials):
             _wait_for_all()
@@ -76,8 +77,8 @@ def claim_each(url: str, trials: int) -> dict[int, int]:
 def ask_in_turn(url: str, limit: int) -> int:
     """How many trials this process asked for, when all of them together may have `limit`."""
     with Database.open(url) as database:
-        study = load_study(database, "cells", sampler=optuna.samplers.RandomSampler())
-        leases = Leases(database, "cells")
+        study = load_optuna_study(database, "cells", sampler=optuna.samplers.RandomSampler())
+        leases = Leases(find_study(database, "cells"))
         _wait_for_all()
         asked = 0
         while True:

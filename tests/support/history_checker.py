@@ -12,8 +12,9 @@ from search.faults.history import HistoryEvent
 from search.policy.budget import spends_budget
 from storage.connection.database import Database
 from storage.outcomes import read_outcomes
-from storage.study import load_study
+from storage.study import find_study
 from storage.telemetry import read_rungs, read_telemetry
+from tests.support.studies import load_optuna_study
 from trial.outcome import REFUSED
 
 Key = tuple[int, str]  # a trial, and a rung or an outcome
@@ -43,24 +44,24 @@ def check_history(
 
     What the database holds is exactly what the processes noted; of those that were killed, what they last tried.
     """
-    stored = load_study(database, study_name).get_trials(deepcopy=False)
+    stored = load_optuna_study(database, study_name).get_trials(deepcopy=False)
     asked = len(stored)
     assert [trial.number for trial in stored] == list(range(asked))
     assert sum(map(spends_budget, stored)) == trials
     assert all(trial.state.is_finished() for trial in stored), [trial.state for trial in stored]
-    outcomes = {record.trial: record.outcome for record in read_outcomes(database, study_name)}
+    outcomes = {record.trial: record.outcome for record in read_outcomes(find_study(database, study_name))}
     assert sorted(outcomes) == list(range(asked))
     assert "interrupted" not in outcomes.values()
     check_owners(history, asked)
     for trial in stored:
         reached = sorted(trial.intermediate_values)
         assert reached == list(rungs[: len(reached)])  # none is missing in between
-        assert len(read_rungs(database, study_name, trial.number)) == len(reached)
+        assert len(read_rungs(find_study(database, study_name), trial.number)) == len(reached)
         if trial.state is TrialState.COMPLETE:
             assert reached == list(rungs)
         if outcomes[trial.number] in REFUSED:  # whatever happened to its owner, it was never trained
             assert reached == []
-            assert read_telemetry(database, study_name, trial.number) == []
+            assert read_telemetry(find_study(database, study_name), trial.number) == []
     return accounted(history, reports_and_ends(stored, outcomes), killed)
 
 

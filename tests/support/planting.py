@@ -13,8 +13,9 @@ from search.study.specification import Specification, specification_from, specif
 from storage.connection.database import Database
 from storage.outcomes import mark_infeasible, record_outcome
 from storage.records import OutcomeRecord, RungRecord
-from storage.study import create_or_load_study, save_specification
+from storage.study import find_study, save_specification
 from storage.telemetry import append_telemetry, record_rung
+from tests.support.studies import create_optuna_study
 from trial.outcome import FAULTS, INFEASIBLE, Outcome
 from trial.reports import TelemetryPoint
 
@@ -81,17 +82,17 @@ def plant(database: Database, specification: Specification, trials: Sequence[Sow
     """Write the study with these trials, in order, and read it back."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     name = specification.name
-    study = create_or_load_study(database, name, sampler=optuna.samplers.RandomSampler(seed=0))
-    save_specification(database, name, specification_to_json(specification))
+    study = create_optuna_study(database, name, sampler=optuna.samplers.RandomSampler(seed=0))
+    save_specification(find_study(database, name), specification_to_json(specification))
     for number, sown in enumerate(trials):
         trial = _ask(study, specification, sown)
         points = [TelemetryPoint(step=n, images=16 * n, figures=dict(figures)) for n, figures in enumerate(sown.curve)]
-        append_telemetry(database, name, number, points)
+        append_telemetry(find_study(database, name), number, points)
         for rung in rungs_of(number, sown):
-            record_rung(database, name, rung)
+            record_rung(find_study(database, name), rung)
             trial.report(rung.ap, step=rung.images)
         if sown.outcome is not None:
-            record_outcome(database, name, outcome_of(number, sown))
+            record_outcome(find_study(database, name), (outcome_of(number, sown)).trial, outcome_of(number, sown))
             if sown.outcome in INFEASIBLE:
                 mark_infeasible(database, study, trial, sown.outcome)
             _tell(study, trial, sown)

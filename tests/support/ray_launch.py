@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from detector.config import ConfigError
-from search.engines.ray_executor import RayEngine
+from search.engines.ray_executor import RayExecutor
 from search.launch.launching import launch
 from search.study.specification import specification_from_json
 
@@ -19,7 +19,7 @@ if __name__ == "__main__":
             specification_from_json(json.loads(document), storage=storage),
             folder=Path(folder),
             options=("--lease-s", "6"),
-            engine=RayEngine(**json.loads(engine)),
+            engine=RayExecutor(**json.loads(engine)),
         )
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")

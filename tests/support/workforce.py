@@ -10,13 +10,14 @@ from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from search.exit_codes import ExitCode
 from search.launch.compatibility import agree
 from search.study.specification import Specification, specification_from
-from search.worker.loop import TRY_LATER, Pace
+from search.worker.loop import Pace
 from search.worker.process import work_on
 from storage.connection.database import Database
 from storage.connection.errors import StorageUnavailable
-from storage.study import create_or_load_study
+from tests.support.studies import create_optuna_study
 
 PACE = Pace(lease_s=1.5, wait_s=0.05)
 
@@ -40,7 +41,7 @@ def found(
     }
     specification = specification_from(document, "this test")
     with Database.open(url) as database:
-        create_or_load_study(database, specification.name)
+        create_optuna_study(database, specification.name)
         agree(database, specification)
     return specification
 
@@ -62,7 +63,7 @@ def _work(url: str, folder: Path, lease_s: float, variables: Mapping[str, str]) 
     try:
         code = work_on(url, "analytic", folder=folder, pace=replace(PACE, lease_s=lease_s), checked=True)
     except StorageUnavailable:  # as search/worker/process.py
-        code = TRY_LATER
+        code = ExitCode.TRY_LATER
     sys.exit(code)
 
 

@@ -21,7 +21,7 @@ class RatePoint:
     optimizer: str
     batch_size: int
     rate: float
-    outcome: str
+    outcome: Outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,7 @@ def rate_points(records: Iterable[TrialRecord]) -> list[RatePoint]:
             outcome=record.ending,
         )
         for record in records
-        if record.hyperparameters is not None and record.ending not in ("", Outcome.INTERRUPTED)
+        if record.hyperparameters is not None and record.ending is not None and record.ending.final
     ]
 
 
@@ -105,7 +105,7 @@ def per_16(point: RatePoint) -> float:
 
 def is_healthy(point: RatePoint) -> bool:
     """Whether the trial trained until it was done or until its peers were better."""
-    return point.outcome in (Outcome.COMPLETE, Outcome.OUTRANKED)
+    return point.outcome.healthy
 
 
 def is_diverged(point: RatePoint) -> bool:

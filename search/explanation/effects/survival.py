@@ -18,7 +18,6 @@ from spaces.anchor_fit import Floats
 from spaces.catalogue import RATES
 from spaces.faster_rcnn import Space
 from spaces.parameters import Categorical, Float, Int, Parameter, Value
-from trial.outcome import FAULTS
 
 LARGEST_CHANCE = 0.02  # of some twenty parameters less than one is reported wrongly in two studies
 LARGEST_CHANCE_OF_RATE = 0.1  # that a high rate diverges is no surprise
@@ -54,7 +53,9 @@ class Cut:
 def cuts(history: TrialHistory) -> tuple[Cut, ...]:
     """The cut of each parameter that best separates failures, where it is not chance; the clearest first."""
     records = [
-        record for record in history.records if record.healthy or (record.failed and record.ending not in FAULTS)
+        record
+        for record in history.records
+        if record.healthy or (record.failed and not (record.ending and record.ending.blameless))
     ]
     found = []
     for name, parameter in history.space.parameters.items():

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from search.engines.devices import memory_variables, parse_list, variables_of_worker, visible_devices, with_device
 from search.engines.handle import Job
-from search.engines.local_executor import LocalEngine
+from search.engines.local_executor import LocalExecutor
 from tests.support.workforce import found, wait_until
 
 TWO_GPUS = """\
@@ -109,7 +109,7 @@ def test_each_trainer_sees_its_own_device_and_share(nvidia_smi, tmp_path, monkey
     specification = found(storage, tmp_path, trials=3)
     said: list[str] = []
     job = Job(study=specification.name, storage=storage, folder=tmp_path)
-    with LocalEngine().seats(job, 3, said.append) as start:
+    with LocalExecutor().open(job, 3, said.append) as start:
         seats = [start(number) for number in (1, 2, 3)]
         try:
             seen = [trainer_environment(seat.pid) for seat in seats]

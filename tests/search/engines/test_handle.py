@@ -14,11 +14,13 @@ from typing import Any
 import psutil
 import pytest
 
-from search.engines.handle import Job, Left, ProcessSeat, Seat, log_of
-from search.engines.ray_actor import Attendant
-from search.engines.ray_handle import RaySeat
+from search.engines.handle import Job, ProcessHandle, WorkerExit, WorkerHandle, log_of
+from search.engines.ray_actor import WorkerActor
+from search.engines.ray_handle import RayHandle
 from storage.connection.database import Database
 from storage.leases import Leases
+from storage.standings import left_behind
+from storage.study import find_study
 from tests.support.workforce import found, wait_until
 
 
@@ -39,7 +41,7 @@ class ActorDied(RayError):
 class Handle:
     """An actor whose methods run in threads; `remote` returns what will be their result."""
 
-    def __init__(self, attendant: Attendant) -> None:
+    def __init__(self, attendant: WorkerActor) -> None:
         self.attendant = attendant
         self._threads = ThreadPoolExecutor(max_workers=3)
         self.pending: list[Future] = []
@@ -88,15 +90,15 @@ class ThreadedRay:
 
 
 @pytest.fixture(params=["process", "actor"])
-def sit(request, monkeypatch: pytest.MonkeyPatch) -> Callable[[Job], Seat]:
+def sit(request, monkeypatch: pytest.MonkeyPatch) -> Callable[[Job], WorkerHandle]:
     """What makes a seat for a job."""
     monkeypatch.setenv("FRCNN_ANALYTIC_STEP_S", "0")
 
-    def process(job: Job) -> Seat:
-        return ProcessSeat(job, log=log_of(job.folder, 1), environment=os.environ)
+    def process(job: Job) -> WorkerHandle:
+        return ProcessHandle(job, log=log_of(job.folder, 1), environment=os.environ)
 
-    def actor(job: Job) -> Seat:
-        return RaySeat(ThreadedRay(), Handle(Attendant(job, number=1, gpus=0)))
+    def actor(job: Job) -> WorkerHandle:
+        return RayHandle(ThreadedRay(), Handle(WorkerActor(job, number=1, gpus=0)))
 
     return process if request.param == "process" else actor
 
@@ -109,7 +111,7 @@ def job(tmp_path: Path) -> Job:
     return Job(study=specification.name, storage=storage, folder=tmp_path, options=("--checked", "--lease-s", "5"))
 
 
-def end_of(seat: Seat) -> Left:
+def end_of(seat: WorkerHandle) -> WorkerExit:
     wait_until(lambda: seat.poll() is not None, within_s=120)
     left = seat.poll()
     assert left is not None
@@ -120,11 +122,11 @@ class TestSeat:
     def test_a_worker_that_has_done_its_work_left_with_0(self, sit, job):
         seat = sit(job)
         assert seat.poll() is None
-        assert end_of(seat) == Left(code=0)
-        assert seat.poll() == Left(code=0)
+        assert end_of(seat) == WorkerExit(code=0)
+        assert seat.poll() == WorkerExit(code=0)
         seat.stop()
         seat.kill()
-        assert seat.poll() == Left(code=0)  # for ever
+        assert seat.poll() == WorkerExit(code=0)  # for ever
 
     def test_what_the_user_must_change_is_told(self, sit, job):
         left = end_of(sit(Job(study="analitic", storage=job.storage, folder=job.folder)))
@@ -135,12 +137,12 @@ class TestSeat:
         monkeypatch.setenv("FRCNN_ANALYTIC_STEP_S", "0.05")
         seat = sit(job)
         with Database.open(job.storage) as database:
-            leases = Leases(database, job.study, duration_s=5, turn_s=5)
+            leases = Leases(find_study(database, job.study), duration_s=5, turn_s=5)
             wait_until(leases.held, within_s=120)
             seat.stop()
             assert end_of(seat).code == 75
             assert leases.held() == []
-            assert leases.claimable() == [0]  # nobody has to wait for the lease
+            assert left_behind(leases.study) == [0]  # nobody has to wait for the lease
 
     def test_a_hurry_ends_one_that_cannot_stop(self, sit, job, monkeypatch):
         monkeypatch.setenv("FRCNN_ANALYTIC_FAULTS", "0:hang:1")
@@ -151,7 +153,7 @@ class TestSeat:
         family = set(psutil.Process().children(recursive=True)) - set(strangers)
         assert family
         seat.stop()
-        seat.hurry()
+        seat.interrupt()
         assert end_of(seat).code == 75
         assert psutil.wait_procs(family, timeout=20)[1] == []
 
@@ -165,31 +167,31 @@ LOSSES = {
 
 @pytest.mark.parametrize(("error", "said"), LOSSES.values(), ids=LOSSES)
 def test_a_worker_that_is_lost_with_its_node_or_killed_there_may_start_again(job, error, said):
-    ray, handle = ThreadedRay(), Handle(Attendant(job, number=1, gpus=0))
-    seat = RaySeat(ray, handle)
+    ray, handle = ThreadedRay(), Handle(WorkerActor(job, number=1, gpus=0))
+    seat = RayHandle(ray, handle)
     wait_until(lambda: handle.attendant._seat is not None, within_s=60)
     if error is None:
         handle.attendant._seat._process.kill()
     else:
         ray.lose(handle, error)
-    assert end_of(seat) == Left(code=None, said=said)
+    assert end_of(seat) == WorkerExit(code=None, said=said)
 
 
 def test_a_bug_in_the_actor_keeps_its_traceback(job):
-    handle = Handle(Attendant(job, number=1, gpus=0))
+    handle = Handle(WorkerActor(job, number=1, gpus=0))
     handle.attendant.work = lambda: (_ for _ in ()).throw(TaskError("KeyError"))
-    seat = RaySeat(ThreadedRay(), handle)
+    seat = RayHandle(ThreadedRay(), handle)
     with pytest.raises(TaskError):
         end_of(seat)
 
 
 def test_a_worker_that_still_waits_for_a_node_is_stopped_without_one(job, monkeypatch):
     started = threading.Event()
-    monkeypatch.setattr(Attendant, "host", lambda self: started.wait(60))
-    monkeypatch.setattr(Attendant, "work", lambda self: started.wait(60))
-    seat = RaySeat(ThreadedRay(), Handle(Attendant(job, number=1, gpus=0)))
+    monkeypatch.setattr(WorkerActor, "host", lambda self: started.wait(60))
+    monkeypatch.setattr(WorkerActor, "work", lambda self: started.wait(60))
+    seat = RayHandle(ThreadedRay(), Handle(WorkerActor(job, number=1, gpus=0)))
     seat.stop()
-    assert seat.poll() == Left(code=75)
+    assert seat.poll() == WorkerExit(code=75)
     started.set()
 
 
@@ -197,15 +199,17 @@ def test_a_node_without_our_code_needs_the_user(job):
     ray = ThreadedRay()
     failed = ActorDied("creation failed\nModuleNotFoundError: No module named 'search'")
     failed.actor_init_failed = True
-    handle = Handle(Attendant(job, number=1, gpus=0))
+    handle = Handle(WorkerActor(job, number=1, gpus=0))
     handle.attendant.work = lambda: (_ for _ in ()).throw(failed)
-    left = end_of(RaySeat(ray, handle))
-    assert left == Left(code=2, said="a Ray node can't run our workers: ModuleNotFoundError: No module named 'search'")
+    left = end_of(RayHandle(ray, handle))
+    assert left == WorkerExit(
+        code=2, said="a Ray node can't run our workers: ModuleNotFoundError: No module named 'search'"
+    )
 
 
 def test_a_folder_that_a_node_cannot_use_needs_the_user(job, tmp_path):
     (tmp_path / "file").write_text("")
-    attendant = Attendant(Job(study="s", storage=job.storage, folder=tmp_path / "file"), number=1, gpus=0)
+    attendant = WorkerActor(Job(study="s", storage=job.storage, folder=tmp_path / "file"), number=1, gpus=0)
     left = attendant.work()
     assert left.code == 2
     assert f"{tmp_path / 'file'} cannot be used" in left.said

@@ -22,9 +22,10 @@ from search.faults import history
 from search.study.specification import Specification, specification_to_json
 from storage.connection.database import Database
 from storage.leases import Leases
-from storage.study import load_study
+from storage.study import find_study
 from tests.conftest import create_postgresql_database
 from tests.support.history_checker import check_history, read_history
+from tests.support.studies import load_optuna_study
 from tests.support.workforce import found, wait_until
 
 pytest.importorskip("ray", reason="Ray has no wheel for this Python")
@@ -184,7 +185,7 @@ def test_a_node_that_is_killed_loses_no_trial_and_doubles_none(nodes, tmp_path):
         return list(dict.fromkeys(line["pid"] for line in sorted(claims, key=lambda line: line["at_s"])))
 
     with Database.open(nodes.url) as database:
-        leases = Leases(database, "analytic", duration_s=6, turn_s=6)
+        leases = Leases(find_study(database, "analytic"), duration_s=6, turn_s=6)
 
         def half_done(worker: psutil.Process) -> list[int]:
             """Trials that the worker owns and has reported a rung of."""
@@ -257,7 +258,7 @@ def test_ctrl_c_checkpoints_and_a_second_launch_goes_on(tmp_path):
     variables = environment(tmp_path)
     first = start(specification, specification.storage, tmp_path, variables)
     with Database.open(specification.storage) as database:
-        leases = Leases(database, "analytic", duration_s=6, turn_s=6)
+        leases = Leases(find_study(database, "analytic"), duration_s=6, turn_s=6)
 
         def both_train() -> bool:
             assert first.poll() is None, first.stdout.read()
@@ -275,7 +276,7 @@ def test_ctrl_c_checkpoints_and_a_second_launch_goes_on(tmp_path):
         assert first.returncode == 75, output
         assert "The same command goes on" in output
         assert leases.held() == []
-        trials = load_study(database, "analytic").get_trials(deepcopy=False)
+        trials = load_optuna_study(database, "analytic").get_trials(deepcopy=False)
         assert [trial.state for trial in trials].count(TrialState.RUNNING) == 2
     assert psutil.wait_procs(family, timeout=20)[1] == []
 
@@ -283,7 +284,7 @@ def test_ctrl_c_checkpoints_and_a_second_launch_goes_on(tmp_path):
     output, _ = second.communicate(timeout=240)
     assert second.returncode == 0, output
     with Database.open(specification.storage) as database:
-        trials = load_study(database, "analytic").get_trials(deepcopy=False)
+        trials = load_optuna_study(database, "analytic").get_trials(deepcopy=False)
     assert [trial.number for trial in trials] == [0, 1, 2]
     assert all(trial.state.is_finished() for trial in trials)
     log = "".join(file.read_text() for file in (tmp_path / "logs").glob("worker-*.log"))

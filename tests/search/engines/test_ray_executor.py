@@ -10,20 +10,20 @@ import pytest
 from detector.config import ConfigError
 from search.engines.handle import Job
 from search.engines.ray_actor import worker_variables
-from search.engines.ray_executor import RayEngine, import_ray, require_one_node, require_reference, room_on
+from search.engines.ray_executor import RayExecutor, import_ray, require_one_node, require_reference, room_on
 
 POSTGRESQL = "postgresql://user@host/database"
 
 
 @pytest.mark.parametrize("gpus", [0, 0.25, 0.5, 1, 2.0])
 def test_gpus_come_in_parts_of_one_or_whole(gpus):
-    assert RayEngine(gpus_per_worker=gpus).gpus_per_worker == gpus
+    assert RayExecutor(gpus_per_worker=gpus).gpus_per_worker == gpus
 
 
 @pytest.mark.parametrize("gpus", [-1, 1.5, float("nan"), float("inf")])
 def test_other_numbers_of_gpus_are_refused(gpus):
     with pytest.raises(ConfigError, match="--gpus-per-worker must be 0, a part of one such as"):
-        RayEngine(gpus_per_worker=gpus)
+        RayExecutor(gpus_per_worker=gpus)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_a_password_is_refused_before_ray_is_even_loaded(monkeypatch, tmp_path):
     require_reference("env:NOT_EVEN_SET")
     monkeypatch.setitem(sys.modules, "ray", None)
     job = Job(study="s", storage="postgresql://user:canary-word@host/database", folder=tmp_path)
-    with pytest.raises(ConfigError, match="env:NAME") as refused, RayEngine().seats(job, 1, print):
+    with pytest.raises(ConfigError, match="env:NAME") as refused, RayExecutor().open(job, 1, print):
         pass
     assert "canary-word" not in str(refused.value)
 
@@ -65,7 +65,7 @@ def test_ray_client_is_refused_before_ray_is_even_loaded(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "ray", None)
     monkeypatch.setenv("RAY_ADDRESS", "ray://head:10001")
     job = Job(study="s", storage=POSTGRESQL, folder=tmp_path)
-    with pytest.raises(ConfigError, match="must be HOST:PORT"), RayEngine().seats(job, 1, print):
+    with pytest.raises(ConfigError, match="must be HOST:PORT"), RayExecutor().open(job, 1, print):
         pass
 
 

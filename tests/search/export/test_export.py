@@ -12,7 +12,8 @@ from search.report.ranking import RankedTrial, ranking
 from search.study.specification import Specification
 from search.study.study_file import load_study_file
 from storage.connection.database import Database
-from storage.study import create_or_load_study
+from storage.study import find_study
+from tests.support.studies import create_optuna_study
 
 
 @pytest.fixture
@@ -86,8 +87,8 @@ def test_a_proposal_that_was_refused_is_not_exported() -> None:
 def test_a_study_without_any_value_has_nothing_to_export(
     database: Database, specification: Specification, tmp_path: Path
 ) -> None:
-    create_or_load_study(database, specification.name).ask()
-    assert ranking(database, specification.name)[0].ap is None
+    create_optuna_study(database, specification.name).ask()
+    assert ranking(find_study(database, specification.name))[0].ap is None
     with pytest.raises(ConfigError, match="no trial has a value yet"):
         export(database, specification, output=tmp_path / "best.yaml", trial=None)
 

@@ -14,8 +14,9 @@ import pytest
 from rich.console import Console
 
 from detector.config import ConfigError
+from search.exit_codes import ExitCode
 from search.export.export import export
-from search.export.training import DONE, TRY_AGAIN, evaluation_points, train
+from search.export.training import evaluation_points, train
 from search.export.training_record import EVALUATIONS_FILE, metrics_table
 from search.study.study_file import load_study_file
 from storage.connection.database import Database
@@ -58,7 +59,7 @@ def test_a_training_is_evaluated_at_every_quarter_but_once_for_each_step(
 
 def test_a_training_ends_with_its_table_and_its_evaluations_on_disk(configuration: Path, tmp_path: Path) -> None:
     code, shown = run(configuration, tmp_path / "trained")
-    assert code == DONE
+    assert code == ExitCode.DONE
     assert "AP (IoU .50:.95)" in shown
     evaluations = json.loads((tmp_path / "trained" / EVALUATIONS_FILE).read_text())
     assert [int(images) for images in evaluations] == [160, 320, 480, 640]
@@ -68,7 +69,7 @@ def test_a_training_ends_with_its_table_and_its_evaluations_on_disk(configuratio
 def test_a_training_that_is_complete_shows_its_result_again(configuration: Path, tmp_path: Path) -> None:
     _, first = run(configuration, tmp_path / "trained")
     code, again = run(configuration, tmp_path / "trained")
-    assert code == DONE
+    assert code == ExitCode.DONE
     assert again.splitlines()[-3:] == first.splitlines()[-3:]
 
 
@@ -103,11 +104,11 @@ def test_ctrl_c_pauses_and_the_same_command_goes_on_to_the_same_result(configura
         while not (tmp_path / "cut" / EVALUATIONS_FILE).exists() and time.monotonic() < deadline:
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) == TRY_AGAIN
+        assert process.wait(60) == ExitCode.TRY_LATER
     reached = json.loads((tmp_path / "cut" / EVALUATIONS_FILE).read_text())
     assert "6400" not in reached
-    assert run(configuration, tmp_path / "cut", images=6400)[0] == DONE
-    assert run(configuration, tmp_path / "whole", images=6400)[0] == DONE
+    assert run(configuration, tmp_path / "cut", images=6400)[0] == ExitCode.DONE
+    assert run(configuration, tmp_path / "whole", images=6400)[0] == ExitCode.DONE
     results = [json.loads((tmp_path / name / EVALUATIONS_FILE).read_text()) for name in ("cut", "whole")]
     assert results[0] == results[1]
 

@@ -29,14 +29,9 @@ from search.study.specification import (
 from spaces.parameters import Fixed
 from storage.connection.database import Database
 from storage.outcomes import read_outcomes
-from storage.study import (
-    create_or_load_study,
-    load_study,
-    read_specification,
-    save_specification,
-    study_names,
-)
+from storage.study import find_study, read_specification, save_specification, study_names
 from storage.workers import read_workers
+from tests.support.studies import create_optuna_study, load_optuna_study
 from trial.outcome import Outcome
 
 PROGRAM = """
@@ -78,7 +73,7 @@ def text_of(console: Console) -> str:
 
 def trials_of(specification: Specification):
     with Database.open(specification.storage) as database:
-        return load_study(database, specification.name).get_trials(deepcopy=False)
+        return load_optuna_study(database, specification.name).get_trials(deepcopy=False)
 
 
 def start(specification: Specification, folder: Path, **environment: str) -> subprocess.Popen:
@@ -107,7 +102,7 @@ def wait_for_figures(specification: Specification, process: subprocess.Popen, tr
     """Until a worker shows that this trial trains."""
 
     def trains(database: Database) -> bool:
-        return any(w.trial == trial and w.images_per_s for w in read_workers(database, specification.name))
+        return any(w.trial == trial and w.images_per_s for w in read_workers(find_study(database, specification.name)))
 
     wait_until(trains, specification, process)
 
@@ -138,7 +133,7 @@ def test_more_trials_and_workers_are_welcome(specification, tmp_path, console):
     assert launch(more, folder=tmp_path, console=console) == 0
     assert [trial.number for trial in trials_of(specification)] == list(range(11))
     with Database.open(specification.storage) as database:
-        assert read_specification(database, "analytic")["budget"]["trials"] == 11
+        assert read_specification(find_study(database, "analytic"))["budget"]["trials"] == 11
 
 
 def test_another_space_or_budget_is_refused_with_the_difference(specification, tmp_path, console):
@@ -170,7 +165,7 @@ def test_a_signal_stops_cleanly_and_a_second_launch_goes_on(specification, tmp_p
     stopped = trials_of(specification)
     assert [trial.state for trial in stopped].count(TrialState.RUNNING) == 1
     with Database.open(specification.storage) as database:
-        assert [r.outcome for r in read_outcomes(database, "analytic")][-1] == Outcome.INTERRUPTED
+        assert [r.outcome for r in read_outcomes(find_study(database, "analytic"))][-1] == Outcome.INTERRUPTED
 
     second = start(specification, tmp_path)
     output, _ = second.communicate(timeout=60)
@@ -229,7 +224,7 @@ def test_a_password_in_the_storage_url_reaches_no_command_line(specification, tm
     monkeypatch.setenv("CANARY_STORAGE", specification.storage)
     hidden = replace(specification, storage="env:CANARY_STORAGE")
     process = start(hidden, tmp_path, FRCNN_ANALYTIC_STEP_S="0.01")
-    wait_until(lambda database: bool(load_study(database, "analytic").trials), hidden, process)
+    wait_until(lambda database: bool(load_optuna_study(database, "analytic").trials), hidden, process)
     family = psutil.Process(process.pid).children(recursive=True)
     lines = [" ".join(member.cmdline()) for member in family]
     trainers = [member for member, line in zip(family, lines, strict=True) if "search.trainer.process" in line]
@@ -310,10 +305,10 @@ def test_what_was_derived_once_stays_although_another_machine_rounds_otherwise(t
     settled = settle(specification_from(sample_document(tmp_path, space=NARROW), "this test"), console).specification
     other = replace(settled, derived={**settled.derived, "anchor_base": settled.derived["anchor_base"] + 1e-12})
     with Database.open(settled.storage) as database:
-        create_or_load_study(database, settled.name)
+        create_optuna_study(database, settled.name)
         agree(database, settled)
         agree(database, other, kept=("derived",))
-        stored = read_specification(database, settled.name)
+        stored = read_specification(find_study(database, settled.name))
         with pytest.raises(ConfigError, match="derived"):
             agree(database, other)  # where a user wrote it, it is a change like any other
     assert specification_from_json(stored, storage=settled.storage) == settled
@@ -322,14 +317,14 @@ def test_what_was_derived_once_stays_although_another_machine_rounds_otherwise(t
 def test_a_study_from_before_a_setting_existed_goes_on_with_its_default(specification, tmp_path, console):
     agreed = replace(specification, budget=replace(specification.budget, trials=2))
     with Database.open(specification.storage) as database:
-        create_or_load_study(database, specification.name)
+        create_optuna_study(database, specification.name)
         document = specification_to_json(agreed)
         del document["sampler"]["least_anchor_fit"]
-        save_specification(database, specification.name, document)
+        save_specification(find_study(database, specification.name), document)
         agree(database, agreed)
         fewer = replace(agreed, sampler=replace(agreed.sampler, least_anchor_fit=0.3))
         agree(database, fewer)  # this one may change
-        assert read_specification(database, specification.name)["sampler"]["least_anchor_fit"] == 0.3
+        assert read_specification(find_study(database, specification.name))["sampler"]["least_anchor_fit"] == 0.3
 
 
 def test_a_launch_keeps_a_sample_of_the_boxes_unless_there_is_nothing_to_choose(tmp_path, console):

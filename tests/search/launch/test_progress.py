@@ -8,6 +8,7 @@ from rich.console import Console
 
 from search.launch.progress import LATE, Progress, Snapshot, read_snapshot
 from storage.records import OutcomeRecord
+from storage.study import find_study
 from tests.search.conftest import STUDY
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -42,7 +43,7 @@ def test_each_outcome_is_told_once_and_what_was_there_before_the_launch_is_not()
 
 
 def test_a_snapshot_counts_what_is_stored_and_shows_the_newest_of_each_running_trial(database, study):
-    shot = read_snapshot(database, STUDY, trials=40)
+    shot = read_snapshot(find_study(database, STUDY), trials=40)
     assert shot.finished == sum(trial.state.is_finished() for trial in study.trials) == 5
     assert sum(trial.state is TrialState.WAITING for trial in study.trials) == 1
     assert shot.trials == 40
@@ -50,5 +51,8 @@ def test_a_snapshot_counts_what_is_stored_and_shows_the_newest_of_each_running_t
     [activity] = shot.activities
     assert (activity.worker.trial, activity.rungs, activity.latest) == (5, 1, None)
     assert [record.trial for record in shot.outcomes] == [0, 1, 2, 3, 4]
-    assert read_snapshot(database, STUDY, trials=40, since=datetime.now(UTC) + timedelta(hours=1)).outcomes == ()
-    assert read_snapshot(database, STUDY, trials=3).trials == 6  # more were begun than are asked for now
+    assert (
+        read_snapshot(find_study(database, STUDY), trials=40, since=datetime.now(UTC) + timedelta(hours=1)).outcomes
+        == ()
+    )
+    assert read_snapshot(find_study(database, STUDY), trials=3).trials == 6  # more were begun than are asked for now

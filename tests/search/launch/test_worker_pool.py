@@ -4,11 +4,11 @@ import time
 
 import pytest
 
-from search.engines.handle import Left
+from search.engines.handle import WorkerExit
 from search.launch import worker_pool as crew_module
-from search.launch.worker_pool import MOST_QUICK_LOSSES, Crew
+from search.launch.worker_pool import MOST_QUICK_LOSSES, WorkerPool
 
-LOST = Left(code=None, said="node-b died")
+LOST = WorkerExit(code=None, said="node-b died")
 
 
 class ToldSeat:
@@ -16,27 +16,27 @@ class ToldSeat:
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self.end: Left | None = None
-        self.after_stop = Left(code=75)
+        self.end: WorkerExit | None = None
+        self.after_stop = WorkerExit(code=75)
         self.calls: list[str] = []
 
-    def poll(self) -> Left | None:
+    def poll(self) -> WorkerExit | None:
         return self.end
 
     def stop(self) -> None:
         self.calls.append("stop")
         self.end = self.end or self.after_stop
 
-    def hurry(self) -> None:
+    def interrupt(self) -> None:
         self.calls.append("hurry")
 
     def kill(self) -> None:
         self.calls.append("kill")
-        self.end = self.end or Left(code=-9)
+        self.end = self.end or WorkerExit(code=-9)
 
 
 @pytest.fixture
-def seats() -> list[ToldSeat]:
+def open() -> list[ToldSeat]:
     """All that were started, in order."""
     return []
 
@@ -47,14 +47,14 @@ def said() -> list[str]:
 
 
 @pytest.fixture
-def crew(seats, said) -> Crew:
+def crew(seats, said) -> WorkerPool:
     """Two workers."""
 
     def start(number: int) -> ToldSeat:
         seats.append(ToldSeat(number))
         return seats[-1]
 
-    return Crew(start, workers=2, say=said.append)
+    return WorkerPool(start, workers=2, say=said.append)
 
 
 def not_complete() -> bool:
@@ -63,33 +63,33 @@ def not_complete() -> bool:
 
 def test_workers_are_numbered_from_one_and_tended_until_all_have_left(crew, seats):
     assert [seat.number for seat in seats] == [1, 2]
-    assert crew.tend()
-    seats[0].end = Left(code=0)
-    assert crew.tend()
-    seats[1].end = Left(code=0)
-    assert not crew.tend()
+    assert crew.supervise()
+    seats[0].end = WorkerExit(code=0)
+    assert crew.supervise()
+    seats[1].end = WorkerExit(code=0)
+    assert not crew.supervise()
     assert crew.leave(complete=lambda: True).code == 0
 
 
 def test_a_worker_that_is_lost_is_started_again_with_its_number(crew, seats, said):
     seats[1].end = LOST
-    assert crew.tend()
+    assert crew.supervise()
     assert [seat.number for seat in seats] == [1, 2, 2]
     assert seats[1].calls == ["kill"]  # should it only have been out of sight
     assert said == ["worker 2 was lost: node-b died; it is started again elsewhere"]
-    seats[0].end = seats[2].end = Left(code=0)
-    assert not crew.tend()
+    seats[0].end = seats[2].end = WorkerExit(code=0)
+    assert not crew.supervise()
     assert crew.leave(complete=lambda: True).code == 0
 
 
 def test_machines_that_are_lost_again_and_again_at_once_are_given_up(crew, seats):
     for _ in range(MOST_QUICK_LOSSES + 1):
         seats[-1].end = LOST
-        crew.tend()
+        crew.supervise()
     assert len(seats) == 2 + MOST_QUICK_LOSSES
-    assert crew.tend()  # the other one works
-    seats[0].end = Left(code=0)
-    assert not crew.tend()
+    assert crew.supervise()  # the other one works
+    seats[0].end = WorkerExit(code=0)
+    assert not crew.supervise()
     departure = crew.leave(complete=not_complete)
     assert (departure.code, departure.messages) == (1, ("node-b died",))
 
@@ -101,13 +101,13 @@ def test_preemption_never_uses_up_the_patience(crew, seats, monkeypatch):
     for _ in range(10 * MOST_QUICK_LOSSES):
         now_s += crew_module.SETTLED_S + 1
         seats[-1].end = LOST
-        assert crew.tend()
+        assert crew.supervise()
     assert len(seats) == 2 + 10 * MOST_QUICK_LOSSES
 
 
 def test_one_worker_that_needs_the_user_ends_the_tending_and_his_words_are_kept(crew, seats):
-    seats[0].end = Left(code=2, said="other data")
-    assert not crew.tend()
+    seats[0].end = WorkerExit(code=2, said="other data")
+    assert not crew.supervise()
     crew.stop()
     departure = crew.leave(complete=not_complete)
     assert (departure.code, departure.messages) == (2, ("other data",))
@@ -127,7 +127,7 @@ def test_one_worker_that_needs_the_user_ends_the_tending_and_his_words_are_kept(
 )
 def test_one_exit_code_stands_for_all(crew, seats, ends, complete, code):
     for seat, end in zip(seats, ends, strict=True):
-        seat.end = Left(code=end)
+        seat.end = WorkerExit(code=end)
     assert crew.leave(complete=lambda: complete).code == code
 
 
@@ -135,7 +135,7 @@ def test_who_does_not_leave_in_time_is_ended(crew, seats, monkeypatch):
     monkeypatch.setattr(crew_module, "LEAVE_LIMIT_S", 0.2)
     seats[0].after_stop = None
     crew.stop()
-    crew.hurry()
+    crew.interrupt()
     assert crew.leave(complete=not_complete).code == 1
     assert seats[0].calls == ["stop", "hurry", "kill"]
     assert seats[1].calls == ["stop", "hurry"]

@@ -11,22 +11,24 @@ import pytest
 from optuna.trial import TrialState
 
 from detector.config import Anchors, Canvas
+from search.exit_codes import ExitCode
 from search.launch.progress import read_snapshot
 from search.plan import Plan
 from search.policy import feasibility as screening
 from search.policy.anchor_screen import AnchorScreen, varies_anchors
 from search.policy.budget import was_refused
 from search.report.status import read_status
-from search.worker.loop import DONE, Worker
+from search.worker.loop import Worker
 from spaces.anchor_fit import CanvasBoxes
 from spaces.faster_rcnn import Space
 from spaces.parameters import Fixed
 from storage.box_samples import keep_box_sample, read_box_sample
 from storage.connection.database import Database
 from storage.outcomes import read_outcomes
-from storage.study import create_or_load_study, load_study
+from storage.study import find_study
 from storage.telemetry import read_rungs, read_telemetry
 from tests.search.conftest import all_shown, analytic_plan
+from tests.support.studies import create_optuna_study, load_optuna_study, varied
 from tests.support.workforce import found, leave, start_worker, two_at_once
 from trial.outcome import Outcome
 
@@ -82,12 +84,12 @@ def test_anchors_are_hopeless_below_half_of_what_the_best_reach(sizes_px, best, 
 
 
 def test_every_worker_judges_by_the_same_stored_sample(database, plan):
-    create_or_load_study(database, plan.study)
-    assert read_box_sample(database, plan.study) is None
+    create_optuna_study(database, plan.study)
+    assert read_box_sample(find_study(database, plan.study)) is None
     first, second = (AnchorScreen.of(small_objects(seed), square(12), seed=0) for seed in (0, 1))
-    keep_box_sample(database, plan.study, first.to_json())
-    keep_box_sample(database, plan.study, second.to_json())  # a later launch
-    stored = AnchorScreen.from_json(read_box_sample(database, plan.study))
+    keep_box_sample(find_study(database, plan.study), first.to_json())
+    keep_box_sample(find_study(database, plan.study), second.to_json())  # a later launch
+    stored = AnchorScreen.from_json(read_box_sample(find_study(database, plan.study)))
     assert np.array_equal(stored.boxes, first.boxes)
     assert not np.array_equal(stored.boxes, second.boxes)
     assert (stored.canvas, stored.reachable) == (first.canvas, first.reachable)
@@ -134,9 +136,9 @@ def screened(database, plan) -> Plan:
 
 
 def screen_small_objects(database: Database, plan: Plan) -> Plan:
-    create_or_load_study(database, plan.study)
-    keep_box_sample(database, plan.study, AnchorScreen.of(small_objects(), FITTING, seed=0).to_json())
-    return replace(plan, derived={"anchor_base": 16.0, "anchor_scales": 1}, trials=4)
+    create_optuna_study(database, plan.study)
+    keep_box_sample(find_study(database, plan.study), AnchorScreen.of(small_objects(), FITTING, seed=0).to_json())
+    return varied(plan, derived={"anchor_base": 16.0, "anchor_scales": 1}, trials=4)
 
 
 @pytest.fixture(scope="module")
@@ -145,35 +147,35 @@ def worked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Database,
     folder = tmp_path_factory.mktemp("worked")
     with Database.open(f"sqlite:///{folder / 'study.db'}") as database:
         plan = replace(screen_small_objects(database, analytic_plan(folder)), trials=30)
-        assert work(database, plan) == DONE
+        assert work(database, plan) == ExitCode.DONE
         yield database, plan
 
 
 def work(database: Database, plan: Plan) -> int:
-    return Worker(database, plan, stop=threading.Event()).run()
+    return Worker(find_study(database, plan.study), plan, stop=threading.Event()).run()
 
 
 def trials_of(database: Database, plan: Plan) -> list[optuna.trial.FrozenTrial]:
-    return load_study(database, plan.study).get_trials(deepcopy=False)
+    return load_optuna_study(database, plan.study).get_trials(deepcopy=False)
 
 
 def check_exact(database: Database, plan: Plan) -> list[optuna.trial.FrozenTrial]:
     """As many were trained as were asked for, and what was not has a reason and cost nothing. Returns the latter."""
     trials = trials_of(database, plan)
-    outcomes = {record.trial: record for record in read_outcomes(database, plan.study)}
+    outcomes = {record.trial: record for record in read_outcomes(find_study(database, plan.study))}
     refused = [trial for trial in trials if was_refused(trial)]
     assert len(trials) - len(refused) == plan.trials
     assert sorted(outcomes) == list(range(len(trials)))
     for trial in trials:
         assert trial.state.is_finished()
-        trained = bool(read_telemetry(database, plan.study, trial.number) or trial.intermediate_values)
+        trained = bool(read_telemetry(find_study(database, plan.study), trial.number) or trial.intermediate_values)
         assert trained != was_refused(trial)
     for trial in refused:
         record = outcomes[trial.number]
         assert (record.outcome, record.cause, record.images) == (Outcome.HOPELESS, "anchors", 0)
         assert "the fit of the anchors is below" in record.message
         assert (trial.state, trial.constraints) == (TrialState.PRUNED, {"hopeless": 1.0, "0": 1.0})
-        assert read_rungs(database, plan.study, trial.number) == []
+        assert read_rungs(find_study(database, plan.study), trial.number) == []
     return refused
 
 
@@ -181,7 +183,7 @@ def test_hopeless_proposals_are_recorded_and_cost_none_of_the_budget(worked):
     database, plan = worked
     refused = check_exact(database, plan)
     assert len(refused) >= 4
-    screen = AnchorScreen.from_json(read_box_sample(database, plan.study))
+    screen = AnchorScreen.from_json(read_box_sample(find_study(database, plan.study)))
     for trial in trials_of(database, plan)[2:]:
         anchors = plan.space.configuration(trial.params).anchors
         assert (screen.verdict(anchors, least=0.5) is not None) == was_refused(trial)
@@ -190,7 +192,7 @@ def test_hopeless_proposals_are_recorded_and_cost_none_of_the_budget(worked):
 
 def test_the_reference_and_the_derived_trial_are_trained_whatever_their_anchors(worked):
     database, plan = worked
-    screen = AnchorScreen.from_json(read_box_sample(database, plan.study))
+    screen = AnchorScreen.from_json(read_box_sample(find_study(database, plan.study)))
     for trial in trials_of(database, plan)[:2]:
         assert screen.verdict(plan.space.configuration(trial.params).anchors, least=0.5) is not None
         assert trial.intermediate_values
@@ -206,7 +208,7 @@ def test_the_sampler_learns_to_keep_away_from_hopeless_anchors(worked):
 
 
 def test_least_anchor_fit_zero_trains_every_proposal(database, screened):
-    assert work(database, replace(screened, least_anchor_fit=0.0)) == DONE
+    assert work(database, varied(screened, least_anchor_fit=0.0)) == ExitCode.DONE
     assert check_exact(database, screened) == []
     assert len(trials_of(database, screened)) == 4
 
@@ -215,27 +217,31 @@ def test_a_space_without_good_anchors_comes_to_an_end_and_says_so(database, scre
     monkeypatch.setattr(screening, "MOST_REFUSED", 3)
     parameters = dict(screened.space.parameters)
     large = screened.space.replaced({"anchor_base": replace(parameters["anchor_base"], low=15.0)})
-    plan = replace(screened, space=large, trials=4)
-    assert work(database, plan) == DONE
+    plan = varied(screened, space=large, trials=4)
+    assert work(database, plan) == ExitCode.DONE
     check_exact(database, plan)
     # Trials 0 and 1 are given; then three are refused, the fourth is trained, and so once more.
     assert [was_refused(trial) for trial in trials_of(database, plan)] == [False] * 2 + [True, True, True, False] * 2
-    messages = [record.message for record in read_outcomes(database, plan.study) if record.outcome == Outcome.HOPELESS]
+    messages = [
+        record.message
+        for record in read_outcomes(find_study(database, plan.study))
+        if record.outcome == Outcome.HOPELESS
+    ]
     assert ["trained whatever it is" in message for message in messages] == [False, False, True] * 2
     assert "doctor --write-space" in messages[2]
 
 
 def test_somebodys_own_trial_is_trained_whatever_its_anchors(database, screened):
-    study = create_or_load_study(database, screened.study)
+    study = create_optuna_study(database, screened.study)
     for _ in range(3):
         study.enqueue_trial({**screened.space.reference(), "anchor_base": 16.0})
-    work(database, replace(screened, trials=3))
+    work(database, varied(screened, trials=3))
     assert [was_refused(trial) for trial in trials_of(database, screened)] == [False] * 3
 
 
 def test_two_workers_refuse_alike_and_keep_the_budget(tmp_path, storage_url, database, screened, monkeypatch):
     monkeypatch.setenv("FRCNN_ANALYTIC_STEP_S", "0.001")
-    assert two_at_once(storage_url, lambda own: work(own, screened)) == [DONE, DONE]
+    assert two_at_once(storage_url, lambda own: work(own, screened)) == [ExitCode.DONE, ExitCode.DONE]
     check_exact(database, screened)
 
 
@@ -243,24 +249,27 @@ def test_two_workers_refuse_alike_and_keep_the_budget(tmp_path, storage_url, dat
 def test_a_worker_killed_over_a_hopeless_proposal_loses_and_doubles_nothing(tmp_path, storage_url, point):
     plan = Plan.of(found(storage_url, tmp_path, trials=2, seed=7), tmp_path)  # its first proposal is hopeless
     with Database.open(storage_url) as database:
-        keep_box_sample(database, plan.study, AnchorScreen.of(small_objects(), FITTING, seed=0).to_json())
-        study = create_or_load_study(database, plan.study)
+        keep_box_sample(find_study(database, plan.study), AnchorScreen.of(small_objects(), FITTING, seed=0).to_json())
+        study = create_optuna_study(database, plan.study)
         study.enqueue_trial(plan.space.reference())
         study.tell(study.ask(), 0.1)
         assert leave(start_worker(storage_url, tmp_path, FRCNN_CRASH_AT=point)) == -9
-        assert leave(start_worker(storage_url, tmp_path), 300) == DONE
+        assert leave(start_worker(storage_url, tmp_path), 300) == ExitCode.DONE
         trials = trials_of(database, plan)
         # Who takes a trial over can't know what its owner did with it, and trains it.
         assert list(map(was_refused, trials)) == ([False, False] if point == "after_claim" else [False, True, False])
         assert all(trial.state.is_finished() for trial in trials)
-        ends = [record.trial for record in read_outcomes(database, plan.study)]
+        ends = [record.trial for record in read_outcomes(find_study(database, plan.study))]
         assert sorted(ends) == list(range(1, len(trials)))
 
 
 def test_status_progress_and_ranking_count_only_what_was_trained(worked):
     database, screened = worked
     refused = len(check_exact(database, screened))
-    status, snapshot = read_status(database, screened.study), read_snapshot(database, screened.study, trials=30)
+    status, snapshot = (
+        read_status(find_study(database, screened.study)),
+        read_snapshot(find_study(database, screened.study), trials=30),
+    )
     assert (status.finished, status.refused) == (snapshot.finished, refused) == (30, refused)
     assert sum(status.states.values()) == 30 + refused
     assert sum(status.outcomes.values()) == 30 + refused

@@ -1,6 +1,5 @@
 import threading
 import time
-from dataclasses import replace
 
 import numpy as np
 import optuna
@@ -8,25 +7,27 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from detector.config import Optimizer
+from search.exit_codes import ExitCode
 from search.explanation.trial_history import trial_records
 from search.plan import Plan
 from search.policy.budget import was_refused
 from search.policy.rate_screen import rate_verdict
 from search.report.status import read_status
-from search.worker.loop import DONE, Worker
+from search.worker.loop import Worker
 from search.worker.outage import Outage
 from search.worker.outbox import End, Evaluation, Outbox
 from search.worker.queue import TrialQueue
-from search.worker.recorder import TrialJournal
+from search.worker.recorder import TrialRecorder
 from spaces.faster_rcnn import Space
 from spaces.parameters import Fixed, Float
 from storage.connection.database import Database
 from storage.leases import Leases
 from storage.outcomes import read_outcomes
 from storage.records import RungRecord
-from storage.study import create_or_load_study, load_study
+from storage.study import find_study
 from storage.telemetry import read_rungs, read_telemetry
 from tests.search.conftest import all_shown
+from tests.support.studies import create_optuna_study, load_optuna_study, varied
 from tests.support.workforce import two_at_once
 from trial.outcome import Outcome
 from trial.verdict import Verdict
@@ -143,64 +144,66 @@ def test_what_the_study_fixes_counts_as_if_each_trial_had_proposed_it():
 @pytest.fixture
 def wide(plan: Plan) -> Plan:
     """Thirty closed-form trials, most of whose proposals would diverge."""
-    return replace(plan, space=WIDE, trials=30, most_divergence_risk=0.6)
+    return varied(plan, space=WIDE, trials=30, most_divergence_risk=0.6)
 
 
 def work(database: Database, plan: Plan) -> int:
-    create_or_load_study(database, plan.study)
-    return Worker(database, plan, stop=threading.Event()).run()
+    create_optuna_study(database, plan.study)
+    return Worker(find_study(database, plan.study), plan, stop=threading.Event()).run()
 
 
 def trials_of(database: Database, plan: Plan) -> list[FrozenTrial]:
-    return load_study(database, plan.study).get_trials(deepcopy=False)
+    return load_optuna_study(database, plan.study).get_trials(deepcopy=False)
 
 
 def diverged(database: Database, plan: Plan) -> int:
-    return sum(record.outcome == Outcome.DIVERGED for record in read_outcomes(database, plan.study))
+    return sum(record.outcome == Outcome.DIVERGED for record in read_outcomes(find_study(database, plan.study)))
 
 
 def test_risky_proposals_cost_nothing_and_few_trials_diverge(database, wide):
-    assert work(database, wide) == DONE
+    assert work(database, wide) == ExitCode.DONE
     refused = [trial for trial in trials_of(database, wide) if was_refused(trial)]
     assert len(trials_of(database, wide)) - len(refused) == 30
     assert len(refused) >= 5
     for trial in refused:
         assert (trial.state, trial.constraints) == (TrialState.PRUNED, {"risky": 1.0, "0": 1.0})
-        assert read_rungs(database, wide.study, trial.number) == []
-        assert read_telemetry(database, wide.study, trial.number) == []
+        assert read_rungs(find_study(database, wide.study), trial.number) == []
+        assert read_telemetry(find_study(database, wide.study), trial.number) == []
         assert not wide.trial_directory(trial.number).exists()
     assert diverged(database, wide) <= 8
 
 
 def test_at_a_risk_of_one_every_proposal_is_trained(database, wide):
-    plan = replace(wide, most_divergence_risk=1.0)
-    assert work(database, plan) == DONE
+    plan = varied(wide, most_divergence_risk=1.0)
+    assert work(database, plan) == ExitCode.DONE
     assert len(trials_of(database, plan)) == 30
     assert diverged(database, plan) >= 9  # more than above
 
 
 def test_somebodys_own_trial_is_trained_at_any_rate(database, wide):
-    study = create_or_load_study(database, wide.study)
+    study = create_optuna_study(database, wide.study)
     for _ in range(4):
         study.enqueue_trial(point(10.0))
-    work(database, replace(wide, trials=4))
+    work(database, varied(wide, trials=4))
     assert diverged(database, wide) == 4
 
 
 def claimants(database: Database, plan: Plan) -> list[TrialQueue]:
     """Three workers as the queue sees them."""
-    create_or_load_study(database, plan.study)
+    create_optuna_study(database, plan.study)
     outage = Outage(threading.Event(), give_up_s=1.0)
-    return [TrialQueue(database, plan, worker=name, lease_s=60.0, outage=outage) for name in "abc"]
+    return [
+        TrialQueue(find_study(database, plan.study), plan, worker=name, lease_s=60.0, outage=outage) for name in "abc"
+    ]
 
 
 def abandon(database: Database, plan: Plan, trial: int) -> None:
     """As if the trial's lease had run out."""
-    leases = Leases(database, plan.study)
+    leases = Leases(find_study(database, plan.study))
     leases.release(next(lease for lease in leases.held() if lease.trial == trial))
 
 
-def end(journal: TrialJournal, outcome: Outcome) -> None:
+def end(journal: TrialRecorder, outcome: Outcome) -> None:
     journal.finish(Verdict(outcome=outcome, cause="loss", images=40, step=2))
     journal.deliver()
 
@@ -209,7 +212,7 @@ def end(journal: TrialJournal, outcome: Outcome) -> None:
 def beyond(wide: Plan) -> Plan:
     """Every rate of its space is refused as soon as one trial has diverged."""
     high = {"lr_per_16": Float(low=5.0, high=10.0, log=True), "optimizer": Fixed(value="sgd")}
-    return replace(wide, space=wide.space.replaced(high), trials=5)
+    return varied(wide, space=wide.space.replaced(high), trials=5)
 
 
 def test_a_trial_that_was_begun_goes_on_whatever_others_show_meanwhile(database, beyond):
@@ -246,7 +249,7 @@ def test_a_trial_that_ended_unheard_keeps_its_end(database, beyond):
 
 def test_two_workers_keep_the_budget(storage_url, database, wide, monkeypatch):
     monkeypatch.setenv("FRCNN_ANALYTIC_STEP_S", "0.001")
-    assert two_at_once(storage_url, lambda own: work(own, wide)) == [DONE, DONE]
+    assert two_at_once(storage_url, lambda own: work(own, wide)) == [ExitCode.DONE, ExitCode.DONE]
     trials = trials_of(database, wide)
     assert all(trial.state.is_finished() for trial in trials)
     assert len(trials) - sum(map(was_refused, trials)) == 30
@@ -255,13 +258,13 @@ def test_two_workers_keep_the_budget(storage_url, database, wide, monkeypatch):
 def test_refused_proposals_are_shown_as_such_and_explain_nothing(database, wide):
     work(database, wide)
     count = sum(map(was_refused, trials_of(database, wide)))
-    status = read_status(database, wide.study)
+    status = read_status(find_study(database, wide.study))
     assert (status.finished, status.refused) == (30, count)
     text = all_shown(database, wide)
     assert text.count(f"{count} risky (trials at such learning rates diverged)") == 2
     assert "not trained, risky: a learning rate of" in text
-    outcomes = read_outcomes(database, wide.study)
-    cases = trial_records(WIDE, trials_of(database, wide), outcomes, read_rungs(database, wide.study))
+    outcomes = read_outcomes(find_study(database, wide.study))
+    cases = trial_records(WIDE, trials_of(database, wide), outcomes, read_rungs(find_study(database, wide.study)))
     risky = [case for case in cases if case.ending == Outcome.RISKY]
     assert len(risky) == count
     assert all(case.refused and not (case.failed or case.healthy) for case in risky)

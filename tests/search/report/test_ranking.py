@@ -14,12 +14,13 @@ from search.report.ranking import RankedTrial, best, ranked, ranking, ranking_ta
 from storage.connection.database import Database
 from storage.connection.errors import StorageError
 from storage.records import OutcomeRecord, RungRecord
+from storage.study import find_study
 from trial.outcome import INFEASIBLE, Outcome
 
 
 @pytest.fixture
 def places(database: Database, study: optuna.Study) -> list[RankedTrial]:
-    return ranking(database, study.study_name)
+    return ranking(find_study(database, study.study_name))
 
 
 def test_the_highest_rung_ranks_first_and_ap_decides_only_within_a_rung(places: list[RankedTrial]) -> None:
@@ -52,7 +53,7 @@ def test_only_parameters_that_differ_are_kept(places: list[RankedTrial]) -> None
 
 def test_an_unknown_study_is_an_error_that_names_the_known_ones(database: Database, study: optuna.Study) -> None:
     with pytest.raises(StorageError, match="blood cells"):
-        ranking(database, "blood sells")
+        ranking(find_study(database, "blood sells"))
 
 
 def test_nothing_is_best_while_nothing_has_a_value() -> None:

@@ -27,7 +27,8 @@ from storage.connection.errors import StorageError
 from storage.leases import Leases
 from storage.outages import record_outage
 from storage.records import OutageRecord, OutcomeRecord
-from storage.study import create_or_load_study
+from storage.study import find_study
+from tests.support.studies import create_optuna_study
 from trial.outcome import Outcome
 
 MIDNIGHT = datetime(2026, 1, 1)
@@ -36,7 +37,7 @@ MIDNIGHT = datetime(2026, 1, 1)
 @pytest.fixture
 def study(database: Database, study: optuna.Study) -> optuna.Study:
     """The one made by hand, after a few accidents: trial 3 changed hands, trial 5 lost trainers, two outages."""
-    other = Leases(database, study.study_name)
+    other = Leases(find_study(database, study.study_name))
     study._storage.set_trial_user_attr(study.trials[5]._trial_id, "crashes", 2)
     study._storage.set_trial_user_attr(study.trials[5]._trial_id, "hangs", 1)
     with database.writing() as connection:
@@ -46,14 +47,18 @@ def study(database: Database, study: optuna.Study) -> optuna.Study:
     # Two workers missed the database from 110 to 100 and from 108 to 99 s ago, one from 13 to 11 s ago: 11 + 2 s.
     for worker, lasted_s, ended_s_ago in (("w1", 10.0, 100.0), ("w2", 9.0, 99.0), ("w1", 2.0, 11.0)):
         record_outage(
-            database, study.study_name, worker, number=int(lasted_s), lasted_s=lasted_s, ended_s_ago=ended_s_ago
+            find_study(database, study.study_name),
+            worker,
+            number=int(lasted_s),
+            lasted_s=lasted_s,
+            ended_s_ago=ended_s_ago,
         )
     return study
 
 
 @pytest.fixture
 def status(database: Database, study: optuna.Study) -> Status:
-    return read_status(database, study.study_name)
+    return read_status(find_study(database, study.study_name))
 
 
 def test_a_database_that_is_away_for_several_workers_is_one_outage() -> None:
@@ -83,8 +88,8 @@ def test_a_running_trial_without_a_lease_can_be_claimed_until_somebody_does(
     database: Database, study: optuna.Study, status: Status
 ) -> None:
     assert (status.waiting, status.claimable) == ((6,), (5,))
-    Leases(database, study.study_name).claim(5, "w1")
-    assert read_status(database, study.study_name).claimable == ()
+    Leases(find_study(database, study.study_name)).claim(5, "w1")
+    assert read_status(find_study(database, study.study_name)).claimable == ()
 
 
 def test_deaths_are_counted_by_outcome_and_cause_most_frequent_first() -> None:
@@ -144,7 +149,7 @@ def test_the_report_names_everything_in_100_columns(database: Database, study: o
 
 
 def test_a_worker_that_says_nothing_is_marked(database: Database, study: optuna.Study) -> None:
-    now = read_status(database, study.study_name)
+    now = read_status(find_study(database, study.study_name))
     [worker] = now.workers
     silent = replace(now, workers=(replace(worker, age_s=121.0),))
     assert "(dead?)" not in shown(now)
@@ -159,7 +164,7 @@ def shown(status: Status) -> str:
 
 
 def test_an_empty_study_has_a_status_too(database: Database) -> None:
-    create_or_load_study(database, "new")
+    create_optuna_study(database, "new")
     console = Console(width=100, file=io.StringIO())
     with console.capture() as captured:
         console.print(status_report(database, "new"))
@@ -182,7 +187,7 @@ def test_the_json_holds_the_same_and_is_plain(status: Status) -> None:
 
 def test_an_unknown_study_is_an_error(database: Database) -> None:
     with pytest.raises(StorageError, match="no study 'nothing'"):
-        read_status(database, "nothing")
+        read_status(find_study(database, "nothing"))
 
 
 def _finished(begin_min: int, end_min: int) -> FrozenTrial:

@@ -8,7 +8,7 @@ import pytest
 from detector.config import Hyperparameters
 from search.trainer.exits import TrainerDied
 from search.trainer.link import TrainerLink, _event
-from search.trainer.protocol import Advance, Pause, Preparing, ProtocolError, Ready, Start, Started, encode
+from search.trainer.protocol import Advance, Event, Pause, Preparing, ProtocolError, Ready, Start, Started, encode
 from trial.outcome import Outcome
 from trial.reports import PausedReport, ProgressReport, RungReport
 from trial.verdict import Verdict

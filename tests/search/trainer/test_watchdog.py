@@ -6,13 +6,15 @@ from dataclasses import replace
 import pytest
 
 from detector.config import Hyperparameters
+from search.exit_codes import ExitCode
 from search.trainer.exits import TrainerHung, classify_death
 from search.trainer.protocol import Preparing, Start, Started
 from search.trainer.run import TrialRun
 from search.trainer.watchdog import LONGEST_LOOK_S, Speed, Timeouts, Watchdog
-from search.worker.loop import DONE, Pace, Worker
+from search.worker.loop import Pace, Worker
 from storage.outcomes import read_outcome
-from storage.study import load_study
+from storage.study import find_study
+from tests.support.studies import load_optuna_study, varied
 from trial.outcome import Outcome
 from trial.reports import ProgressReport, RungReport
 from trial.verdict import HUNG
@@ -194,9 +196,17 @@ def test_a_trainer_that_stops_in_step_5_with_a_live_heartbeat_is_told_as_hung(tm
 def test_a_trial_whose_trainer_hangs_is_tried_once_more_and_no_third_time(database, plan, monkeypatch, fault):
     monkeypatch.setenv("FRCNN_ANALYTIC_FAULTS", f"1:{fault}")
     pace = Pace(timeouts=replace(TIMEOUTS, first_step_s=1.0, step_floor_s=1.0))
-    assert Worker(database, replace(plan, trials=3), stop=threading.Event(), pace=pace).run() == DONE
-    trials = load_study(database, plan.study).trials
-    record = read_outcome(database, plan.study, 1)
+    assert (
+        Worker(
+            find_study(database, varied(plan, trials=3).study),
+            varied(plan, trials=3),
+            stop=threading.Event(),
+            pace=pace,
+        ).run()
+        == ExitCode.DONE
+    )
+    trials = load_optuna_study(database, plan.study).trials
+    record = read_outcome(find_study(database, plan.study), 1)
     assert record is not None
     assert (record.outcome, record.cause) == (Outcome.CRASHED, HUNG)
     assert (trials[1].user_attrs["crashes"], trials[1].user_attrs["hangs"]) == (2, 2)

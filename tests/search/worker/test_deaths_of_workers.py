@@ -17,9 +17,11 @@ from search.report.status import read_status
 from storage.connection.database import Database
 from storage.leases import Leases
 from storage.outcomes import read_outcome, read_outcomes
-from storage.study import load_study
+from storage.standings import left_behind
+from storage.study import find_study
 from storage.workers import read_workers
 from tests.support.history_checker import check_history, read_history
+from tests.support.studies import load_optuna_study
 from tests.support.workforce import found, leave, start_worker, wait_until
 from trial.outcome import Outcome
 
@@ -44,11 +46,11 @@ def url(request, tmp_path: Path) -> str:
 
 
 def states(database: Database) -> list[TrialState]:
-    return [trial.state for trial in load_study(database, "analytic").get_trials(deepcopy=False)]
+    return [trial.state for trial in load_optuna_study(database, "analytic").get_trials(deepcopy=False)]
 
 
 def trains(database: Database, trial: int) -> bool:
-    return any(w.trial == trial and w.images_per_s for w in read_workers(database, "analytic"))
+    return any(w.trial == trial and w.images_per_s for w in read_workers(find_study(database, "analytic")))
 
 
 @pytest.mark.parametrize(
@@ -64,7 +66,7 @@ def test_a_worker_that_dies_between_two_writes_loses_and_doubles_nothing(url, tm
     dead = start_worker(url, tmp_path, **{crash_points.VARIABLE: point})
     assert leave(dead) == -signal.SIGKILL
     with Database.open(url) as database:
-        left, outcomes = states(database), read_outcomes(database, "analytic")
+        left, outcomes = states(database), read_outcomes(find_study(database, "analytic"))
         told = point is CrashPoint.AFTER_TELL
         assert left == ([] if point is CrashPoint.AFTER_ASK else [TrialState.COMPLETE if told else TrialState.RUNNING])
         assert len(outcomes) == told  # the outcome is there exactly when Optuna knows it
@@ -77,11 +79,11 @@ def test_who_dies_while_taking_over_a_trial_leaves_it_to_the_next(url, tmp_path,
     found(url, tmp_path)
     assert leave(start_worker(url, tmp_path, **{crash_points.VARIABLE: CrashPoint.AFTER_CLAIM})) == -signal.SIGKILL
     with Database.open(url) as database:
-        leases = Leases(database, "analytic")
+        leases = Leases(find_study(database, "analytic"))
         for _ in range(2):
             dead = start_worker(url, tmp_path, **{crash_points.VARIABLE: CrashPoint.WITHIN_CLAIM})
             assert leave(dead) == -signal.SIGKILL
-            wait_until(lambda: leases.claimable() == [0])  # the server has noticed that its client is gone
+            wait_until(lambda: left_behind(leases.study) == [0])  # the server has noticed that its client is gone
             assert leases.changes_of_hands() == {}
         assert leave(start_worker(url, tmp_path)) == 0
         assert leases.changes_of_hands() == {0: 1}
@@ -93,7 +95,7 @@ def test_the_second_signal_ends_a_worker_at_once_and_its_lease_runs_out(url, tmp
     found(url, tmp_path)
     process = start_worker(url, tmp_path, lease_s=5)
     with Database.open(url) as database:
-        leases = Leases(database, "analytic")
+        leases = Leases(find_study(database, "analytic"))
         wait_until(lambda: list(tmp_path.rglob("faults")))
         os.kill(process.pid, signal.SIGTERM)
         time.sleep(0.1)
@@ -101,9 +103,9 @@ def test_the_second_signal_ends_a_worker_at_once_and_its_lease_runs_out(url, tmp
         began = time.monotonic()
         assert leave(process) == 75
         assert time.monotonic() - began < 4  # a pause is waited for twice as long
-        assert read_outcome(database, "analytic", 0) is None
-        assert leases.claimable() == []  # nobody gave it back
-        wait_until(lambda: leases.claimable() == [0])
+        assert read_outcome(find_study(database, "analytic"), 0) is None
+        assert left_behind(leases.study) == []  # nobody gave it back
+        wait_until(lambda: left_behind(leases.study) == [0])
         assert leave(start_worker(url, tmp_path)) == 0
         check_history(database, "analytic", read_history(records), trials=2, rungs=RUNGS)
 
@@ -130,11 +132,11 @@ def test_a_zombie_changes_nothing_and_goes_on_with_another_trial(url, tmp_path, 
     with Database.open(url) as database:
         wait_until(lambda: trains(database, 0))
         put_to_sleep(zombie.pid, url)
-        wait_until(lambda: Leases(database, "analytic").claimable() == [0])
+        wait_until(lambda: left_behind(find_study(database, "analytic")) == [0])
         monkeypatch.setenv("FRCNN_ANALYTIC_STEP_S", "0.01")
         other = start_worker(url, tmp_path)
         wait_until(lambda: states(database)[0].is_finished())
-        winner = load_study(database, "analytic").trials[0]
+        winner = load_optuna_study(database, "analytic").trials[0]
         os.kill(zombie.pid, signal.SIGCONT)
         assert leave(zombie) == 0
         assert leave(other) == 0
@@ -142,7 +144,7 @@ def test_a_zombie_changes_nothing_and_goes_on_with_another_trial(url, tmp_path, 
         assert [
             line["trial"] for line in lines if line["event"] == HistoryEvent.DROP and line["pid"] == zombie.pid
         ] == [0]
-        assert load_study(database, "analytic").trials[0] == winner
+        assert load_optuna_study(database, "analytic").trials[0] == winner
         check_history(database, "analytic", lines, trials=3, rungs=RUNGS)
 
 
@@ -159,13 +161,13 @@ def test_a_signal_gives_the_trial_back_at_once_and_costs_no_more_than_a_step(
         os.kill(process.pid, number)
         assert leave(process) == 75
         assert time.monotonic() - began < 10
-        [trial] = Leases(database, "analytic").claimable()  # not after 600 s
-        record = read_outcome(database, "analytic", trial)
+        [trial] = left_behind(find_study(database, "analytic"))  # not after 600 s
+        record = read_outcome(find_study(database, "analytic"), trial)
         assert record is not None
         assert record.outcome == Outcome.INTERRUPTED
         assert record.images > 0
         assert leave(start_worker(url, tmp_path, FRCNN_ANALYTIC_STEP_S="0")) == 0
-        assert all("crashes" not in stored.user_attrs for stored in load_study(database, "analytic").trials)
+        assert all("crashes" not in stored.user_attrs for stored in load_optuna_study(database, "analytic").trials)
         check_history(database, "analytic", read_history(records), trials=2, rungs=RUNGS)
 
 
@@ -186,17 +188,17 @@ def test_when_all_workers_died_the_next_one_takes_over_all_their_trials(url, tmp
     found(url, tmp_path, trials=3)
     crowd = [start_worker(url, tmp_path) for _ in range(2)]
     with Database.open(url) as database:
-        wait_until(lambda: len(Leases(database, "analytic").held()) == 2)
+        wait_until(lambda: len(Leases(find_study(database, "analytic")).held()) == 2)
         for worker in crowd:
             worker.kill()
         assert [leave(worker) for worker in crowd] == [-signal.SIGKILL] * 2
         assert states(database).count(TrialState.RUNNING) == 2
-        wait_until(lambda: len(Leases(database, "analytic").claimable()) == 2)
-        behind = read_status(database, "analytic")  # from any process, without a worker
+        wait_until(lambda: len(left_behind(find_study(database, "analytic"))) == 2)
+        behind = read_status(find_study(database, "analytic"))  # from any process, without a worker
         assert behind.claimable == (0, 1)
         assert behind.states == {"running": 2}
         assert leave(start_worker(url, tmp_path, FRCNN_ANALYTIC_STEP_S="0")) == 0
         dead = [worker.pid for worker in crowd]
         check_history(database, "analytic", read_history(records), trials=3, rungs=RUNGS, killed=dead)
-        after = read_status(database, "analytic")
+        after = read_status(find_study(database, "analytic"))
         assert (after.claimable, after.changed_hands) == ((), {0: 1, 1: 1})

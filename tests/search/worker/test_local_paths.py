@@ -16,38 +16,39 @@ from search.plan import Plan
 from search.study.data_section import Data, Split
 from search.study.specification import Specification, specification_from
 from search.worker.fingerprint import Identity, keep_identity
-from search.worker.local_paths import Places
+from search.worker.local_paths import LocalPaths
 from storage.connection.database import Database
-from storage.study import create_or_load_study
+from storage.study import find_study
+from tests.support.studies import create_optuna_study
 
 
 def test_what_is_given_stands_over_the_environment(tmp_path):
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
     environment = {"FRCNN_DATA_ROOT": str(tmp_path / "one"), "FRCNN_CACHE": str(tmp_path / "cache")}
-    assert Places.here(environment=environment) == Places(data_root=tmp_path / "one", cache=tmp_path / "cache")
-    given = Places.here(data_root=tmp_path / "two", environment=environment)
-    assert given == Places(data_root=tmp_path / "two", cache=tmp_path / "cache")
-    assert Places.here(environment={}) == Places(data_root=None, cache=None)
+    assert LocalPaths.here(environment=environment) == LocalPaths(data_root=tmp_path / "one", cache=tmp_path / "cache")
+    given = LocalPaths.here(data_root=tmp_path / "two", environment=environment)
+    assert given == LocalPaths(data_root=tmp_path / "two", cache=tmp_path / "cache")
+    assert LocalPaths.here(environment={}) == LocalPaths(data_root=None, cache=None)
 
 
 def test_paths_may_be_relative_or_the_user_s(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "data").mkdir()
-    assert Places.here(data_root=Path("data"), environment={}).data_root == tmp_path / "data"
-    assert Places.here(environment={"FRCNN_DATA_ROOT": "~/data"}).data_root == tmp_path / "data"
+    assert LocalPaths.here(data_root=Path("data"), environment={}).data_root == tmp_path / "data"
+    assert LocalPaths.here(environment={"FRCNN_DATA_ROOT": "~/data"}).data_root == tmp_path / "data"
 
 
 def test_a_root_that_is_not_there_is_said_before_anything_is_read(tmp_path):
     with pytest.raises(ConfigError, match=r"FRCNN_DATA_ROOT, must name the folder .* /nowhere is no folder"):
-        Places.here(environment={"FRCNN_DATA_ROOT": "/nowhere"})
+        LocalPaths.here(environment={"FRCNN_DATA_ROOT": "/nowhere"})
 
 
 def test_only_the_data_s_root_moves():
     data = Data(train=Split(images=Path("/a/train"), annotations=Path("/a/labels.json")))
-    assert Places().find(data) is data
-    moved = Places(data_root=Path("/b")).find(data)
+    assert LocalPaths().find(data) is data
+    moved = LocalPaths(data_root=Path("/b")).find(data)
     assert moved.train == Split(images=Path("/b/train"), annotations=Path("/b/labels.json"))
 
 
@@ -73,9 +74,9 @@ def begun_on(host: Path) -> Specification:
     }
     specification = specification_from(document, "this test")
     with Database.open(specification.storage) as database:
-        create_or_load_study(database, specification.name)
+        create_optuna_study(database, specification.name)
         agree(database, specification)
-        keep_identity(database, specification.name, Identity.here(specification))
+        keep_identity(find_study(database, specification.name), Identity.here(specification))
     return specification
 
 

@@ -17,19 +17,20 @@ import pytest
 from optuna.trial import TrialState
 from sqlalchemy import event
 
+from search.exit_codes import ExitCode, Pace, Worker
 from search.faults import history
 from search.faults.history import HistoryEvent
 from search.plan import Plan
 from search.report.status import read_status
-from search.worker.loop import DONE, TRY_LATER, Pace, Worker
 from storage.connection import answers
 from storage.connection.database import Database
 from storage.connection.errors import StorageUnavailable
 from storage.outages import read_outages
-from storage.study import create_or_load_study, load_study
+from storage.study import find_study
 from tests.conftest import create_postgresql_database, restart_postgresql, start_postgresql
 from tests.support.fault_proxy import FaultProxy, Mode, proxied
 from tests.support.history_checker import check_history, read_history
+from tests.support.studies import create_optuna_study, load_optuna_study, varied
 from tests.support.workforce import found, leave, start_worker, wait_until
 
 PACE = Pace(lease_s=3.0, wait_s=0.05)
@@ -57,12 +58,12 @@ def direct(proxy_and_url, postgresql_folder: Path) -> str:
     return f"postgresql://postgres@/{name}?host={postgresql_folder}"
 
 
-def deeds(records: Path, event: HistoryEvent) -> int:
-    return sum(line["event"] == deed for line in read_history(records))
+def count_events(records: Path, event: HistoryEvent) -> int:
+    return sum(line["event"] == event for line in read_history(records))
 
 
 def reports_of(database: Database, plan: Plan, trial: int) -> dict[int, float]:
-    trials = load_study(database, plan.study).get_trials(deepcopy=False)
+    trials = load_optuna_study(database, plan.study).get_trials(deepcopy=False)
     return trials[trial].intermediate_values if trial < len(trials) else {}
 
 
@@ -80,7 +81,7 @@ class InThread:
     def _run(self, url: str, plan: Plan, pace: Pace) -> None:
         try:
             with Database.open(url) as database:
-                worker = Worker(database, plan, stop=self.stop, pace=pace)
+                worker = Worker(find_study(database, plan.study), plan, stop=self.stop, pace=pace)
                 self.ready.set()
                 self.code = worker.run()
         except Exception as error:
@@ -97,8 +98,8 @@ def test_a_commit_whose_answer_is_lost_is_neither_repeated_nor_forgotten(proxy_a
     """Every so many transactions one is cut after the server has committed it, each time at another place."""
     proxy, url = proxy_and_url
     with Database.open(direct) as database:
-        create_or_load_study(database, plan.study)
-        plan = replace(plan, trials=3)
+        create_optuna_study(database, plan.study)
+        plan = varied(plan, trials=3)
         worker = InThread(url, plan)
         proxy.cut_commit(after=first)
         after = 3 + first
@@ -107,7 +108,7 @@ def test_a_commit_whose_answer_is_lost_is_neither_repeated_nor_forgotten(proxy_a
             wait_until(lambda cut=cut: worker.code is not None or proxy.counts["commits cut"] > cut)
             after += 5
             proxy.cut_commit(after=after)
-        assert worker.result() == DONE
+        assert worker.result() == ExitCode.DONE
         assert proxy.counts["commits cut"] >= 2
         check_history(database, plan.study, read_history(records), trials=3, rungs=plan.rungs)
 
@@ -131,8 +132,8 @@ def test_workers_outlive_a_server_that_is_killed_and_comes_back(tmp_path, record
     assert {line["pid"] for line in lines if line["event"] == HistoryEvent.BACK} == {worker.pid for worker in workers}
     with Database.open(url) as database:
         check_history(database, "analytic", lines, trials=8, rungs=(160, 480, 1440))
-        assert len({record.worker for record in read_outages(database, "analytic")}) == 4
-        assert (outages := read_status(database, "analytic").outages).count == 1  # the same, for all four
+        assert len({record.worker for record in read_outages(find_study(database, "analytic"))}) == 4
+        assert (outages := read_status(find_study(database, "analytic")).outages).count == 1  # the same, for all four
         assert outages.seconds > 4
     server.cleanup()
 
@@ -143,8 +144,8 @@ def test_training_goes_on_while_the_database_is_away_and_the_results_follow_in_o
     monkeypatch.setenv("FRCNN_ANALYTIC_STEP_S", "0.02")  # 90 steps of 16 images: about 2 s a trial
     proxy, url = proxy_and_url
     with Database.open(direct) as database:
-        create_or_load_study(database, plan.study)
-        plan = replace(plan, trials=2, pruner="none")
+        create_optuna_study(database, plan.study)
+        plan = varied(plan, trials=2, pruner="none")
         worker = InThread(url, plan)
         wait_until(lambda: reports_of(database, plan, 0))
         proxy.set_mode(Mode.REFUSE)
@@ -153,9 +154,9 @@ def test_training_goes_on_while_the_database_is_away_and_the_results_follow_in_o
         assert 1440 not in reports_of(database, plan, 0)
         assert worker.code is None
         proxy.set_mode(Mode.PASS)
-        assert worker.result() == DONE
+        assert worker.result() == ExitCode.DONE
         assert proxy.counts["refused"] >= 1
-        assert deeds(records, HistoryEvent.OUTAGE) >= 1
+        assert count_events(records, HistoryEvent.OUTAGE) >= 1
         assert list(reports_of(database, plan, 0)) == [160, 480, 1440]
         check_history(database, plan.study, read_history(records), trials=2, rungs=plan.rungs)
 
@@ -167,12 +168,12 @@ def test_past_the_limit_the_worker_parks_and_the_next_one_brings_in_what_it_had(
     monkeypatch.setenv("FRCNN_ANALYTIC_STEP_S", "0.02")
     proxy, url = proxy_and_url
     with Database.open(direct) as database:
-        create_or_load_study(database, plan.study)
-        plan = replace(plan, trials=1, pruner="none", rungs=(160, 480, 1440, 32_000))
+        create_optuna_study(database, plan.study)
+        plan = varied(plan, trials=1, pruner="none", rungs=(160, 480, 1440, 32_000))
         worker = InThread(url, plan, replace(PACE, give_up_s=3.0))
         wait_until(lambda: reports_of(database, plan, 0))
         proxy.set_mode(Mode.SWALLOW)
-        assert worker.result() == TRY_LATER
+        assert worker.result() == ExitCode.TRY_LATER
         assert proxy.counts["swallowed"] >= 1
         before = reports_of(database, plan, 0)
         [outbox] = plan.trial_directory(0).glob("outbox-*.jsonl")
@@ -182,10 +183,10 @@ def test_past_the_limit_the_worker_parks_and_the_next_one_brings_in_what_it_had(
 
         monkeypatch.setenv("FRCNN_ANALYTIC_STEP_S", "0")
         last = InThread(direct, plan)
-        assert last.result() == DONE
+        assert last.result() == ExitCode.DONE
         assert not list(plan.trial_directory(0).glob("outbox-*.jsonl"))
         check_history(database, plan.study, read_history(records), trials=1, rungs=plan.rungs)
-        [trial] = load_study(database, plan.study).trials
+        [trial] = load_optuna_study(database, plan.study).trials
         assert trial.state is TrialState.COMPLETE
 
 
@@ -197,7 +198,7 @@ def test_a_worker_that_finds_the_database_away_when_it_starts_waits_for_it(proxy
     wait_until(lambda: proxy.counts["refused"] >= 3)
     assert worker.exitcode is None
     proxy.set_mode(Mode.PASS)
-    assert leave(worker) == DONE
+    assert leave(worker) == ExitCode.DONE
     lines = read_history(records)
     assert [line["event"] for line in lines][:2] == [HistoryEvent.OUTAGE, HistoryEvent.BACK]
     with Database.open(direct) as database:
@@ -243,32 +244,32 @@ class TestAnSQLiteFileThatIsDeletedInTheMiddle:
         monkeypatch.setenv("FRCNN_ANALYTIC_STEP_S", "0.02")
         path = tmp_path / "database" / "study.db"
         with Database.open(f"sqlite:///{path}") as database:
-            create_or_load_study(database, plan.study)
+            create_optuna_study(database, plan.study)
         return path
 
     def test_is_missed_loudly_and_what_comes_meanwhile_is_kept(self, file, plan, records, caplog):
-        plan = replace(plan, trials=1, pruner="none", rungs=(160, 480, 1440, 32_000))
+        plan = varied(plan, trials=1, pruner="none", rungs=(160, 480, 1440, 32_000))
         worker = InThread(f"sqlite:///{file}", plan, replace(PACE, give_up_s=3.0))
-        wait_until(lambda: deeds(records, HistoryEvent.REPORT))
+        wait_until(lambda: count_events(records, HistoryEvent.REPORT))
         for part in file.parent.iterdir():
             part.unlink()
-        assert worker.result() == TRY_LATER
+        assert worker.result() == ExitCode.TRY_LATER
         assert "its file was deleted or moved away; put it back, or stop the workers" in caplog.text
         assert list(file.parent.iterdir()) == []  # no new and empty database in its place
         [outbox] = plan.trial_directory(0).glob("outbox-*.jsonl")
         assert '"rung": 480' in outbox.read_text()
 
     def test_goes_on_when_it_is_put_back(self, file, plan, records):
-        plan = replace(plan, trials=2, pruner="none")
+        plan = varied(plan, trials=2, pruner="none")
         worker = InThread(f"sqlite:///{file}", plan)
-        wait_until(lambda: deeds(records, HistoryEvent.REPORT))
+        wait_until(lambda: count_events(records, HistoryEvent.REPORT))
         away = file.with_name("away.db")
         file.rename(away)
         outboxes = plan.trial_directory(0).glob
         wait_until(lambda: any('"rung": 1440' in path.read_text() for path in outboxes("outbox-*.jsonl")))
-        assert deeds(records, HistoryEvent.OUTAGE) >= 1
+        assert count_events(records, HistoryEvent.OUTAGE) >= 1
         away.rename(file)
-        assert worker.result() == DONE
+        assert worker.result() == ExitCode.DONE
         with Database.open(f"sqlite:///{file}") as database:
             check_history(database, plan.study, read_history(records), trials=2, rungs=plan.rungs)
 
@@ -276,9 +277,9 @@ class TestAnSQLiteFileThatIsDeletedInTheMiddle:
 def test_a_database_whose_disk_is_full_takes_no_more_work_and_stays_sound(tmp_path, plan, records, monkeypatch, caplog):
     monkeypatch.setenv("FRCNN_ANALYTIC_STEP_S", "0.005")
     path = tmp_path / "database" / "study.db"
-    plan = replace(plan, trials=3, pruner="none")
+    plan = varied(plan, trials=3, pruner="none")
     with Database.open(f"sqlite:///{path}") as database:
-        create_or_load_study(database, plan.study)
+        create_optuna_study(database, plan.study)
 
         with database.engine.connect() as connection:
             pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
@@ -288,15 +289,17 @@ def test_a_database_whose_disk_is_full_takes_no_more_work_and_stays_sound(tmp_pa
             connection.execute(f"PRAGMA max_page_count = {pages + 2}")
 
         database.engine.dispose()
-        worker = Worker(database, plan, stop=threading.Event(), pace=replace(PACE, give_up_s=2.0))
+        worker = Worker(
+            find_study(database, plan.study), plan, stop=threading.Event(), pace=replace(PACE, give_up_s=2.0)
+        )
         with suppress(StorageUnavailable):  # code 75 too
-            assert worker.run() == TRY_LATER
+            assert worker.run() == ExitCode.TRY_LATER
         assert "its disk is full; make room, then launch again" in caplog.text
-    assert deeds(records, HistoryEvent.OUTAGE) >= 1
+    assert count_events(records, HistoryEvent.OUTAGE) >= 1
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     with Database.open(f"sqlite:///{path}") as database:  # there is room again
-        before = len(load_study(database, plan.study).trials)
+        before = len(load_optuna_study(database, plan.study).trials)
         assert before < 3
-        assert InThread(f"sqlite:///{path}", plan).result() == DONE
+        assert InThread(f"sqlite:///{path}", plan).result() == ExitCode.DONE
         check_history(database, plan.study, read_history(records), trials=3, rungs=plan.rungs)

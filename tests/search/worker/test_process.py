@@ -8,7 +8,7 @@ import pytest
 from search.launch.compatibility import agree
 from search.study.specification import Specification, specification_from
 from storage.connection.database import Database
-from storage.study import create_or_load_study, load_study
+from tests.support.studies import create_optuna_study, load_optuna_study
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def specification(tmp_path) -> Specification:
     }
     made = specification_from(document, "this test")
     with Database.open(made.storage) as database:
-        create_or_load_study(database, made.name)
+        create_optuna_study(database, made.name)
         agree(database, made)
     return made
 
@@ -52,13 +52,13 @@ def test_a_worker_leaves_by_itself_when_the_study_is_complete(tmp_path, specific
     assert (code, said) == (0, ""), log
     assert "Fatal" not in log
     with Database.open(specification.storage) as database:
-        assert [trial.state.is_finished() for trial in load_study(database, "analytic").trials] == [True] * 3
+        assert [trial.state.is_finished() for trial in load_optuna_study(database, "analytic").trials] == [True] * 3
 
 
 def test_a_worker_whose_launch_is_gone_stops_with_its_trial_kept(tmp_path, specification):
     process = begin(tmp_path, "--follow-stdin", FRCNN_STORAGE=specification.storage, FRCNN_ANALYTIC_STEP_S="0.02")
     with Database.open(specification.storage) as database:
-        while not load_study(database, "analytic").trials:
+        while not load_optuna_study(database, "analytic").trials:
             time.sleep(0.05)
     assert process.stdin is not None
     process.stdin.close()

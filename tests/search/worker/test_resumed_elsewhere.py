@@ -22,11 +22,12 @@ from search.launch.compatibility import agree
 from search.launch.launching import settle
 from search.plan import Plan
 from search.study.specification import specification_from
-from search.worker.process import STORAGE_VARIABLE
+from storage.connection.address import STORAGE_VARIABLE
 from storage.connection.database import Database
-from storage.study import create_or_load_study, load_study
+from storage.study import find_study
 from storage.telemetry import read_telemetry
 from tests.support.history_checker import check_history, read_history
+from tests.support.studies import create_optuna_study, load_optuna_study
 
 RUNGS = (32, 64, 128)
 PATIENCE_S = 480.0
@@ -55,7 +56,7 @@ class Study:
         specification = settle(specification_from(document, "this test"), Console(quiet=True)).specification
         self.directory = Plan.of(specification, folder).trial_directory(0)
         with Database.open(self.url) as database:
-            create_or_load_study(database, name)
+            create_optuna_study(database, name)
             agree(database, specification)
 
     def start_worker(self, number: int) -> subprocess.Popen[bytes]:
@@ -76,11 +77,11 @@ class Study:
 
     def reported(self) -> dict[int, float]:
         with Database.open(self.url) as database:
-            return load_study(database, self.name).trials[0].intermediate_values
+            return load_optuna_study(database, self.name).trials[0].intermediate_values
 
     def losses(self) -> dict[int, float]:
         with Database.open(self.url) as database:
-            return {point.step: point.figures["loss"] for point in read_telemetry(database, self.name, 0)}
+            return {point.step: point.figures["loss"] for point in read_telemetry(find_study(database, self.name), 0)}
 
 
 def wait_until(holds: Callable[[], object]) -> None:

@@ -16,7 +16,8 @@ from search.study.data_section import Data, Split
 from search.study.specification import Specification, specification_from
 from search.worker.fingerprint import Identity, code_version, keep_identity
 from storage.connection.database import Database
-from storage.study import create_or_load_study, load_study
+from storage.study import find_study
+from tests.support.studies import create_optuna_study, load_optuna_study
 
 SECRET = "canary-word"
 
@@ -33,9 +34,9 @@ def made(tmp_path: Path, **sections) -> Specification:
     }
     specification = specification_from(document, "this test")
     with Database.open(specification.storage) as database:
-        create_or_load_study(database, specification.name)
+        create_optuna_study(database, specification.name)
         agree(database, specification)
-        keep_identity(database, specification.name, Identity.here(specification))
+        keep_identity(find_study(database, specification.name), Identity.here(specification))
     return specification
 
 
@@ -50,7 +51,7 @@ def test_a_worker_needs_only_a_reference_to_the_storage_and_the_name(tmp_path):
     done = run(*options, STUDY_STORAGE=specification.storage)
     assert done.returncode == 0, done.stderr
     with Database.open(specification.storage) as database:
-        trials = load_study(database, "analytic").trials
+        trials = load_optuna_study(database, "analytic").trials
         assert [trial.state.is_finished() for trial in trials] == [True, True]
     assert (tmp_path / "here" / "logs").exists()
 
@@ -88,7 +89,7 @@ def test_what_isnt_there_is_said_in_one_line(tmp_path):
 def test_other_code_is_refused_with_the_difference(tmp_path):
     specification = made(tmp_path)
     with Database.open(specification.storage) as database:
-        keep_identity(database, "analytic", Identity(code="0.0.9+0123456789ab", data=""))
+        keep_identity(find_study(database, "analytic"), Identity(code="0.0.9+0123456789ab", data=""))
     refused = run("--storage", specification.storage, "--study", "analytic")
     assert refused.returncode == 2
     assert f"code version: 0.0.9+0123456789ab was stored, {code_version()} is here" in refused.stderr
@@ -102,7 +103,7 @@ def test_the_same_data_elsewhere_is_welcome_and_other_data_is_refused(tmp_path):
     shutil.move(tmp_path / "data", tmp_path / "elsewhere")
     same = Identity.here(specification_from_moved(specification, tmp_path / "elsewhere"))
     with Database.open(specification.storage) as database:
-        keep_identity(database, "analytic", same)  # it agrees
+        keep_identity(find_study(database, "analytic"), same)  # it agrees
     picture = next((tmp_path / "elsewhere").rglob("*.jpg"), None) or next((tmp_path / "elsewhere").rglob("*.png"))
     other = next(path for path in picture.parent.iterdir() if path.read_bytes() != picture.read_bytes())
     content = picture.read_bytes()
@@ -122,9 +123,9 @@ def specification_from_moved(specification: Specification, root: Path) -> Specif
 def test_newer_code_may_go_on_with_a_study_but_other_data_may_not(tmp_path):
     specification = made(tmp_path)
     with Database.open(specification.storage) as database:
-        keep_identity(database, "analytic", Identity(code="newer", data=""))
+        keep_identity(find_study(database, "analytic"), Identity(code="newer", data=""))
         with pytest.raises(Exception, match=r"dataset fingerprint: \(none\) was stored, beef is here"):
-            keep_identity(database, "analytic", Identity(code="newer", data="beef"))
+            keep_identity(find_study(database, "analytic"), Identity(code="newer", data="beef"))
         assert optuna.load_study(study_name="analytic", storage=database.optuna).user_attrs["code version"] == "newer"
 
 

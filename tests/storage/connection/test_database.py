@@ -21,8 +21,9 @@ from storage.connection.errors import StorageError, StorageUnavailable
 from storage.connection.sqlite import require_locks
 from storage.leases import Leases
 from storage.outages import read_outages
-from storage.study import create_or_load_study, load_study, study_names
+from storage.study import find_study, study_names
 from tests.support.contenders import PROCESSES, open_and_name, race
+from tests.support.studies import create_optuna_study, load_optuna_study
 
 CANARY = "C4n/{a}r%y:@{SCHEMA_VERSION}"
 CANARY_IN_URL = "C4n%2F{a}r%25y%3A%40{SCHEMA_VERSION}"
@@ -69,27 +70,27 @@ class TestEveryDatabase:
 
     def test_of_an_older_program_is_brought_up_to_date_with_all_that_it_holds(self, url: str) -> None:
         with Database.open(url) as database:
-            create_or_load_study(database, "cells").ask()
-            Leases(database, "cells").claim(0, "anna")
+            create_optuna_study(database, "cells").ask()
+            Leases(find_study(database, "cells")).claim(0, "anna")
             with database.writing() as connection:  # as version 1 left it
                 tables.outages.drop(connection)
                 connection.execute(tables.schema.update().values(version=1))
         with Database.open(url) as database:
-            assert [lease.worker for lease in Leases(database, "cells").held()] == ["anna"]
-            assert read_outages(database, "cells") == []
+            assert [lease.worker for lease in Leases(find_study(database, "cells")).held()] == ["anna"]
+            assert read_outages(find_study(database, "cells")) == []
             with database.reading() as connection:
                 assert connection.execute(tables.schema.select()).all() == [(tables.SCHEMA_VERSION,)]
 
     def test_adds_what_an_older_schema_lacks_and_keeps_the_rest(self, url: str) -> None:
         with Database.open(url) as database:
-            create_or_load_study(database, "cells")
+            create_optuna_study(database, "cells")
             with database.writing() as connection:  # as version 2 left it
                 tables.box_samples.drop(connection)
                 connection.execute(tables.schema.update().values(version=2))
         with Database.open(url) as database:
-            keep_box_sample(database, "cells", {"boxes": [[1.5, 2, 3, 4]]})
-            keep_box_sample(database, "cells", {"boxes": []})  # the first one stays
-            assert read_box_sample(database, "cells") == {"boxes": [[1.5, 2, 3, 4]]}
+            keep_box_sample(find_study(database, "cells"), {"boxes": [[1.5, 2, 3, 4]]})
+            keep_box_sample(find_study(database, "cells"), {"boxes": []})  # the first one stays
+            assert read_box_sample(find_study(database, "cells")) == {"boxes": [[1.5, 2, 3, 4]]}
             with database.reading() as connection:
                 assert connection.execute(tables.schema.select()).all() == [(tables.SCHEMA_VERSION,)]
 
@@ -179,9 +180,9 @@ class TestSqlite:
 
     def test_is_never_made_anew_where_it_was_deleted_or_exchanged(self, tmp_path: Path) -> None:
         with Database.open(f"sqlite:///{tmp_path / 'study.db'}") as database:
-            create_or_load_study(database, "cells")
+            create_optuna_study(database, "cells")
             (tmp_path / "study.db").rename(tmp_path / "moved.db")
-            for call in (study_names, lambda database: load_study(database, "cells")):
+            for call in (study_names, lambda database: load_optuna_study(database, "cells")):
                 with pytest.raises(StorageUnavailable, match="was deleted or moved away; put it back"):
                     call(database)
             assert not (tmp_path / "study.db").exists()
@@ -189,7 +190,7 @@ class TestSqlite:
             assert study_names(database) == ["cells"]
             other = tmp_path / "other"
             with Database.open(f"sqlite:///{other / 'study.db'}") as another:
-                create_or_load_study(another, "ships")
+                create_optuna_study(another, "ships")
             for part in tmp_path.glob("study.db*"):
                 part.unlink()
             (other / "study.db").rename(tmp_path / "study.db")
@@ -262,7 +263,7 @@ class TestPostgresql:
             storage = database.optuna
             visible = [database.label, repr(database), storage.url, repr(storage.__dict__), str(database.engine.url)]
             visible += [database.engine.url.render_as_string(hide_password=False), repr(database.engine), caplog.text]
-            assert create_or_load_study(database, "cells").trials == []
+            assert create_optuna_study(database, "cells").trials == []
         assert not [text for text in visible if "C4n" in text]
 
     def test_the_driver_gets_the_password_as_it_was_meant(self) -> None:

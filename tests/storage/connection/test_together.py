@@ -13,8 +13,9 @@ from storage.connection.errors import LeaseLost, StorageUnavailable
 from storage.leases import Leases
 from storage.outcomes import mark_infeasible, read_outcome, record_outcome
 from storage.records import OutcomeRecord
-from storage.study import load_study
+from storage.study import find_study
 from tests.storage.test_leases import expire
+from tests.support.studies import load_optuna_study
 
 DIVERGED = OutcomeRecord(trial=0, outcome="diverged", cause="", message="", step=3, images=48)
 
@@ -23,11 +24,11 @@ class TestTogether:
     def test_optunas_writes_and_ours_are_committed_at_once(self, database: Database, study: optuna.Study) -> None:
         trial = study.ask()
         with database.together():
-            record_outcome(database, "cells", DIVERGED)
+            record_outcome(find_study(database, "cells"), DIVERGED.trial, DIVERGED)
             mark_infeasible(database, study, trial, "diverged")
             trial.report(0.5, step=160)
             study.tell(trial, state=TrialState.PRUNED)
-            assert read_outcome(database, "cells", 0) is not None  # the block sees its own writes
+            assert read_outcome(find_study(database, "cells"), 0) is not None  # the block sees its own writes
         stored = study.trials[0]
         assert (stored.state, stored.value, stored.constraints["diverged"]) == (TrialState.PRUNED, 0.5, 1.0)
         assert stored.user_attrs["outcome"] == "diverged"
@@ -35,7 +36,7 @@ class TestTogether:
     def test_a_block_that_raises_leaves_nothing_of_either(self, database: Database, study: optuna.Study) -> None:
         def end_and_fail() -> None:
             with database.together():
-                record_outcome(database, "cells", DIVERGED)
+                record_outcome(find_study(database, "cells"), DIVERGED.trial, DIVERGED)
                 study.tell(0, 0.5)
                 study.ask()
                 raise KeyError
@@ -43,11 +44,11 @@ class TestTogether:
         study.ask()
         with pytest.raises(KeyError):
             end_and_fail()
-        assert read_outcome(database, "cells", 0) is None
-        again = load_study(database, "cells")  # the other object has cached what was undone
+        assert read_outcome(find_study(database, "cells"), 0) is None
+        again = load_optuna_study(database, "cells")  # the other object has cached what was undone
         assert [stored.state for stored in again.trials] == [TrialState.RUNNING]
         again.tell(0, 0.25)  # Optuna works as before
-        assert load_study(database, "cells").trials[0].value == 0.25
+        assert load_optuna_study(database, "cells").trials[0].value == 0.25
 
     def test_another_thread_is_not_drawn_in(self, database: Database, study: optuna.Study) -> None:
         if database.engine.dialect.name == "sqlite":
@@ -65,7 +66,7 @@ class TestTogether:
 class TestFence:
     def test_lets_the_holder_write_also_after_expiry(self, database: Database, study: optuna.Study) -> None:
         trial = study.ask()
-        leases = Leases(database, "cells")
+        leases = Leases(find_study(database, "cells"))
         lease = leases.claim(0, "anna")
         expire(database)
         with leases.fenced(lease):
@@ -76,7 +77,7 @@ class TestFence:
 
     def test_lets_no_write_of_a_stale_token_through(self, database: Database, study: optuna.Study) -> None:
         trial = study.ask()
-        leases = Leases(database, "cells")
+        leases = Leases(find_study(database, "cells"))
         stale = leases.claim(0, "anna")
         expire(database)
         leases.claim(0, "bert")
@@ -92,7 +93,7 @@ class TestFence:
         with Database.open(postgresql_url) as database:
             study = optuna.create_study(study_name="cells", storage=database.optuna)
             trial = study.ask()
-            leases = Leases(database, "cells")
+            leases = Leases(find_study(database, "cells"))
             lease = leases.claim(0, "anna")
             expire(database)
             refused: list[Exception] = []

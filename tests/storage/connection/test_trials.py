@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from storage.connection.database import Database
 from storage.connection.trials import read_trial, read_trials
-from storage.study import count_trials
+from storage.study import count_trials, find_study
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_a_deleted_study_or_trial_is_a_key_error_as_in_optuna(database: Database
 
 
 def test_states_are_counted(database: Database, full: optuna.Study) -> None:
-    assert count_trials(database, "cells") == {
+    assert count_trials(find_study(database, "cells")) == {
         TrialState.COMPLETE: 3,
         TrialState.PRUNED: 1,
         TrialState.FAIL: 1,
