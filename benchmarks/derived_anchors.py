@@ -22,7 +22,7 @@ from benchmarks.parts.timing import TimedTrainer
 from detector.config import Anchors, Hyperparameters, Optimizer
 from detector.data.pair import load_pair
 from detector.data.sample_data import write_sample
-from search.plan import Plan, sources_of
+from search.plan import Plan
 from search.policy.derived_point import canvas_boxes, derived_anchors
 from search.study.budget import Budget
 from search.study.canvas import parse_canvas
@@ -44,7 +44,7 @@ COMMON = Hyperparameters(optimizer=Optimizer.ADAM, lr_per_16=1e-3, batch_size=4,
 def boxes_on(folder: Path, canvas: str) -> CanvasBoxes:
     """The training boxes of a dataset folder."""
     data = Data(folder=folder)
-    train, validation = sources_of(data)
+    train, validation = data.sources()
     training_set, _ = load_pair(train, validation, share=data.validation_share, seed=0)
     return canvas_boxes(training_set, parse_canvas(canvas))
 

@@ -19,7 +19,7 @@ import typer
 from benchmarks.parts.table import Table, drawing, wide_console
 from detector.data.pair import load_pair
 from detector.data.sample_data import write_sample
-from search.plan import Plan, sources_of
+from search.plan import Plan
 from search.policy.anchor_screen import AnchorScreen
 from search.policy.derived_point import canvas_boxes, derived_anchors
 from search.study.canvas import parse_canvas
@@ -38,7 +38,7 @@ STARTUP = 10
 def screen_of(folder: Path, specification: Specification) -> AnchorScreen:
     """The screen that a launch on the sample data would keep."""
     write_sample(folder)
-    train, validation = sources_of(Data(folder=folder))
+    train, validation = Data(folder=folder).sources()
     training_set, _ = load_pair(train, validation, share=0.2, seed=0)
     boxes = canvas_boxes(training_set, CANVAS)
     derived = derived_anchors(boxes, specification.space, seed=0)

@@ -2,19 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from detector.config import ConfigError, DataSource
-from detector.data.layout import find_sources
+from detector.config import ConfigError
 from detector.setup import Setup
-from search.study.data_section import Data
 from search.study.specification import Specification, specification_from_json
 from spaces.faster_rcnn import Space
 from spaces.parameters import Value
 from storage.study import StoredStudy, read_specification
-
-if TYPE_CHECKING:
-    from detector.data.dataset import Dataset
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +28,7 @@ class Plan:
         Raises:
             ConfigError: something is still `auto`, or the folder holds no dataset.
         """
-        train, validation = sources_of(specification.data)
+        train, validation = specification.data.sources()
         setup = Setup(
             train=train,
             validation=validation,
@@ -93,28 +87,3 @@ def as_launched(study: StoredStudy, *, storage: str) -> Specification:
     if stored is None:
         raise ConfigError(f"study {study.name!r} was never launched by frcnn-search; launch it first")
     return specification_from_json(stored, storage=storage)
-
-
-def load_data(specification: Specification) -> "tuple[Dataset, Dataset]":
-    """The study's training and validation images, every file checked.
-
-    Raises:
-        DataError: they are not where the specification says, or cannot be used.
-    """
-    from detector.data.pair import load_pair  # with COCO and NumPy: not everybody who plans reads data
-
-    data, seed = specification.data, specification.sampler.seed
-    return load_pair(*sources_of(data), share=data.validation_share, seed=seed)
-
-
-def sources_of(data: Data) -> tuple[DataSource, DataSource | None]:
-    """Training and validation data as the detector reads them; None where they are to be split off.
-
-    Raises:
-        DataError: no layout, or several, fit the folder.
-    """
-    if data.folder is not None:
-        return find_sources(data.folder)
-    if data.train is None:
-        raise ConfigError("data: give either folder, or train with images and annotations")
-    return data.train.source(), data.validation.source() if data.validation else None

@@ -18,7 +18,6 @@ from search.doctor.diagnostic import Diagnostic, Level, worst_first
 from search.doctor.file_checks import check_defects, check_files
 from search.doctor.rate_advice import proposed_rates, rate_lines
 from search.doctor.space_checks import check_space
-from search.plan import sources_of
 from search.policy.derived_point import canvas_boxes
 from search.report.plain import plain
 from search.study.canvas import canvas_for
@@ -68,7 +67,7 @@ class Diagnosis:
 def examine(specification: Specification) -> Diagnosis:
     """The diagnosis of a study's data. Trouble is a diagnostic, not an exception."""
     try:
-        train, validation = sources_of(specification.data)
+        train, validation = specification.data.sources()
     except DataError as error:
         return refused(specification.name, error, name="no-dataset")
     share, seed = specification.data.validation_share, specification.sampler.seed

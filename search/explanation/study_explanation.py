@@ -8,7 +8,6 @@ from typing import Any
 from detector.config import Canvas
 from detector.data.dataset import Dataset
 from detector.data.formats.annotation import DataError
-from detector.data.pair import load_pair
 from search.explanation.cause_share import CauseShare, ranked_causes
 from search.explanation.effects.anchor_effect import AnchorEffect, anchor_effect
 from search.explanation.effects.importance import Importances, importances
@@ -16,7 +15,6 @@ from search.explanation.effects.rate_boundary import RateBoundary, RatePoint, ra
 from search.explanation.effects.survival import Cut, cuts, narrowed
 from search.explanation.repair import Area
 from search.explanation.trial_history import TrialHistory, TrialRecord
-from search.plan import sources_of
 from search.report.plain import plain
 from search.study.study_text import parameter_line
 from spaces.parameters import Parameter
@@ -125,8 +123,7 @@ def training_data(history: TrialHistory) -> tuple[Dataset, Canvas]:
         DataError: they are not where the study found them.
     """
     specification = history.specification
-    share, seed = specification.data.validation_share, specification.sampler.seed
-    train, _ = load_pair(*sources_of(specification.data), share=share, seed=seed)
+    train, _ = specification.data.load(seed=specification.sampler.seed)
     return train, specification.detector.detector().canvas
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from detector.config import ConfigError, require
 from search.export.configuration_file import Configuration, Provenance, read_configuration, write_configuration
-from search.plan import as_launched, load_data
+from search.plan import as_launched
 from search.policy.samplers import training_seed
 from search.report.ranking import RankedTrial, best, ranking
 from search.study.data_section import Data, Split
@@ -66,7 +66,7 @@ def configuration_of(
     """
     parameters = read_trials(study)[place.number].params
     launched = as_launched(study, storage=specification.storage)
-    dataset, _ = load_data(launched)
+    dataset, _ = launched.data.load(seed=launched.sampler.seed)
     return Configuration(
         hyperparameters=launched.space.configuration(parameters),
         detector=replace(launched.detector.detector(), micro_batch=launched.micro_batch),

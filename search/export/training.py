@@ -15,7 +15,6 @@ from detector.setup import Setup
 from search.exit_codes import ExitCode
 from search.export.configuration_file import Configuration, read_configuration
 from search.export.training_record import TrainingRecord, agree, metrics_table
-from search.plan import sources_of
 from search.report.console import plain_console
 from search.signals import stop_signals
 from search.trainer.exits import DiskFull, SetupFailed
@@ -69,7 +68,7 @@ def _start(configuration: Configuration, images: int | None, seed: int | None, o
 
 
 def _setup(configuration: Configuration, data: Path | None, output: Path) -> Setup:
-    train_source, validation = sources_of(configuration.data) if data is None else find_sources(data)
+    train_source, validation = configuration.data.sources() if data is None else find_sources(data)
     batch_size = configuration.hyperparameters.batch_size
     return Setup(
         train=train_source,

@@ -18,7 +18,6 @@ from search.exit_codes import ExitCode
 from search.launch.compatibility import agree
 from search.launch.progress import Progress, Snapshot, read_snapshot
 from search.launch.worker_pool import PoolExit, WorkerPool
-from search.plan import load_data, sources_of
 from search.policy.anchor_screen import AnchorScreen, varies_anchors
 from search.report.console import plain_console
 from search.report.ranking import ranking, ranking_table
@@ -118,8 +117,8 @@ def settle(specification: Specification, console: Console) -> Settled:
     if specification.trainer != "detector":  # no data is read
         return Settled(specification=specification, data="")
     here = replace(specification, data=LocalPaths.here().find(specification.data))
-    training_set, validation_set = load_data(here)
-    own, share = sources_of(here.data)[1], here.data.validation_share
+    training_set, validation_set = here.data.load(seed=here.sampler.seed)
+    own, share = here.data.sources()[1], here.data.validation_share
     held_out = "" if own else f", held out of the training data ({share:.0%}, by file name)"
     console.print(
         f"{len(training_set.images)} training images, {len(validation_set.images)} for validation{held_out}",

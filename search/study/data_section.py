@@ -4,12 +4,16 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
 from detector.config import DataFormat, DataSource, require
+from detector.data.layout import find_sources
 from search.study.fields import SafePath, absolute_path
+
+if TYPE_CHECKING:
+    from detector.data.dataset import Dataset
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,3 +77,23 @@ class Data:
             train=self.train and self.train.changed(change),
             validation=self.validation and self.validation.changed(change),
         )
+
+    def sources(self) -> tuple[DataSource, DataSource | None]:
+        """Training and validation data as the detector reads them; None where they are to be split off.
+
+        Raises:
+            DataError: no layout, or several, fit the folder.
+        """
+        if self.train is None:
+            return find_sources(self.folder or Path())
+        return self.train.source(), self.validation.source() if self.validation else None
+
+    def load(self, *, seed: int) -> "tuple[Dataset, Dataset]":
+        """Training and validation images, every file checked; `seed` is of the split, where one has to be made.
+
+        Raises:
+            DataError: they are not there, or cannot be used.
+        """
+        from detector.data.pair import load_pair  # loads NumPy and what reads COCO
+
+        return load_pair(*self.sources(), share=self.validation_share, seed=seed)

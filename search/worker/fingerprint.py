@@ -11,7 +11,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 from detector.config import ConfigError
-from search.plan import load_data
 from search.study.specification import Specification
 from storage.study import StoredStudy
 
@@ -106,7 +105,9 @@ def _refusal(study: StoredStudy, differing: list[str]) -> str:
 def _fingerprint(specification: Specification) -> str:
     if specification.trainer != "detector":  # no data is read
         return ""
-    return pair_fingerprint(*(dataset.fingerprint for dataset in load_data(specification)))
+    return pair_fingerprint(
+        *(dataset.fingerprint for dataset in specification.data.load(seed=specification.sampler.seed))
+    )
 
 
 def pair_fingerprint(training: str, validation: str) -> str:

@@ -7,29 +7,26 @@ from pathlib import Path
 
 import optuna
 import pytest
-from optuna.trial import TrialState
 from rich.console import Console
 
-from detector.config import Canvas, DataFormat, DataSource, Detector
 from detector.data.sample_data import write_sample
-from detector.setup import Setup
 from search.launch.progress import Progress, read_snapshot
 from search.plan import Plan
 from search.report.ranking import ranking, ranking_table
 from search.report.status import read_status
 from search.report.status_table import status_table
-from search.study.specification import specification_to_json
+from search.study.specification import specification_from, specification_to_json
 from search.study.study_file import load_study_file
-from spaces.faster_rcnn import Space
 from storage.connection.database import Database
-from storage.outcomes import mark_infeasible, record_outcome
-from storage.records import OutcomeRecord, RungRecord
-from storage.study import find_study, save_specification
+from storage.outcomes import record_outcome
+from storage.study import StoredStudy, find_study, save_specification
+from storage.study_view import StudyView
 from storage.telemetry import append_telemetry, record_rung
 from storage.workers import seen
 from tests.support.studies import create_optuna_study
-from trial.outcome import INFEASIBLE, Outcome
-from trial.reports import TelemetryPoint
+from trial.outcome import Outcome
+from trial.reports import RungReport, TelemetryPoint
+from trial.verdict import Verdict
 
 STUDY = "blood cells"
 
@@ -50,24 +47,13 @@ ENDS = {
 }
 
 
-def end_trial(database: Database, study: optuna.Study, trial: optuna.Trial, ap: float | None, outcome: Outcome) -> None:
+def end_trial(study: StoredStudy, trial: int, outcome: Outcome, *, images: int) -> None:
     """End a trial as a worker does: record, mark, tell."""
     cause, message, step = ENDS[outcome]
-    record = OutcomeRecord(
-        trial=trial.number,
-        outcome=outcome,
-        cause=cause,
-        message=message,
-        step=step,
-        images=28 if ap is None else 320,
-        evidence={"loss_rpn_box": float("inf")} if outcome is Outcome.DIVERGED else {},
-    )
-    record_outcome(find_study(database, study.study_name), record.trial, record)
-    if outcome in INFEASIBLE:
-        mark_infeasible(database, study, trial, outcome)
-    states = {Outcome.COMPLETE: TrialState.COMPLETE, Outcome.CRASHED: TrialState.FAIL}
-    state = states.get(outcome, TrialState.PRUNED)
-    study.tell(trial, ap if state is TrialState.COMPLETE else None, state=state)
+    evidence: dict[str, float | str] = {"loss_rpn_box": float("inf")} if outcome is Outcome.DIVERGED else {}
+    verdict = Verdict(outcome=outcome, cause=cause, message=message, step=step, images=images, evidence=evidence)
+    record_outcome(study, trial, verdict)
+    StudyView(study).end(trial, outcome)
 
 
 STUDY_TEXT = """
@@ -109,9 +95,10 @@ def database(storage_url: str) -> Iterator[Database]:
 
 @pytest.fixture
 def study(database: Database, study_file: Path) -> optuna.Study:
-    """Seven trials: two complete, one slow, one diverged, one crashed, one running, one waiting."""
+    """Seven trials: two complete, one outranked, one diverged, one crashed, one running, one waiting."""
     specification = load_study_file(study_file)
     made = create_optuna_study(database, STUDY, sampler=optuna.samplers.RandomSampler(seed=0))
+    stored = find_study(database, STUDY)
     save_specification(find_study(database, STUDY), specification_to_json(specification))
     reference = specification.space.reference()
     for number, (learning_rate, batch_size, rungs, outcome) in TRIALS.items():
@@ -125,7 +112,7 @@ def study(database: Database, study_file: Path) -> optuna.Study:
             figures = {"loss": float("inf"), "learning_rate": 0.0225}  # 0.09 × 4 / 16
             append_telemetry(find_study(database, STUDY), number, [TelemetryPoint(step=7, images=28, figures=figures)])
         if outcome is not None:
-            end_trial(database, made, trial, list(rungs.values())[-1] if rungs else None, outcome)
+            end_trial(stored, number, outcome, images=320 if rungs else 28)
     made.enqueue_trial({**reference, "lr_per_16": 0.07, "batch_size": 8})
     seen(find_study(database, STUDY), "w1", host="node-a", pid=1, device="CPU", trial=5, images=80, images_per_s=7.25)
     return made
@@ -134,9 +121,8 @@ def study(database: Database, study_file: Path) -> optuna.Study:
 def _reach_rung(database: Database, trial: optuna.Trial, images: int, ap: float) -> None:
     record_rung(
         find_study(database, STUDY),
-        RungRecord(
-            trial=trial.number, images=images, step=images, ap=ap, metrics={"ap": ap}, training_s=1.0, evaluation_s=0.5
-        ),
+        trial.number,
+        RungReport(images=images, step=images, ap=ap, metrics={"ap": ap}, training_s=1.0, evaluation_s=0.5),
     )
     trial.report(ap, step=images)
 
@@ -150,29 +136,17 @@ def plan(tmp_path: Path) -> Plan:
 def analytic_plan(folder: Path) -> Plan:
     """The plan of the fixture, in a folder."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    source = DataSource(format=DataFormat.COCO, images=folder / "images", annotations=folder / "train.json")
-    setup = Setup(
-        train=source,
-        validation=None,
-        validation_share=0.2,
-        detector=Detector(canvas=Canvas(height_px=128, width_px=128)),
-        anchors_per_cell=15,
-        micro_batch=4,
-        validation_images=None,
-        cache=folder / "cache",
-        seed=0,
-    )
-    return Plan(
-        study="analytic",
-        folder=folder,
-        trainer="analytic",
-        setup=setup,
-        space=Space.default(),
-        trials=12,
-        rungs=(160, 480, 1440),
-        seed=7,
-        most_divergence_risk=1.0,  # every proposal is a trial
-    )
+    document = {
+        "name": "analytic",
+        "storage": "sqlite:///study.db",
+        "trainer": "analytic",
+        "data": {"train": {"images": str(folder / "images"), "annotations": str(folder / "train.json")}},
+        "detector": {"canvas": "128x128", "micro_batch": 4},
+        "derived": "none",
+        "budget": {"trials": 12, "images": 1440, "rungs": [160, 480, 1440]},
+        "sampler": {"seed": 7, "most_divergence_risk": 1.0},  # every proposal is a trial
+    }
+    return Plan.of(specification_from(document, "the fixture"), folder)
 
 
 def all_shown(database: Database, plan: Plan) -> str:
@@ -180,7 +154,7 @@ def all_shown(database: Database, plan: Plan) -> str:
     console = Console(file=io.StringIO(), width=200)
     console.print(status_table(read_status(find_study(database, plan.study))))
     console.print(ranking_table(ranking(find_study(database, plan.study))))
-    snapshot = read_snapshot(find_study(database, plan.study), trials=plan.trials)
+    snapshot = read_snapshot(find_study(database, plan.study), trials=plan.specification.budget.trials)
     shown = Progress(console, rungs=plan.rungs)
     shown.update(replace(snapshot, outcomes=()))  # or everything would be old news
     shown.update(snapshot)

@@ -1,7 +1,8 @@
 """Studies whose causes of failure are known, written through storage as workers would have left them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,15 @@ from optuna.trial import TrialState
 from search.explanation.trial_history import TrialHistory, read_trial_history, trial_records
 from search.study.specification import Specification, specification_from, specification_to_json
 from storage.connection.database import Database
-from storage.outcomes import mark_infeasible, record_outcome
+from storage.outcomes import record_outcome
 from storage.records import OutcomeRecord, RungRecord
 from storage.study import find_study, save_specification
+from storage.study_view import StudyView
 from storage.telemetry import append_telemetry, record_rung
 from tests.support.studies import create_optuna_study
-from trial.outcome import FAULTS, INFEASIBLE, Outcome
+from trial.outcome import Outcome
 from trial.reports import TelemetryPoint
+from trial.verdict import Verdict
 
 BUDGET, FIRST_RUNG = 960, 320
 
@@ -72,8 +75,8 @@ def imagine(specification: Specification, trials: Sequence[Sown]) -> TrialHistor
         trial = _ask(study, specification, sown)
         rungs += rungs_of(number, sown)
         if sown.outcome is not None:
-            outcomes.append(outcome_of(number, sown))
-            _tell(study, trial, sown)
+            outcomes.append(OutcomeRecord(trial=number, recorded_at=datetime.now(UTC), **asdict(verdict_of(sown))))
+            _tell(study, trial, sown.outcome, sown.ap)
     records = trial_records(specification.space, study.get_trials(deepcopy=False), outcomes, rungs)
     return TrialHistory.of(specification, "nowhere", records)
 
@@ -83,20 +86,20 @@ def plant(database: Database, specification: Specification, trials: Sequence[Sow
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     name = specification.name
     study = create_optuna_study(database, name, sampler=optuna.samplers.RandomSampler(seed=0))
-    save_specification(find_study(database, name), specification_to_json(specification))
+    stored = find_study(database, name)
+    save_specification(stored, specification_to_json(specification))
     for number, sown in enumerate(trials):
         trial = _ask(study, specification, sown)
         points = [TelemetryPoint(step=n, images=16 * n, figures=dict(figures)) for n, figures in enumerate(sown.curve)]
-        append_telemetry(find_study(database, name), number, points)
+        append_telemetry(stored, number, points)
         for rung in rungs_of(number, sown):
-            record_rung(find_study(database, name), rung)
+            record_rung(stored, number, rung)
             trial.report(rung.ap, step=rung.images)
         if sown.outcome is not None:
-            record_outcome(find_study(database, name), (outcome_of(number, sown)).trial, outcome_of(number, sown))
-            if sown.outcome in INFEASIBLE:
-                mark_infeasible(database, study, trial, sown.outcome)
-            _tell(study, trial, sown)
-    return read_trial_history(database, specification)
+            record_outcome(stored, number, verdict_of(sown))
+            if sown.outcome.final:
+                StudyView(stored).end(number, sown.outcome)
+    return read_trial_history(stored, specification)
 
 
 def rungs_of(number: int, sown: Sown) -> list[RungRecord]:
@@ -108,15 +111,15 @@ def rungs_of(number: int, sown: Sown) -> list[RungRecord]:
     ]
 
 
-def outcome_of(number: int, sown: Sown) -> OutcomeRecord:
-    """How it ended."""
-    return OutcomeRecord(
-        trial=number,
-        outcome=str(sown.outcome),
+def verdict_of(sown: Sown) -> Verdict:
+    """Why it ended."""
+    assert sown.outcome is not None
+    return Verdict(
+        outcome=sown.outcome,
         cause=sown.term,
         message=f"{sown.term or sown.outcome} was seen",
         step=sown.step,
-        images=sown.images or max((rung.images for rung in rungs_of(number, sown)), default=0),
+        images=sown.images or max((rung.images for rung in rungs_of(0, sown)), default=0),
         evidence={**({"rule": sown.rule} if sown.rule else {}), **sown.evidence},
     )
 
@@ -129,8 +132,6 @@ def _ask(study: optuna.Study, specification: Specification, sown: Sown) -> optun
     return trial
 
 
-def _tell(study: optuna.Study, trial: optuna.Trial, sown: Sown) -> None:
-    if sown.outcome is Outcome.COMPLETE:
-        study.tell(trial, sown.ap)
-    elif sown.outcome is not Outcome.INTERRUPTED:  # such a trial stays RUNNING
-        study.tell(trial, state=TrialState.FAIL if sown.outcome in FAULTS else TrialState.PRUNED)
+def _tell(study: optuna.Study, trial: optuna.Trial, outcome: Outcome, ap: float) -> None:
+    if outcome.final:  # else it stays RUNNING
+        study.tell(trial, ap if outcome is Outcome.COMPLETE else None, state=TrialState[outcome.state])

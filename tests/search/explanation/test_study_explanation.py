@@ -22,7 +22,6 @@ from search.explanation.explanation_text import explanation_json, print_explanat
 from search.explanation.neighbour import nearest_healthy
 from search.explanation.study_explanation import StudyExplanation, boundary_sentence, explain_study
 from search.explanation.trial_history import TrialHistory
-from search.plan import sources_of
 from tests.support.planting import Sown, diverged, healthy, imagine, planted_specification
 from trial.outcome import Outcome
 
@@ -178,7 +177,7 @@ def test_the_fit_of_anchors_is_set_against_the_ap_of_the_first_rung(sow: Any, sa
     bases = (2.0, 3.0, 4.0, 6.0, 8.0, 16.0)
     history = sow(*(healthy(ap=0.5 - 0.02 * base, anchor_base=base) for base in bases), diverged(0.1, anchor_base=16.0))
     specification = history.specification
-    train, _ = sources_of(specification.data)
+    train, _ = specification.data.sources()
     effect = anchor_effect(history, load_dataset(train), specification.detector.detector().canvas)
     assert [point.trial for point in effect.points] == list(range(7))
     assert effect.points[6].ap is None

@@ -11,23 +11,24 @@ from storage.connection import answers
 from storage.connection.database import Database
 from storage.connection.errors import LeaseLost, StorageUnavailable
 from storage.leases import Leases
-from storage.outcomes import mark_infeasible, read_outcome, record_outcome
-from storage.records import OutcomeRecord
+from storage.outcomes import read_outcome, record_outcome
 from storage.study import find_study
+from storage.study_view import StudyView
 from tests.storage.test_leases import expire
 from tests.support.studies import load_optuna_study
+from trial.outcome import Outcome
+from trial.verdict import Verdict
 
-DIVERGED = OutcomeRecord(trial=0, outcome="diverged", cause="", message="", step=3, images=48)
+DIVERGED = Verdict(outcome=Outcome.DIVERGED, cause="", message="", step=3, images=48)
 
 
 class TestTogether:
     def test_optunas_writes_and_ours_are_committed_at_once(self, database: Database, study: optuna.Study) -> None:
         trial = study.ask()
         with database.together():
-            record_outcome(find_study(database, "cells"), DIVERGED.trial, DIVERGED)
-            mark_infeasible(database, study, trial, "diverged")
+            record_outcome(find_study(database, "cells"), 0, DIVERGED)
             trial.report(0.5, step=160)
-            study.tell(trial, state=TrialState.PRUNED)
+            StudyView(find_study(database, "cells")).end(0, Outcome.DIVERGED)
             assert read_outcome(find_study(database, "cells"), 0) is not None  # the block sees its own writes
         stored = study.trials[0]
         assert (stored.state, stored.value, stored.constraints["diverged"]) == (TrialState.PRUNED, 0.5, 1.0)
@@ -36,7 +37,7 @@ class TestTogether:
     def test_a_block_that_raises_leaves_nothing_of_either(self, database: Database, study: optuna.Study) -> None:
         def end_and_fail() -> None:
             with database.together():
-                record_outcome(find_study(database, "cells"), DIVERGED.trial, DIVERGED)
+                record_outcome(find_study(database, "cells"), 0, DIVERGED)
                 study.tell(0, 0.5)
                 study.ask()
                 raise KeyError

@@ -10,7 +10,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from storage.connection.database import Database
 from storage.connection.trials import read_trial, read_trials
-from storage.study import count_trials, find_study
+from storage.standings import count_standings
+from storage.study import find_study
+from trial.standing import Standing
 
 
 @pytest.fixture
@@ -78,11 +80,9 @@ def test_a_deleted_study_or_trial_is_a_key_error_as_in_optuna(database: Database
             read_trial(connection, 10**6)
 
 
-def test_states_are_counted(database: Database, full: optuna.Study) -> None:
-    assert count_trials(find_study(database, "cells")) == {
-        TrialState.COMPLETE: 3,
-        TrialState.PRUNED: 1,
-        TrialState.FAIL: 1,
-        TrialState.RUNNING: 1,
-        TrialState.WAITING: 1,
+def test_it_is_counted_where_they_stand(database: Database, full: optuna.Study) -> None:
+    assert count_standings(find_study(database, "cells")) == {
+        Standing.FINISHED: 5,
+        Standing.LEFT_BEHIND: 1,
+        Standing.WAITING: 1,
     }
