@@ -30,6 +30,18 @@ class StoredStudy:
         its = table.c.study_id == self.id
         return its if trial is None else its & (table.c.trial == trial)
 
+    def require(self, connection: Connection) -> None:
+        """Return if the study is still there: SQLite gives a deleted one's id to the next.
+
+        Raises:
+            StorageError: it was deleted.
+        """
+        if tables.study_id(connection, self.name) != self.id:
+            raise StorageError(
+                f"study {self.name!r} was deleted from database {self.database.label}; "
+                "stop its workers, or launch it again"
+            )
+
     def require_trial(self, connection: Connection, trial: int) -> str:
         """Optuna's state of the trial, such as RUNNING.
 

@@ -13,6 +13,7 @@ from search.explanation.page import render_study, render_trial, write_page
 from search.explanation.study_explanation import explain_study, training_data
 from search.explanation.trial_explanation import explain_trial
 from storage.connection.database import Database
+from storage.study import find_study
 from tests.search.dashboard.test_dashboard_pages import browser as browser
 from tests.search.explanation.test_explain_command import EVIL, FAILED
 from tests.support.planting import Sown, diverged, healthy, plant, planted_specification
@@ -27,7 +28,8 @@ def pages(tmp_path: Path, sample: Path) -> Iterator[dict[str, Path]]:
     trials: list[Sown] = [healthy(rate, ap=0.1 + 0.02 * n) for n, rate in enumerate(RATES)]
     with Database.open(specification.storage) as database:
         history = plant(database, specification, [*trials, diverged(0.1), diverged(0.09), diverged(0.095), FAILED])
-        study, trial = explain_study(history), explain_trial(database, history, len(trials) + 3)
+        stored = find_study(database, specification.name)
+        study, trial = explain_study(history), explain_trial(stored, history, len(trials) + 3)
     images = thumbnails(*training_data(history), trial.record.batch_images)
     files = {name: tmp_path / f"{name}.html" for name in ("study", "trial")}
     write_page(files["study"], render_study(study, study_charts(study)))
