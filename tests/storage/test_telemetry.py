@@ -1,5 +1,5 @@
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import optuna
 import pytest
@@ -18,11 +18,14 @@ from storage.telemetry import (
     read_telemetry,
     record_rung,
 )
-from trial.reports import TelemetryPoint
+from trial.reports import RungReport, TelemetryPoint
 
-RUNG = RungRecord(
-    trial=0, images=64, step=4, ap=0.25, metrics={"ap50": 0.5, "ar": math.nan}, training_s=1.5, evaluation_s=0.5
-)
+RUNG = RungReport(images=64, step=4, ap=0.25, metrics={"ap50": 0.5, "ar": math.nan}, training_s=1.5, evaluation_s=0.5)
+
+
+def kept(trial: int, **changed: float) -> RungRecord:
+    """The rung as it comes back from storage."""
+    return RungRecord(trial=trial, **{**asdict(RUNG), **changed})
 
 
 def point(step: int, **figures: float) -> TelemetryPoint:
@@ -83,25 +86,25 @@ class TestTelemetry:
 
 class TestRungs:
     def test_come_back_by_trial_and_images(self, database: Database) -> None:
-        rungs = [replace(RUNG, trial=trial, images=images) for trial, images in ((0, 64), (0, 128), (1, 64))]
-        for rung in reversed(rungs):
-            record_rung(find_study(database, "cells"), rung)
+        rungs = [kept(trial, images=images) for trial, images in ((0, 64), (0, 128), (1, 64))]
+        for trial, images in ((1, 64), (0, 128), (0, 64)):
+            record_rung(find_study(database, "cells"), trial, replace(RUNG, images=images))
         assert repr(read_rungs(find_study(database, "cells"))) == repr(rungs)
         assert repr(read_rungs(find_study(database, "cells"), 0)) == repr(rungs[:2])
         assert read_rungs(find_study(database, "cells"), 7) == []
 
     def test_are_counted_by_trial(self, database: Database) -> None:
         for trial, images in ((0, 64), (0, 128), (1, 64)):
-            record_rung(find_study(database, "cells"), replace(RUNG, trial=trial, images=images))
+            record_rung(find_study(database, "cells"), trial, replace(RUNG, images=images))
         assert count_rungs(find_study(database, "cells"), [0, 1, 7]) == {0: 2, 1: 1}
         assert count_rungs(find_study(database, "cells"), [1])[0] == 0
 
     @pytest.mark.parametrize("ap", [0.0, 1.0, math.nan, math.inf, -math.inf])
     def test_at_the_same_images_are_replaced_whatever_the_precision_is(self, database: Database, ap: float) -> None:
-        record_rung(find_study(database, "cells"), RUNG)
-        record_rung(find_study(database, "cells"), replace(RUNG, ap=ap))
-        assert repr(read_rungs(find_study(database, "cells"), 0)) == repr([replace(RUNG, ap=ap)])
+        record_rung(find_study(database, "cells"), 0, RUNG)
+        record_rung(find_study(database, "cells"), 0, replace(RUNG, ap=ap))
+        assert repr(read_rungs(find_study(database, "cells"), 0)) == repr([kept(0, ap=ap)])
 
     def test_need_their_trial(self, database: Database) -> None:
         with pytest.raises(StorageError, match="study 'cells' has no trial 5"):
-            record_rung(find_study(database, "cells"), replace(RUNG, trial=5))
+            record_rung(find_study(database, "cells"), 5, RUNG)
