@@ -18,7 +18,7 @@ from detector.config import NEGATIVE_IOU, POSITIVE_IOU, Anchors, require
 from spaces.anchor_fit import CanvasBoxes, Floats, best_ious
 from spaces.catalogue import DEFINITIONS
 from spaces.faster_rcnn import ANCHOR_PARAMETERS, Space, anchors_of
-from spaces.parameters import Fixed, Float, Value, at_share, values_of
+from spaces.parameters import Fixed, Value, at_share
 
 MOST_BOXES = 1000  # looked at in the search; the standard error of a mean over so many is below 0.015
 WORTH_IT = 0.02  # of the score: what an anchor more must bring, above that error
@@ -59,12 +59,7 @@ def score_of(ious: Floats) -> float:
 def _counts(space: Space) -> Iterator[dict[str, Value]]:
     """Every combination of the numbers of scales and ratios that the space has."""
     names = ("anchor_scales", "anchor_ratios")
-    choices = []
-    for name in names:
-        parameter = space.parameters[name]
-        require(not isinstance(parameter, Float), f"{name} must be whole numbers, but is {parameter}")
-        choices.append(values_of(parameter))  # type: ignore[arg-type]  # just checked
-    for combination in product(*choices):
+    for combination in product(*map(space.whole_values, names)):
         yield dict(zip(names, combination, strict=True))
 
 

@@ -113,16 +113,27 @@ class Space:
         """The most anchors at one cell that any point of the space has: the slots that the step needs."""
         if self.anchors is not None:
             return self.anchors.per_cell
-        return max(self._whole_values("anchor_scales")) * max(self._whole_values("anchor_ratios"))
+        return max(self.whole_values("anchor_scales")) * max(self.whole_values("anchor_ratios"))
 
     def batch_sizes(self) -> tuple[int, ...]:
         """Every batch size of the space, ascending."""
-        return tuple(sorted(self._whole_values("batch_size")))
+        return tuple(sorted(self.whole_values("batch_size")))
 
     def micro_batch(self, limit: int = 8) -> int:
         """The greatest number of images, at most `limit`, that divides every batch size."""
         divisor = math.gcd(*self.batch_sizes())
         return max(n for n in range(1, limit + 1) if divisor % n == 0)
+
+    def whole_values(self, name: str) -> tuple[int, ...]:
+        """Every value of a parameter that counts something.
+
+        Raises:
+            ConfigError: it is a range of real numbers.
+        """
+        parameter = self.parameters[name]
+        if isinstance(parameter, Float):
+            raise ConfigError(f"{name} must be whole numbers, but is {parameter}")
+        return tuple(int(value) for value in values_of(parameter))
 
     def _active(self, values: Mapping[str, Value]) -> Iterator[tuple[str, Parameter]]:
         """Parameters that exist at the values the caller fills in while it goes on; parents come first."""
@@ -136,12 +147,6 @@ class Space:
     def _value(self, name: str, values: Mapping[str, Value]) -> Value:
         parameter = self.parameters[name]
         return parameter.value if isinstance(parameter, Fixed) and name not in values else values[name]
-
-    def _whole_values(self, name: str) -> tuple[int, ...]:
-        parameter = self.parameters[name]
-        if isinstance(parameter, Float):
-            raise ConfigError(f"{name} must be whole numbers, but is {parameter}")
-        return tuple(int(value) for value in values_of(parameter))
 
 
 def anchor_sizes_px(base: float, scales: int, octave_span: float) -> tuple[tuple[float, ...], ...]:

@@ -11,7 +11,7 @@ gradient spike        during or just after warm-up: it is missing or too short (
 import math
 from collections import deque
 
-from detector.watch.finding import Figures, Finding, Severity, Streak, TrialContext, circumstances
+from detector.watch.finding import Figures, Finding, Rule, Severity, Streak, TrialContext, circumstances
 from detector.watch.health import COMPONENTS, LOSSES, bad_terms
 from detector.watch.thresholds import Thresholds
 from trial.outcome import Outcome
@@ -20,30 +20,26 @@ EMA_KEEPS = 0.9  # of the running mean of the gradient norm, a step
 EMA_STEPS = 5  # before which the mean says nothing
 
 
-class NotFinite:
+class NotFinite(Rule):
     """The first term that was not finite is the cause; `step` is where, which may lie before the step looked at."""
 
     name = "not finite"
+    outcome = Outcome.DIVERGED
 
     def observe(self, step: int, figures: Figures) -> Finding | None:
         terms = bad_terms(figures)
         if not terms:
             return None
         step = int(figures["first_bad_step"])
-        return Finding(
-            rule=self.name,
-            outcome=Outcome.DIVERGED,
-            cause=terms[0],
-            message=f"{terms[0]} was not finite at step {step}",
-            step=step,
-            evidence={"terms": ", ".join(terms), **circumstances(figures)},
-        )
+        message = f"{terms[0]} was not finite at step {step}"
+        return self.found(step, terms[0], message, {"terms": ", ".join(terms), **circumstances(figures)})
 
 
-class Exploding:
+class Exploding(Rule):
     """The mean of the last steps is compared with the median of the first ones; one absurd term is enough at once."""
 
     name = "exploding"
+    outcome = Outcome.DIVERGED
 
     def __init__(self, limits: Thresholds) -> None:
         self._limits = limits
@@ -55,7 +51,7 @@ class Exploding:
         worst = max(LOSSES, key=lambda name: figures[name])
         self._recent.append(loss)
         if figures[worst] > limits.absurd_loss:
-            return self._finding(step, worst, f"{worst} reached {figures[worst]:.3g}", figures)
+            return self.found(step, worst, f"{worst} reached {figures[worst]:.3g}", circumstances(figures))
         if len(self._first) < limits.window_steps:
             self._first.append(loss)
             return None
@@ -64,23 +60,14 @@ class Exploding:
         mean = math.fsum(self._recent) / len(self._recent)
         if mean <= bound:
             return None
-        return self._finding(step, worst, f"the loss rose from {start:.3g} to {mean:.3g}", figures)
-
-    def _finding(self, step: int, cause: str, message: str, figures: Figures) -> Finding:
-        return Finding(
-            rule=self.name,
-            outcome=Outcome.DIVERGED,
-            cause=cause,
-            message=message,
-            step=step,
-            evidence=circumstances(figures),
-        )
+        return self.found(step, worst, f"the loss rose from {start:.3g} to {mean:.3g}", circumstances(figures))
 
 
-class UpdateTooLarge:
+class UpdateTooLarge(Rule):
     """One component after another: its weights change by so much of themselves, step after step."""
 
     name = "update too large"
+    outcome = Outcome.DIVERGED
 
     def __init__(self, limits: Thresholds) -> None:
         self._limits = limits
@@ -93,21 +80,18 @@ class UpdateTooLarge:
         if not over:
             return None
         worst = max(over, key=lambda part: ratios[part])
-        return Finding(
-            rule=self.name,
-            outcome=Outcome.DIVERGED,
-            cause=worst,
-            message=f"{self._limits.streak_steps} steps in a row changed the {worst} weights by more than {bound:.0%} "
-            f"each, the last by {ratios[worst]:.0%}",
-            step=step,
-            evidence={f"update_ratio_{worst}": ratios[worst], **circumstances(figures)},
+        message = (
+            f"{self._limits.streak_steps} steps in a row changed the {worst} weights by more than {bound:.0%} "
+            f"each, the last by {ratios[worst]:.0%}"
         )
+        return self.found(step, worst, message, {f"update_ratio_{worst}": ratios[worst], **circumstances(figures)})
 
 
-class SaturatedLogits:
+class SaturatedLogits(Rule):
     """Scores beyond which a wrong answer can hardly be unlearnt."""
 
     name = "saturated logits"
+    outcome = Outcome.DIVERGED
 
     def __init__(self, limits: Thresholds) -> None:
         self._bounds = {
@@ -119,21 +103,16 @@ class SaturatedLogits:
     def observe(self, step: int, figures: Figures) -> Finding | None:
         for figure, bound in self._bounds.items():
             if self._streaks[figure].complete(figures[figure] > bound):
-                return Finding(
-                    rule=self.name,
-                    outcome=Outcome.DIVERGED,
-                    cause=figure,
-                    message=f"{figure} is {figures[figure]:.3g}; beyond {bound:g} a wrong answer is hardly unlearnt",
-                    step=step,
-                    evidence={figure: figures[figure], **circumstances(figures)},
-                )
+                message = f"{figure} is {figures[figure]:.3g}; beyond {bound:g} a wrong answer is hardly unlearnt"
+                return self.found(step, figure, message, {figure: figures[figure], **circumstances(figures)})
         return None
 
 
-class DegenerateProposals:
+class DegenerateProposals(Rule):
     """The RPN's size deltas are at the clamp."""
 
     name = "degenerate proposals"
+    outcome = Outcome.DIVERGED
 
     def __init__(self, limits: Thresholds) -> None:
         self._bound = limits.clamped_share
@@ -143,20 +122,16 @@ class DegenerateProposals:
         share = figures["clamped_deltas"]
         if not self._streak.complete(share > self._bound):
             return None
-        return Finding(
-            rule=self.name,
-            outcome=Outcome.DIVERGED,
-            cause="clamped_deltas",
-            message=f"{share:.0%} of the sides that the RPN proposes are more than 62 times the anchor's",
-            step=step,
-            evidence={"clamped_deltas": share, **circumstances(figures)},
-        )
+        message = f"{share:.0%} of the sides that the RPN proposes are more than 62 times the anchor's"
+        return self.found(step, "clamped_deltas", message, {"clamped_deltas": share, **circumstances(figures)})
 
 
-class GradientSpike:
+class GradientSpike(Rule):
     """Early, and while the rate is more than half its peak; later spikes are a hard batch."""
 
     name = "gradient spike"
+    outcome = Outcome.DIVERGED
+    severity = Severity.WARNING
 
     def __init__(self, limits: Thresholds, context: TrialContext) -> None:
         self._limits = limits
@@ -172,12 +147,5 @@ class GradientSpike:
         fast = figures["learning_rate"] > self._half_peak
         if not (told and fast and step < self._until and norm > self._limits.spike_ratio * mean):
             return None
-        return Finding(
-            rule=self.name,
-            outcome=Outcome.DIVERGED,
-            severity=Severity.WARNING,
-            cause="warm-up",
-            message=f"the gradient norm jumped to {norm:.3g}, {norm / mean:.0f} times its running mean",
-            step=step,
-            evidence={"running_mean": mean, **circumstances(figures)},
-        )
+        message = f"the gradient norm jumped to {norm:.3g}, {norm / mean:.0f} times its running mean"
+        return self.found(step, "warm-up", message, {"running_mean": mean, **circumstances(figures)})

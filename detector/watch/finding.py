@@ -1,9 +1,10 @@
 """What a rule of the watch has to say: which rule, why, where, and what follows."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import ClassVar
 
 from detector.watch.health import LOSSES
 from trial.outcome import Outcome
@@ -32,14 +33,28 @@ class Finding:
     evidence: dict[str, float | str] = field(default_factory=dict)
 
 
-class Rule(Protocol):
+class Rule(ABC):
     """Watches one thing over all steps of a trial. `name` stands in a finding's evidence as `rule`."""
 
-    name: str
+    name: ClassVar[str]
+    outcome: ClassVar[Outcome]
+    severity: ClassVar[Severity] = Severity.TRIAL
 
+    @abstractmethod
     def observe(self, step: int, figures: Figures) -> Finding | None:
         """What this step shows, if it shows anything; every step is shown, in order."""
-        ...
+
+    def found(self, step: int, cause: str, message: str, evidence: Mapping[str, float | str]) -> Finding:
+        """What this rule says once it fires."""
+        return Finding(
+            rule=self.name,
+            outcome=self.outcome,
+            severity=self.severity,
+            cause=cause,
+            message=message,
+            step=step,
+            evidence=dict(evidence),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ low-quality matches   most positives are the best of a bad lot: the anchors do n
 import math
 from collections import deque
 
-from detector.watch.finding import Figures, Finding, Severity, TrialContext, circumstances
+from detector.watch.finding import Figures, Finding, Rule, Severity, TrialContext, circumstances
 from detector.watch.health import COMPONENTS
 from detector.watch.thresholds import Thresholds
 from trial.outcome import Outcome
@@ -32,10 +32,32 @@ class Mean:
         return math.fsum(self._values) / len(self._values)
 
 
-class NoPositives:
+class Updates:
+    """The largest update of each part over the last steps, as it would be at the peak of the learning rate.
+
+    A small one before, in warm-up, or after decay is meant, and no sign of death.
+    """
+
+    def __init__(self, limits: Thresholds, context: TrialContext) -> None:
+        self.judged_from = max(
+            limits.dead_after_steps, limits.dead_after_share * context.budget_steps, context.warmup_steps
+        )
+        self._peak = context.peak_learning_rate
+        self._last = {part: deque[float](maxlen=limits.window_steps) for part in COMPONENTS}
+
+    def add(self, figures: Figures) -> dict[str, float]:
+        rate = figures["learning_rate"]
+        scale = self._peak / rate if rate > 0 and self._peak > 0 else 1.0
+        for part, last in self._last.items():
+            last.append(scale * figures[f"update_ratio_{part}"])
+        return {part: max(last) for part, last in self._last.items()}
+
+
+class NoPositives(Rule):
     """Fewer than one positive anchor an image, though there are boxes."""
 
     name = "no positives"
+    outcome = Outcome.NOT_LEARNING
 
     def __init__(self, limits: Thresholds) -> None:
         self._fewest = limits.fewest_positives
@@ -46,21 +68,19 @@ class NoPositives:
         positives, boxes = self._positives.add(figures["positive_anchors"]), self._boxes.add(figures["boxes"])
         if positives is None or boxes is None or positives >= min(self._fewest, boxes):
             return None
-        return Finding(
-            rule=self.name,
-            outcome=Outcome.NOT_LEARNING,
-            cause="anchors",
-            message=f"over {self._steps} steps an image had {boxes:.2g} boxes, but only {positives:.2g} anchors that "
-            "are like one",
-            step=step,
-            evidence={"positive_anchors": positives, "boxes": boxes, **circumstances(figures)},
+        message = (
+            f"over {self._steps} steps an image had {boxes:.2g} boxes, but only {positives:.2g} anchors that "
+            "are like one"
         )
+        evidence = {"positive_anchors": positives, "boxes": boxes, **circumstances(figures)}
+        return self.found(step, "anchors", message, evidence)
 
 
-class FewProposals:
+class FewProposals(Rule):
     """Nearly all boxes fall to NMS, or are empty."""
 
     name = "few proposals"
+    outcome = Outcome.NOT_LEARNING
 
     def __init__(self, limits: Thresholds, context: TrialContext) -> None:
         self._fewest = limits.fewest_proposals * context.proposals
@@ -71,78 +91,57 @@ class FewProposals:
         valid = self._valid.add(figures["valid_proposals"])
         if valid is None or valid >= self._fewest:
             return None
-        return Finding(
-            rule=self.name,
-            outcome=Outcome.NOT_LEARNING,
-            cause="proposals",
-            message=f"over {self._steps} steps only {valid:.3g} proposals an image were left, fewer than "
-            f"{self._fewest:.3g}: anchors and NMS leave the head nothing to choose from",
-            step=step,
-            evidence={"valid_proposals": valid, **circumstances(figures)},
+        message = (
+            f"over {self._steps} steps only {valid:.3g} proposals an image were left, fewer than "
+            f"{self._fewest:.3g}: anchors and NMS leave the head nothing to choose from"
         )
+        return self.found(step, "proposals", message, {"valid_proposals": valid, **circumstances(figures)})
 
 
-class NotLearning:
-    """The largest update of any part over the last steps, as it would be at the peak of the learning rate."""
+class NotLearning(Rule):
+    """The largest update of any part over the last steps."""
 
     name = "not learning"
+    outcome = Outcome.NOT_LEARNING
 
     def __init__(self, limits: Thresholds, context: TrialContext) -> None:
         self._dead = limits.dead_update_ratio
-        self._after = _past_warm_up(limits, context)
-        self._peak = context.peak_learning_rate
-        self._updates: deque[float] = deque(maxlen=limits.window_steps)
+        self._updates = Updates(limits, context)
 
     def observe(self, step: int, figures: Figures) -> Finding | None:
-        scale = _to_peak(figures, self._peak)
-        self._updates.append(scale * max(figures[f"update_ratio_{part}"] for part in COMPONENTS))
-        largest = max(self._updates)
-        if step < self._after or largest >= self._dead:
+        largest = max(self._updates.add(figures).values())
+        if step < self._updates.judged_from or largest >= self._dead:
             return None
-        return Finding(
-            rule=self.name,
-            outcome=Outcome.NOT_LEARNING,
-            cause="update too small",
-            message=f"no part of the weights moved by more than {largest:.1e} of itself in a step, decay not counted",
-            step=step,
-            evidence={"largest_update_ratio": largest, **circumstances(figures)},
-        )
+        message = f"no part of the weights moved by more than {largest:.1e} of itself in a step, decay not counted"
+        evidence = {"largest_update_ratio": largest, **circumstances(figures)}
+        return self.found(step, "update too small", message, evidence)
 
 
-class IdlePart:
+class IdlePart(Rule):
     """A part that has gradients, so it is not frozen, and does not move although another does."""
 
     name = "idle part"
+    outcome = Outcome.NOT_LEARNING
+    severity = Severity.WARNING
 
     def __init__(self, limits: Thresholds, context: TrialContext) -> None:
         self._dead = limits.dead_update_ratio
-        self._after = _past_warm_up(limits, context)
-        self._peak = context.peak_learning_rate
-        self._updates = {part: deque[float](maxlen=limits.window_steps) for part in COMPONENTS}
+        self._updates = Updates(limits, context)
 
     def observe(self, step: int, figures: Figures) -> Finding | None:
-        scale = _to_peak(figures, self._peak)
-        for part in COMPONENTS:
-            self._updates[part].append(scale * figures[f"update_ratio_{part}"])
-        largest = {part: max(self._updates[part]) for part in COMPONENTS}
+        largest = self._updates.add(figures)
         idle = [part for part in COMPONENTS if largest[part] < self._dead and figures[f"gradient_norm_{part}"] > 0]
-        if step < self._after or not idle or max(largest.values()) < self._dead:
+        if step < self._updates.judged_from or not idle or max(largest.values()) < self._dead:
             return None
-        return Finding(
-            rule=self.name,
-            outcome=Outcome.NOT_LEARNING,
-            severity=Severity.WARNING,
-            cause=idle[0],
-            message=f"the {idle[0]} weights moved by at most {largest[idle[0]]:.1e} of themselves in a step",
-            step=step,
-            evidence={"largest_update_ratio": largest[idle[0]], **circumstances(figures)},
-        )
+        message = f"the {idle[0]} weights moved by at most {largest[idle[0]]:.1e} of themselves in a step"
+        return self.found(step, idle[0], message, {"largest_update_ratio": largest[idle[0]], **circumstances(figures)})
 
 
-class RpnStuck:
+class RpnStuck(Rule):
     """The recall of its proposals, ground truth not counted, against what it was early on."""
 
     name = "rpn stuck"
+    outcome = Outcome.NOT_LEARNING
 
     def __init__(self, limits: Thresholds, context: TrialContext) -> None:
         self._limits = limits
@@ -159,20 +158,16 @@ class RpnStuck:
         bound = min(self._limits.stuck_recall, self._reference + self._limits.stuck_gain)
         if step < self._after or recall >= bound:
             return None
-        return Finding(
-            rule=self.name,
-            outcome=Outcome.NOT_LEARNING,
-            cause="rpn",
-            message=f"proposals cover {recall:.0%} of the boxes after {step} steps, and {self._reference:.0%} at first",
-            step=step,
-            evidence={"proposal_recall": recall, "first_proposal_recall": self._reference, **circumstances(figures)},
-        )
+        message = f"proposals cover {recall:.0%} of the boxes after {step} steps, and {self._reference:.0%} at first"
+        evidence = {"proposal_recall": recall, "first_proposal_recall": self._reference, **circumstances(figures)}
+        return self.found(step, "rpn", message, evidence)
 
 
-class BackgroundCollapse:
+class BackgroundCollapse(Rule):
     """The head calls every object background, over as many steps as it may take."""
 
     name = "background collapse"
+    outcome = Outcome.NOT_LEARNING
 
     def __init__(self, limits: Thresholds, context: TrialContext) -> None:
         self._collapsed = limits.collapsed_share
@@ -185,20 +180,16 @@ class BackgroundCollapse:
         missed = self._missed.add(figures["false_negatives"])
         if missed is None or missed < self._collapsed or figures["false_negatives"] < self._collapsed:
             return None
-        return Finding(
-            rule=self.name,
-            outcome=Outcome.NOT_LEARNING,
-            cause="box head",
-            message=f"{missed:.1%} of the objects were called background, {step} steps into training",
-            step=step,
-            evidence={"false_negatives": missed, **circumstances(figures)},
-        )
+        message = f"{missed:.1%} of the objects were called background, {step} steps into training"
+        return self.found(step, "box head", message, {"false_negatives": missed, **circumstances(figures)})
 
 
-class RoiHeadStarved:
+class RoiHeadStarved(Rule):
     """Foreground RoIs that are proposals, as a share of all that were sampled."""
 
     name = "roi head starved"
+    outcome = Outcome.NOT_LEARNING
+    severity = Severity.WARNING
 
     def __init__(self, limits: Thresholds, context: TrialContext) -> None:
         self._least = limits.starved_share
@@ -210,21 +201,16 @@ class RoiHeadStarved:
         share = self._share.add(figures["foreground_proposals"] / sampled)
         if share is None or step < self._after or share >= self._least:
             return None
-        return Finding(
-            rule=self.name,
-            outcome=Outcome.NOT_LEARNING,
-            severity=Severity.WARNING,
-            cause="rpn",
-            message=f"only {share:.1%} of the sampled RoIs are proposals of an object; the rest is ground truth",
-            step=step,
-            evidence={"foreground_proposals": share, **circumstances(figures)},
-        )
+        message = f"only {share:.1%} of the sampled RoIs are proposals of an object; the rest is ground truth"
+        return self.found(step, "rpn", message, {"foreground_proposals": share, **circumstances(figures)})
 
 
-class LowQualityMatches:
+class LowQualityMatches(Rule):
     """Positives that exist only because every box is given its best anchor."""
 
     name = "low-quality matches"
+    outcome = Outcome.NOT_LEARNING
+    severity = Severity.WARNING
 
     def __init__(self, limits: Thresholds) -> None:
         self._limits = limits
@@ -239,23 +225,6 @@ class LowQualityMatches:
         share, each = forced / positives, forced / boxes
         if share <= self._limits.most_forced_share and each <= self._limits.most_forced_per_box:
             return None
-        return Finding(
-            rule=self.name,
-            outcome=Outcome.NOT_LEARNING,
-            severity=Severity.WARNING,
-            cause="anchors",
-            message=f"{share:.0%} of the positive anchors, {each:.2g} for each box, are below the RPN's threshold",
-            step=step,
-            evidence={"low_quality_share": share, "low_quality_per_box": each, **circumstances(figures)},
-        )
-
-
-def _to_peak(figures: Figures, peak: float) -> float:
-    """What turns an update into that of the peak rate: a small one after decay is meant, and no sign of death."""
-    rate = figures["learning_rate"]
-    return peak / rate if rate > 0 and peak > 0 else 1.0
-
-
-def _past_warm_up(limits: Thresholds, context: TrialContext) -> float:
-    """The step from which a tiny update is no warm-up any more."""
-    return max(limits.dead_after_steps, limits.dead_after_share * context.budget_steps, context.warmup_steps)
+        message = f"{share:.0%} of the positive anchors, {each:.2g} for each box, are below the RPN's threshold"
+        evidence = {"low_quality_share": share, "low_quality_per_box": each, **circumstances(figures)}
+        return self.found(step, "anchors", message, evidence)

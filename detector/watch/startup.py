@@ -11,16 +11,18 @@ unusual pixels    much darker, brighter or flatter than what ImageNet's weights 
 
 import math
 
-from detector.watch.finding import Figures, Finding, Severity, Streak, TrialContext
+from detector.watch.finding import Figures, Finding, Rule, Severity, Streak, TrialContext
 from detector.watch.health import LOSSES
 from detector.watch.thresholds import Thresholds
 from trial.outcome import Outcome
 
 
-class PixelScaling:
+class PixelScaling(Rule):
     """Mean and deviation of what the backbone is given, over the first few batches."""
 
     name = "pixel scaling"
+    outcome = Outcome.BAD_DATA
+    severity = Severity.STUDY
 
     def __init__(self, limits: Thresholds) -> None:
         self._limits = limits
@@ -33,21 +35,20 @@ class PixelScaling:
         impossible = abs(mean) > limits.impossible_pixel_mean or deviation > limits.impossible_pixel_deviation
         if not self._streak.complete(impossible or deviation < limits.flat_pixels):
             return None
-        return _of_study(
-            self.name,
-            step,
-            cause="preprocessing",
-            message=f"pixels enter the network with mean {mean:.3g} and deviation {deviation:.3g}, but 8-bit pictures "
+        message = (
+            f"pixels enter the network with mean {mean:.3g} and deviation {deviation:.3g}, but 8-bit pictures "
             f"less their mean lie within ±{limits.impossible_pixel_mean:g} and deviate by 58 "
-            "or so; look at how the images are stored and scaled",
-            evidence={"pixel_mean": mean, "pixel_deviation": deviation},
+            "or so; look at how the images are stored and scaled"
         )
+        return self.found(step, "preprocessing", message, {"pixel_mean": mean, "pixel_deviation": deviation})
 
 
-class UnusualPixels:
+class UnusualPixels(Rule):
     """The same as `PixelScaling`, for pictures that can be meant."""
 
     name = "unusual pixels"
+    outcome = Outcome.BAD_DATA
+    severity = Severity.WARNING
 
     def __init__(self, limits: Thresholds) -> None:
         self._limits = limits
@@ -58,22 +59,19 @@ class UnusualPixels:
         is_unusual = deviation < limits.unusual_pixel_deviation or abs(mean) > limits.unusual_pixel_mean
         if step >= limits.opening_steps or not self._streak.complete(is_unusual):
             return None
-        return Finding(
-            rule=self.name,
-            outcome=Outcome.BAD_DATA,
-            severity=Severity.WARNING,
-            cause="pixels",
-            message=f"pixels enter the network with mean {mean:.3g} and deviation {deviation:.3g} levels, where "
-            "photographs have about 0 and 58: are all 8 bits used, and are pretrained features of any use here?",
-            step=step,
-            evidence={"pixel_mean": mean, "pixel_deviation": deviation},
+        message = (
+            f"pixels enter the network with mean {mean:.3g} and deviation {deviation:.3g} levels, where "
+            "photographs have about 0 and 58: are all 8 bits used, and are pretrained features of any use here?"
         )
+        return self.found(step, "pixels", message, {"pixel_mean": mean, "pixel_deviation": deviation})
 
 
-class Features:
+class Features(Rule):
     """Root mean square of P2."""
 
     name = "features"
+    outcome = Outcome.BAD_DATA
+    severity = Severity.STUDY
 
     def __init__(self, limits: Thresholds) -> None:
         self._range = limits.feature_rms
@@ -82,20 +80,19 @@ class Features:
         size, (low, high) = figures["feature_rms"], self._range
         if step > 0 or low <= size <= high or math.isnan(size):
             return None
-        return _of_study(
-            self.name,
-            step,
-            cause="backbone",
-            message=f"before the first step the features have a root mean square of {size:.3g}, outside "
-            f"{low:g} to {high:g}: the backbone's weights or batch norm statistics are not those of a trained network",
-            evidence={"feature_rms": size},
+        message = (
+            f"before the first step the features have a root mean square of {size:.3g}, outside "
+            f"{low:g} to {high:g}: the backbone's weights or batch norm statistics are not those of a trained network"
         )
+        return self.found(step, "backbone", message, {"feature_rms": size})
 
 
-class StartLosses:
+class StartLosses(Rule):
     """Class losses of fresh heads, over the samples that there are."""
 
     name = "losses at step 0"
+    outcome = Outcome.BAD_DATA
+    severity = Severity.STUDY
 
     def __init__(self, limits: Thresholds, context: TrialContext) -> None:
         self._limits = limits
@@ -118,21 +115,21 @@ class StartLosses:
         for loss, sampled, slots, expected, tolerance in theory:
             of_each = figures[loss] * slots / max(figures[sampled], 1.0)
             if figures[sampled] >= 1 and abs(of_each - expected) > tolerance:
-                return _of_study(
-                    self.name,
-                    step,
-                    cause=loss,
-                    message=f"before the first step {loss} is {of_each:.3g} a sample, but heads that know nothing have "
-                    f"{expected:.3g}: number of classes, initial weights or input are wrong",
-                    evidence={"expected": expected, **{name: figures[name] for name in LOSSES}},
+                message = (
+                    f"before the first step {loss} is {of_each:.3g} a sample, but heads that know nothing have "
+                    f"{expected:.3g}: number of classes, initial weights or input are wrong"
                 )
+                evidence = {"expected": expected, **{name: figures[name] for name in LOSSES}}
+                return self.found(step, loss, message, evidence)
         return None
 
 
-class LabelRange:
+class LabelRange(Rule):
     """The background has the number K, so that an object with it, or beyond, can only be learnt as background."""
 
     name = "label range"
+    outcome = Outcome.BAD_DATA
+    severity = Severity.STUDY
 
     def __init__(self, context: TrialContext) -> None:
         self._classes = context.classes
@@ -141,23 +138,8 @@ class LabelRange:
         largest = figures["largest_label"]
         if not largest > self._classes - 1:
             return None
-        return _of_study(
-            self.name,
-            step,
-            cause="labels",
-            message=f"an object has the label {largest:g}, but {self._classes} classes are numbered 0 to "
-            f"{self._classes - 1}, and {self._classes} is the background: look for ids that begin with 1",
-            evidence={"largest_label": largest},
+        message = (
+            f"an object has the label {largest:g}, but {self._classes} classes are numbered 0 to "
+            f"{self._classes - 1}, and {self._classes} is the background: look for ids that begin with 1"
         )
-
-
-def _of_study(rule: str, step: int, *, cause: str, message: str, evidence: dict[str, float | str]) -> Finding:
-    return Finding(
-        rule=rule,
-        outcome=Outcome.BAD_DATA,
-        severity=Severity.STUDY,
-        cause=cause,
-        message=message,
-        step=step,
-        evidence=evidence,
-    )
+        return self.found(step, "labels", message, {"largest_label": largest})

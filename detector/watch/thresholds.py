@@ -28,9 +28,7 @@ class Thresholds:
     large_update_ratio: float = 0.1  # |change| / |weights| a step: ten such steps replace the weights
     saturated_objectness: float = 50.0  # the sigmoid's gradient is 2e-22 there, and bfloat16 has no more digits
     saturated_class_logit: float = 100.0
-    clamped_share: float = (
-        0.05  # of the RPN's sides that ask for more than ×62; ÷62 may be right, for anchors far too large
-    )
+    clamped_share: float = 0.05  # of the RPN's sides that ask for over ×62; ÷62 may be right, for far too large anchors
     fewest_proposals: float = 0.05  # of the slots, over as many steps as for positives
     spike_ratio: float = 10.0  # gradient norm over its running mean
     spike_steps: int = 50  # the first ones, or twice the warm-up where that is longer

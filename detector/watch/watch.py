@@ -11,51 +11,33 @@ from collections.abc import Sequence
 
 from detector.config import Hyperparameters, StepShape
 from detector.schedule import optimizer_steps
-from detector.watch.divergence import (
-    DegenerateProposals,
-    Exploding,
-    GradientSpike,
-    NotFinite,
-    SaturatedLogits,
-    UpdateTooLarge,
-)
+from detector.watch import divergence, stagnation, startup
 from detector.watch.finding import Figures, Finding, Rule, Severity, TrialContext
-from detector.watch.stagnation import (
-    BackgroundCollapse,
-    FewProposals,
-    IdlePart,
-    LowQualityMatches,
-    NoPositives,
-    NotLearning,
-    RoiHeadStarved,
-    RpnStuck,
-)
-from detector.watch.startup import Features, LabelRange, PixelScaling, StartLosses, UnusualPixels
 from detector.watch.thresholds import Thresholds
 
 
 def rules(context: TrialContext, limits: Thresholds) -> tuple[Rule, ...]:
     """Every rule, new; where several fire at the same step, the first in this order is the finding."""
     return (
-        PixelScaling(limits),
-        Features(limits),
-        NotFinite(),
-        StartLosses(limits, context),
-        LabelRange(context),
-        Exploding(limits),
-        UpdateTooLarge(limits),
-        SaturatedLogits(limits),
-        DegenerateProposals(limits),
-        NoPositives(limits),
-        FewProposals(limits, context),
-        NotLearning(limits, context),
-        RpnStuck(limits, context),
-        BackgroundCollapse(limits, context),
-        UnusualPixels(limits),
-        GradientSpike(limits, context),
-        LowQualityMatches(limits),
-        IdlePart(limits, context),
-        RoiHeadStarved(limits, context),
+        startup.PixelScaling(limits),
+        startup.Features(limits),
+        divergence.NotFinite(),
+        startup.StartLosses(limits, context),
+        startup.LabelRange(context),
+        divergence.Exploding(limits),
+        divergence.UpdateTooLarge(limits),
+        divergence.SaturatedLogits(limits),
+        divergence.DegenerateProposals(limits),
+        stagnation.NoPositives(limits),
+        stagnation.FewProposals(limits, context),
+        stagnation.NotLearning(limits, context),
+        stagnation.RpnStuck(limits, context),
+        stagnation.BackgroundCollapse(limits, context),
+        startup.UnusualPixels(limits),
+        divergence.GradientSpike(limits, context),
+        stagnation.LowQualityMatches(limits),
+        stagnation.IdlePart(limits, context),
+        stagnation.RoiHeadStarved(limits, context),
     )
 
 

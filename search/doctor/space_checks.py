@@ -7,7 +7,7 @@ from search.study.budget import automatic_images
 from search.study.specification import Specification
 from spaces.catalogue import DEFINITIONS
 from spaces.faster_rcnn import Space
-from spaces.parameters import Categorical, Fixed, Float, Parameter
+from spaces.parameters import nearest
 
 MOSTLY_DIVERGES, DIVERGES = 4.0, 16.0  # times Detectron2's learning rate at the same batch size (F4)
 LR = "lr_per_16"
@@ -39,7 +39,7 @@ def _learning_rates(space: Space) -> Iterator[Diagnostic]:
     if LR not in space.parameters or not space.parameters["optimizer"].contains("sgd"):
         return
     reference = float(DEFINITIONS[LR].reference)
-    low, high = _bounds(space.parameters[LR])
+    low, high = (float(nearest(space.parameters[LR], limit)) for limit in DEFINITIONS[LR].limits)
     if low > DIVERGES * reference:
         yield Diagnostic(
             name="learning-rate-hopeless",
@@ -55,16 +55,3 @@ def _learning_rates(space: Space) -> Iterator[Diagnostic]:
             f"above {MOSTLY_DIVERGES * reference:g} it often does",
             advice=f"lower space.{LR}, or accept that many trials end within steps",
         )
-
-
-def _bounds(parameter: Parameter) -> tuple[float, float]:
-    match parameter:
-        case Fixed(value=value):
-            return float(value), float(value)
-        case Categorical(values=values):
-            numbers = [float(value) for value in values]
-            return min(numbers), max(numbers)
-        case Float():
-            return parameter.low, parameter.high
-        case _:
-            return float(parameter.low), float(parameter.high)

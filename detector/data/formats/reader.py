@@ -22,6 +22,4 @@ class Reader:
     recognise: Callable[[Path], Pair | None]  # the data of a folder in a usual layout; none is read
     layouts: tuple[str, ...]  # what `recognise` looks for, for messages
     box: str  # the four numbers of a box, for messages
-    mistaken: Mapping[
-        str, Callable[[Floats], Floats]
-    ]  # corners [n, 4] as read to those of another order of its numbers
+    mistaken: Mapping[str, Callable[[Floats], Floats]]  # corners [n, 4] as read to those of another order of numbers
