@@ -1,4 +1,4 @@
-"""What a trial is made of: the compile key, the run-time hyperparameters, and where the data lies.
+"""What a trial is made of: the compile key and the run-time hyperparameters.
 
 Imports nothing but the standard library, so that reading a configuration never loads Keras.
 
@@ -8,7 +8,6 @@ Boxes are sizes in pixels of the *canvas*: the fixed frame into which every imag
 import math
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
 
 LEVELS = 5  # P2 to P6
 STRIDES_PX = (4, 8, 16, 32, 64)  # of P2 to P6
@@ -44,13 +43,6 @@ class Optimizer(StrEnum):
     ADAM = "adam"
 
 
-class DataFormat(StrEnum):
-    """Layout of an annotated dataset on disk."""
-
-    COCO = "coco"  # one JSON file and a folder of images
-    VOC = "voc"  # a folder with Annotations, JPEGImages and ImageSets/Main
-
-
 def nearest_side_px(length_px: float) -> int:
     """The side of a canvas that is nearest to the length."""
     return max(1, round(length_px / CANVAS_MULTIPLE_PX)) * CANVAS_MULTIPLE_PX
@@ -83,21 +75,6 @@ class Canvas:
 
     def __str__(self) -> str:
         return f"{self.height_px}x{self.width_px}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DataSource:
-    """One annotated split on disk.
-
-    COCO: `annotations` is the JSON file, `images` the folder that its `file_name`s are relative to.
-    VOC: `annotations` is the folder of XML files, `images` the folder of images, `split` the file that lists
-    the stems (ImageSets/Main/train.txt), or None for every XML file.
-    """
-
-    format: DataFormat
-    images: Path
-    annotations: Path
-    split: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

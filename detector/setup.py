@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from detector.config import DataSource, Detector
+from detector.config import Detector
+from detector.data_source import DataSource
 
 Progress = Callable[[str, int, int], None]  # what goes on, and how much of it is done, of how much
 

@@ -9,9 +9,10 @@ import numpy as np
 
 from detector.backend import to_device, to_host
 from detector.boxes import Tensor
-from detector.config import Anchors, Augmentation, Canvas, DataFormat, DataSource, Detector, Hyperparameters
+from detector.config import Anchors, Augmentation, Canvas, Detector, Hyperparameters
 from detector.data.batches import TrainingBatches
 from detector.data.sample_data import write_sample
+from detector.data_source import DataFormat, DataSource
 from detector.setup import Setup
 from detector.training.step import State
 from detector.training.trainer import Trainer

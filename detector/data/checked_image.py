@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from detector.config import DataSource
 from detector.data.cleaning import confusion
 from detector.data.formats.annotation import AnnotatedImage, Annotations, DataError, Defect, Fault
 from detector.data.image_file import Header, path_inside, read_header
+from detector.data_source import DataSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

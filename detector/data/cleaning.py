@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.config import DataFormat
 from detector.data.formats.reader import Floats
 from detector.data.formats.table import READERS
+from detector.data_source import DataFormat
 
 Mask = NDArray[np.bool_]
 

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.config import DataSource
 from detector.data.checked_image import CheckedImage, check_images, refuse_confusion, refuse_unknown_classes
 from detector.data.cleaning import clean_boxes
 from detector.data.formats.annotation import Annotations, Fault, problems_message
 from detector.data.formats.annotation import DataError as DataError
 from detector.data.formats.table import READERS
+from detector.data_source import DataSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

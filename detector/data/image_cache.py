@@ -81,17 +81,21 @@ def letterbox(image: Image, canvas: Canvas) -> tuple[float, tuple[float, float]]
     return scale, (min(canvas.height_px, image.height_px * scale), min(canvas.width_px, image.width_px * scale))
 
 
-def place_on_canvas(image: Image, canvas: Canvas) -> NDArray[np.uint8]:
-    """The decoded image on its canvas, [H, W, 3].
+def read_scaled(image: Image, canvas: Canvas) -> NDArray[np.uint8]:
+    """The decoded image at its scale on the canvas, without the padding, [h, w, 3].
 
     Raises:
         DataError: it can't be decoded.
     """
-    _, extent = letterbox(image, canvas)
-    height_px, width_px = (max(1, round(side)) for side in extent)
-    placed = np.empty((canvas.height_px, canvas.width_px, 3), dtype=np.uint8)
-    placed[:] = PADDING_RGB
-    placed[:height_px, :width_px] = read_rgb(image.path, height_px=height_px, width_px=width_px)
+    height_px, width_px = (max(1, round(side)) for side in letterbox(image, canvas)[1])
+    return read_rgb(image.path, height_px=height_px, width_px=width_px)
+
+
+def place_on_canvas(image: Image, canvas: Canvas) -> NDArray[np.uint8]:
+    """The decoded image on its canvas, [H, W, 3]. Raises as `read_scaled`."""
+    picture = read_scaled(image, canvas)
+    placed = np.full((canvas.height_px, canvas.width_px, 3), PADDING_RGB, dtype=np.uint8)
+    placed[: picture.shape[0], : picture.shape[1]] = picture
     return placed
 
 

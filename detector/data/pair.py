@@ -3,9 +3,10 @@
 import hashlib
 from pathlib import Path
 
-from detector.config import DataSource, require
+from detector.config import require
 from detector.data.dataset import Dataset, load_dataset
 from detector.data.formats.annotation import DataError, Fault, problems_message
+from detector.data_source import DataSource
 
 
 def load_pair(train: DataSource, validation: DataSource | None, *, share: float, seed: int) -> tuple[Dataset, Dataset]:

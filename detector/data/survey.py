@@ -5,20 +5,18 @@ What `load_pair` would refuse is a defect here, and the other way round: both ar
 
 from dataclasses import dataclass
 
-from detector.config import DataSource
 from detector.data.checked_image import CheckedImage, check_images, refuse_confusion, refuse_unknown_classes
 from detector.data.dataset import Dataset, assemble
-from detector.data.formats.annotation import AnnotatedImage, Annotations, DataError, Defect, Fault
+from detector.data.formats.annotation import Annotations, DataError, Defect, Fault
 from detector.data.formats.table import READERS
 from detector.data.pair import refuse_leakage, split
+from detector.data_source import DataSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SplitSurvey:
     """What could be read of one split; `dataset` has the images that are usable, and is None if nothing is."""
 
-    source: DataSource
-    entries: tuple[AnnotatedImage, ...] = ()  # every image that the annotations name
     checked: tuple[CheckedImage, ...] = ()
     dataset: Dataset | None = None
     defects: tuple[Defect, ...] = ()
@@ -63,21 +61,15 @@ def survey_split(source: DataSource, *, classes: tuple[str, ...] | None = None) 
         annotations = READERS[source.format].read(source)
     except DataError as error:
         fault = Fault.ANNOTATION_FILE if error.fault is Fault.UNUSABLE else error.fault
-        return SplitSurvey(source=source, defects=(_defect(error, source, fault=fault),))
+        return SplitSurvey(defects=(_defect(error, source, fault=fault),))
     names = classes or tuple(annotations.categories.values())
     try:
         refuse_unknown_classes(annotations, names, source)
         checked, found = check_images(annotations.images, source)
     except DataError as error:
-        return SplitSurvey(source=source, entries=annotations.images, defects=(_defect(error, source),))
+        return SplitSurvey(defects=(_defect(error, source),))
     dataset, further = _assembled(annotations, checked, names, source)
-    return SplitSurvey(
-        source=source,
-        entries=annotations.images,
-        checked=tuple(checked),
-        dataset=dataset,
-        defects=(*found, *further),
-    )
+    return SplitSurvey(checked=tuple(checked), dataset=dataset, defects=(*found, *further))
 
 
 def _assembled(

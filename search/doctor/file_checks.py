@@ -11,8 +11,7 @@ from detector.config import Canvas
 from detector.data.checked_image import CheckedImage
 from detector.data.dataset import Dataset, Image
 from detector.data.formats.annotation import DataError, Defect, Fault
-from detector.data.image_cache import letterbox
-from detector.data.image_file import read_rgb
+from detector.data.image_cache import read_scaled
 from detector.data.survey import Survey
 from search.doctor.diagnostic import Diagnostic, Level, first_few, located
 
@@ -153,10 +152,8 @@ def _pixels(images: Sequence[Image], canvas: Canvas) -> Iterator[Diagnostic]:
     chosen = [images[i] for i in np.unique(np.linspace(0, len(images) - 1, MOST_DECODED).astype(int))] if images else []
 
     def contrast(image: Image) -> float | str:
-        _, extent = letterbox(image, canvas)
-        height_px, width_px = (max(1, round(side)) for side in extent)
         try:
-            return float(read_rgb(image.path, height_px=height_px, width_px=width_px).std())
+            return float(read_scaled(image, canvas).std())
         except DataError as error:
             return str(error)
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from detector.config import DataFormat, DataSource, require
+from detector.config import require
 from detector.data.layout import find_sources
+from detector.data_source import DataFormat, DataSource
 from search.study.fields import SafePath, absolute_path
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from detector.config import DataFormat, DataSource
+from detector.data_source import DataFormat, DataSource
 
 
 def write_picture(path: Path, *, width_px: int = 60, height_px: int = 40, seed: int = 0) -> None:

@@ -6,17 +6,17 @@ Image, annotation and category ids are arbitrary integers; they are mapped, neve
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from detector.config import DataSource
 from detector.data.formats.annotation import AnnotatedBox, AnnotatedImage, Annotations, DataError, Fault
 from detector.data.formats.coco_layout import LAYOUTS, recognise_coco
 from detector.data.formats.json_stream import JsonStream, NoObject
 from detector.data.formats.reader import Floats, Reader
+from detector.data_source import DataSource
 
 Entry = dict[str, Any]
 
@@ -27,19 +27,9 @@ def read_coco(source: DataSource) -> Annotations:
     Raises:
         DataError: the file is missing, isn't JSON, or breaks a rule of the format; the message names the position.
     """
-    file = source.annotations
-    content, digest = _read(file)
-    rows, boxes = content.images, content.boxes
+    content, digest = _read(source.annotations)
     images = tuple(
-        AnnotatedImage(
-            file_name=row.file_name,
-            image_id=image_id,
-            width_px=row.width_px,
-            height_px=row.height_px,
-            boxes=tuple(boxes.pop(image_id, ())),
-            place=f"{file.name}: image {image_id}",
-        )
-        for image_id, row in rows.items()
+        replace(image, boxes=tuple(content.boxes.pop(number, ()))) for number, image in content.images.items()
     )
     return Annotations(images=images, categories=dict(sorted(content.categories.items())), digest=digest)
 
@@ -78,15 +68,6 @@ def _opened(file: Path) -> BinaryIO:
         raise DataError(f"{file}: the annotation file can't be read: {error}") from error
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Row:
-    """One entry of `images`."""
-
-    file_name: str
-    width_px: int | None
-    height_px: int | None
-
-
 class _Content:
     """What is kept of the file while it streams by. Its lists may come in any order, so `check` looks across them."""
 
@@ -94,7 +75,7 @@ class _Content:
         self._file = file
         self._lists: dict[str, str] = dict.fromkeys(("categories", "images", "annotations"), "is missing")
         self.categories: dict[int, str] = {}
-        self.images: dict[int, _Row] = {}
+        self.images: dict[int, AnnotatedImage] = {}  # by id, still without its boxes
         self.boxes: dict[int, list[AnnotatedBox]] = {}  # by image id
         self._first_of_image: dict[int, int] = {}  # index of the first annotation that names an image
         self._of_category: dict[int, tuple[int, int]] = {}  # index of the first annotation, and how many there are
@@ -153,7 +134,10 @@ class _Content:
                 raise DataError(f"{place}.id: image id {number} occurs twice; ids must be unique")
             width_px, height_px = (_size(entry, key, place) for key in ("width", "height"))
             name = _text(entry, "file_name", place)
-            self.images[number] = _Row(file_name=name, width_px=width_px, height_px=height_px)
+            self.images[number] = AnnotatedImage(
+                file_name=name, image_id=number, width_px=width_px, height_px=height_px, boxes=(),
+                place=f"{self._file.name}: image {number}",
+            )  # fmt: skip
 
     def _annotations(self, entries: Iterator[tuple[int, str, Entry]]) -> None:
         seen: set[int] = set()

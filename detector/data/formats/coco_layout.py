@@ -6,9 +6,9 @@ import mmap
 import re
 from pathlib import Path
 
-from detector.config import DataFormat, DataSource
 from detector.data.formats.annotation import DataError
 from detector.data.formats.reader import Pair
+from detector.data_source import DataFormat, DataSource
 
 LAYOUTS = (
     "annotations/instances_train*.json and instances_val*.json, with train*/, val*/ or images/ (COCO)",

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.config import DataSource
 from detector.data.formats.annotation import Annotations
+from detector.data_source import DataSource
 
 Pair = tuple[DataSource, DataSource | None]  # training data, and validation data where there is any
 Floats = NDArray[np.float64]

@@ -1,10 +1,10 @@
-"""The formats that there are. A new one is a name in `config`, a module here, and a line in this table."""
+"""The formats that there are. A new one is a name in `data_source`, a module here, and a line in this table."""
 
 from collections.abc import Mapping
 
-from detector.config import DataFormat
 from detector.data.formats.coco import COCO
 from detector.data.formats.reader import Reader
 from detector.data.formats.voc import VOC
+from detector.data_source import DataFormat
 
 READERS: Mapping[DataFormat, Reader] = {DataFormat.COCO: COCO, DataFormat.VOC: VOC}

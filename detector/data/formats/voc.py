@@ -14,9 +14,9 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from detector.config import DataFormat, DataSource
 from detector.data.formats.annotation import AnnotatedBox, AnnotatedImage, Annotations, DataError
 from detector.data.formats.reader import Floats, Pair, Reader
+from detector.data_source import DataFormat, DataSource
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm"})
 

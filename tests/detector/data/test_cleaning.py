@@ -3,8 +3,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from detector.config import DataFormat
 from detector.data.cleaning import clean_boxes, confusion
+from detector.data_source import DataFormat
 
 WIDTH, HEIGHT = 60, 40
 SIZES = np.tile([[WIDTH, HEIGHT]], (10, 1)).astype(float)

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from detector.config import DataFormat
 from detector.data.dataset import DataError
 from detector.data.layout import find_sources
 from detector.data.pair import load_pair
+from detector.data_source import DataFormat
 
 
 def _move(coco: Any, annotations: str, images: str) -> Path:

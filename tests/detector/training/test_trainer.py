@@ -9,18 +9,9 @@ from typing import Any
 import pytest
 
 from detector.backend import to_host
-from detector.config import (
-    Anchors,
-    Augmentation,
-    Canvas,
-    DataFormat,
-    DataSource,
-    Detector,
-    Hyperparameters,
-    Optimizer,
-    Precision,
-)
+from detector.config import Anchors, Augmentation, Canvas, Detector, Hyperparameters, Optimizer, Precision
 from detector.data.sample_data import write_sample
+from detector.data_source import DataFormat, DataSource
 from detector.setup import Setup
 from detector.training import trainer as training
 from detector.training.trainer import LOOK_EVERY_STEPS, WEIGHTS_FILE, Trainer

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detector.config import Canvas, DataFormat, DataSource, Detector, Precision
+from detector.config import Canvas, Detector, Precision
+from detector.data_source import DataFormat, DataSource
 from search.study.budget import Budget, automatic_images
 from search.study.data_section import Data, Split
 from search.study.document import StudyFileError, parse_document

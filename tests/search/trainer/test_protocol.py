@@ -5,17 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.config import (
-    Anchors,
-    Augmentation,
-    Canvas,
-    DataFormat,
-    DataSource,
-    Detector,
-    Hyperparameters,
-    Optimizer,
-    Precision,
-)
+from detector.config import Anchors, Augmentation, Canvas, Detector, Hyperparameters, Optimizer, Precision
+from detector.data_source import DataFormat, DataSource
 from detector.setup import Setup
 from search.trainer.protocol import (
     Advance,

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from detector.config import DataFormat, DataSource
 from detector.data.formats.annotation import DataError
 from detector.data.formats.coco import read_coco
+from detector.data_source import DataFormat, DataSource
 
 Document = dict[str, Any]
 

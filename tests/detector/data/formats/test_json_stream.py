@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from detector.config import DataFormat, DataSource
 from detector.data.formats import json_stream
 from detector.data.formats.coco import read_coco
 from detector.data.formats.json_stream import JsonStream, NoObject
+from detector.data_source import DataFormat, DataSource
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),

@@ -1,7 +1,7 @@
 """The table of formats."""
 
-from detector.config import DataFormat
 from detector.data.formats.table import READERS
+from detector.data_source import DataFormat
 
 
 def test_every_format_has_a_reader():

@@ -1,0 +1,27 @@
+"""Where annotated data lies on disk, and in which format."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+
+class DataFormat(StrEnum):
+    """Layout of an annotated dataset on disk."""
+
+    COCO = "coco"  # one JSON file and a folder of images
+    VOC = "voc"  # a folder with Annotations, JPEGImages and ImageSets/Main
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataSource:
+    """One annotated split on disk.
+
+    COCO: `annotations` is the JSON file, `images` the folder that its `file_name`s are relative to.
+    VOC: `annotations` is the folder of XML files, `images` the folder of images, `split` the file that lists
+    the stems (ImageSets/Main/train.txt), or None for every XML file.
+    """
+
+    format: DataFormat
+    images: Path
+    annotations: Path
+    split: Path | None = None
