@@ -134,7 +134,8 @@ def test_a_folder_that_takes_no_file_is_named(coco: Any, tmp_path: Path) -> None
 BUILDER = """
 import os, signal, sys, time
 from pathlib import Path
-from detector.config import Canvas, DataFormat, DataSource
+from detector.config import Canvas
+from detector.data_source import DataFormat, DataSource
 from detector.data.dataset import load_dataset
 from detector.data.image_cache import open_cache
 
