@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from search.explanation.trial_history import TrialRecord
+from search.report.trial_history import TrialRecord
 from trial.outcome import Outcome
 
 

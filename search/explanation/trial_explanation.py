@@ -7,8 +7,8 @@ from typing import Any
 from search.explanation.cause import Entry, diagnose
 from search.explanation.neighbour import Neighbour, nearest_healthy, parameter_differences
 from search.explanation.repair import Repair, repairs
-from search.explanation.trial_history import IMAGES, RULE, WARNINGS, TrialHistory, TrialRecord
 from search.report.plain import plain
+from search.report.trial_history import IMAGES, RULE, WARNINGS, TrialHistory, TrialRecord
 from storage.study import StoredStudy
 from storage.telemetry import read_telemetry
 from trial.outcome import Outcome

@@ -21,7 +21,7 @@ from search.explanation.effects.rate_boundary import rate_boundaries
 from search.explanation.explanation_text import explanation_json, print_explanation
 from search.explanation.neighbour import nearest_healthy
 from search.explanation.study_explanation import StudyExplanation, boundary_sentence, explain_study
-from search.explanation.trial_history import TrialHistory
+from search.report.trial_history import TrialHistory
 from tests.support.planting import Sown, diverged, healthy, imagine, planted_specification
 from trial.outcome import Outcome
 
