@@ -14,7 +14,7 @@ from detector.training.replay import BAD_START, CORRUPT_SAMPLE
 from detector.watch.finding import TrialContext
 from detector.watch.thresholds import Thresholds
 from detector.watch.watch import rules
-from search.explanation.cause import Cause
+from search.explanation.cause import ENDED_BY, Cause
 from search.explanation.effects.anchor_effect import anchor_effect
 from search.explanation.effects.importance import FEWEST_TRIALS, importances
 from search.explanation.effects.rate_boundary import rate_boundaries
