@@ -100,6 +100,17 @@ class TestEveryDatabase:
             assert connection.execute(text("SELECT count(*) FROM frcnn_schema")).scalar() == 1
             assert connection.execute(text("SELECT count(*) FROM version_info")).scalar() == 1
 
+    def test_of_an_older_program_is_brought_up_to_date_once_by_eight_processes(self, url: str) -> None:
+        with Database.open(url) as database:
+            create_optuna_study(database, "cells")
+            lacking = [table for table in tables.OURS.sorted_tables if table.name != "frcnn_schema"]
+            with database.writing() as connection:  # the more it lacks, the longer they are at it at the same time
+                tables.OURS.drop_all(connection, tables=lacking)
+                connection.execute(tables.schema.update().values(version=1))
+        assert race(open_and_name, url) == [["cells"]] * PROCESSES
+        with Database.open(url) as database, database.reading() as connection:
+            assert connection.execute(tables.schema.select()).all() == [(tables.SCHEMA_VERSION,)]
+
     def test_undoes_a_transaction_that_raises(self, database: Database, study: optuna.Study) -> None:
         def fail_half_way() -> None:
             with database.writing() as connection:
