@@ -164,6 +164,8 @@ class _Replays:
                 halt.set()
 
         try:
+            if self._trainer.ready(self._stop) is None:
+                return Verdict(outcome=Outcome.INTERRUPTED)
             return self._trainer.train(start, self._plan.rungs[-1:], losses, halt, check=check)
         except SetupFailed as failure:
             if failure.verdict.outcome is Outcome.BAD_DATA:
