@@ -22,8 +22,8 @@ def agree(study: StoredStudy, specification: Specification, *, kept: Collection[
     wanted = specification_to_json(specification)
     if read_specification(study) is None and (trials := len(read_trials(study))):
         raise ConfigError(
-            f"study {study.name!r} in {study.database.label} is another program's: it has {trials} trials, and nothing "
-            "that frcnn-search left; give the study another name"
+            f"study {study.name!r} in {study.database.label} is another program's: its trials ({trials}) have nothing "
+            "that frcnn-search left beside them; give the study another name"
         )
     save_specification(study, wanted)
     stored = _as_written_today(read_specification(study) or wanted, specification.storage)

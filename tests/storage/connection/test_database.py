@@ -330,6 +330,7 @@ class TestAddress:
         url = "postgres://me:secret@host/db"
         monkeypatch.setenv("FRCNN_TEST_URL", url)
         (tmp_path / "url").write_text(url + "\n")
+        (tmp_path / "url").chmod(0o600)
         expected = Address.parse(url)
         assert expected.url.drivername == "postgresql+psycopg"
         assert Address.parse("env:FRCNN_TEST_URL") == expected
@@ -341,3 +342,25 @@ class TestAddress:
         assert "connect_timeout" not in address.connect_args
         assert address.url.query == {"connect_timeout": "3"}
         assert "C4n" not in address.template + address.label + repr(address)
+
+
+@pytest.mark.parametrize("name", ["a?b", "a#b", "a%41", "a@b@c", "{x}", "two words", "é", "100%"])
+def test_a_path_is_a_path_whatever_characters_it_has(tmp_path: Path, name: str) -> None:
+    file = tmp_path / name / "study.db"
+    for other in (file, tmp_path / "other" / "study.db"):
+        with Database.open(f"sqlite:///{other}") as database:
+            create_optuna_study(database, other.parent.name)
+    assert file.is_file()
+    with Database.open(f"sqlite:///{file}") as database:
+        assert study_names(database) == [name]
+        assert database.label == str(file)
+
+
+def test_a_url_in_a_file_that_others_may_read_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "url"
+    file.write_text(f"sqlite:///{tmp_path / 'study.db'}")
+    file.chmod(0o644)
+    with pytest.raises(StorageError, match="which others may read; run: chmod 600"):
+        Address.parse(f"file:{file}")
+    file.chmod(0o600)
+    assert Address.parse(f"file:{file}").path == tmp_path / "study.db"
