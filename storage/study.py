@@ -2,6 +2,7 @@
 
 import difflib
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -29,18 +30,6 @@ class StoredStudy:
         """What tells the study's rows of a table of ours, or those of one trial."""
         its = table.c.study_id == self.id
         return its if trial is None else its & (table.c.trial == trial)
-
-    def require(self, connection: Connection) -> None:
-        """Return if the study is still there: SQLite gives a deleted one's id to the next.
-
-        Raises:
-            StorageError: it was deleted.
-        """
-        if tables.study_id(connection, self.name) != self.id:
-            raise StorageError(
-                f"study {self.name!r} was deleted from database {self.database.label}; "
-                "stop its workers, or launch it again"
-            )
 
     def require_trial(self, connection: Connection, trial: int) -> str:
         """Optuna's state of the trial, such as RUNNING.
@@ -99,10 +88,17 @@ def study_names(database: Database) -> list[str]:
         return sorted(connection.execute(select(tables.optuna_studies.c.study_name)).scalars())
 
 
-def read_trials(study: StoredStudy) -> list[FrozenTrial]:
-    """All trials of the study by number, as Optuna has them."""
+def read_trials(study: StoredStudy, *, newer_than: int = -1, also: Collection[int] = ()) -> list[FrozenTrial]:
+    """The study's trials by number, as Optuna has them: those whose id is greater than that, and those of `also`.
+
+    Raises:
+        StorageError: the study was deleted, whatever other study has its id now, as happens on SQLite.
+    """
     with study.database.reading() as connection:
-        return trials.read_trials(connection, study.id, newer_than=-1, also=())
+        if tables.study_id(connection, study.name) != study.id:
+            where = f"study {study.name!r} was deleted from database {study.database.label}"
+            raise StorageError(f"{where}; stop its workers, or launch it again")
+        return trials.read_trials(connection, study.id, newer_than=newer_than, also=also)
 
 
 def trial_ids(study: StoredStudy) -> dict[int, int]:

@@ -6,9 +6,8 @@ from copy import deepcopy as copied
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from storage.connection.trials import read_trials
 from storage.records import LostTrainers
-from storage.study import StoredStudy
+from storage.study import StoredStudy, read_trials
 from trial.outcome import Outcome
 
 _LEGACY_CONSTRAINTS = "constraints"
@@ -35,14 +34,12 @@ class StudyView(optuna.Study):
         """Read what is new, and return all trials by number; they must not be changed.
 
         Raises:
-            StorageError: the study was deleted, whatever other study has its id now.
+            StorageError: the study was deleted.
         """
         finished = [trial for trial in self._seen if trial.state.is_finished()]
         unfinished = {trial._trial_id for trial in self._seen if not trial.state.is_finished()}
         newest = max((trial._trial_id for trial in finished), default=-1)
-        with self._stored.database.reading() as connection:
-            self._stored.require(connection)
-            read = read_trials(connection, self._stored.id, newer_than=newest, also=unfinished)
+        read = read_trials(self._stored, newer_than=newest, also=unfinished)
         known = {trial._trial_id: trial for trial in (*finished, *read)}
         self._seen = sorted(known.values(), key=lambda trial: trial.number)
         return self._seen
