@@ -20,6 +20,7 @@ from spaces.catalogue import DEFINITIONS
 from spaces.faster_rcnn import ANCHOR_PARAMETERS, Space, anchors_of
 from spaces.parameters import Fixed, Value, at_share
 
+COUNTS = ("anchor_scales", "anchor_ratios")
 MOST_BOXES = 1000  # looked at in the search; the standard error of a mean over so many is below 0.015
 WORTH_IT = 0.02  # of the score: what an anchor more must bring, above that error
 POPULATION, GENERATIONS = 14, 24
@@ -46,7 +47,8 @@ def derive_anchors(space: Space, data: CanvasBoxes, *, seed: int = 0) -> Derived
     random = np.random.default_rng(seed)
     chosen = random.permutation(len(data.boxes))[:MOST_BOXES]
     sample = data.select(np.sort(chosen))
-    found = [_best_of(space, counts, sample, random) for counts in _counts(space)]
+    every = product(*map(space.whole_values, COUNTS))
+    found = [_best_of(space, dict(zip(COUNTS, counts, strict=True)), sample, random) for counts in every]
     enough = max(derived.score for derived in found) - WORTH_IT
     return min((derived for derived in found if derived.score >= enough), key=lambda d: (d.anchors.per_cell, -d.score))
 
@@ -54,13 +56,6 @@ def derive_anchors(space: Space, data: CanvasBoxes, *, seed: int = 0) -> Derived
 def score_of(ious: Floats) -> float:
     """The mean ramp of the boxes' best IoUs, in [0, 1]."""
     return float(np.clip((ious - NEGATIVE_IOU) / (POSITIVE_IOU - NEGATIVE_IOU), 0.0, 1.0).mean())
-
-
-def _counts(space: Space) -> Iterator[dict[str, Value]]:
-    """Every combination of the numbers of scales and ratios that the space has."""
-    names = ("anchor_scales", "anchor_ratios")
-    for combination in product(*map(space.whole_values, names)):
-        yield dict(zip(names, combination, strict=True))
 
 
 def _best_of(

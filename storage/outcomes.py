@@ -97,13 +97,5 @@ def _storable(text: str) -> str:
 
 
 def _record(row: Row[Any]) -> OutcomeRecord:
-    return OutcomeRecord(
-        trial=row.trial,
-        outcome=Outcome(row.outcome),
-        cause=row.cause,
-        message=row.message,
-        step=row.step,
-        images=row.images,
-        evidence=decode(row.evidence),
-        recorded_at=tables.instant(row.recorded_at),
-    )
+    read = {"outcome": Outcome(row.outcome), "evidence": decode(row.evidence)}
+    return OutcomeRecord(**tables.facts(row) | read | {"recorded_at": tables.instant(row.recorded_at)})

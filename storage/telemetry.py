@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Collection, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Row, func, select
@@ -74,17 +75,9 @@ def record_rung(study: StoredStudy, trial: int, rung: RungReport) -> None:
     """
     with study.database.writing() as connection:
         study.require_trial(connection, trial)
-        statement = tables.replace(connection, tables.rungs).values(
-            study_id=study.id,
-            trial=trial,
-            images=rung.images,
-            step=rung.step,
-            ap=None if math.isnan(rung.ap) else rung.ap,
-            metrics=encode(rung.metrics),
-            training_s=rung.training_s,
-            evaluation_s=rung.evaluation_s,
-        )
-        connection.execute(statement)
+        row = asdict(rung) | {"study_id": study.id, "trial": trial, "metrics": encode(rung.metrics)}
+        row["ap"] = None if math.isnan(rung.ap) else rung.ap
+        connection.execute(tables.replace(connection, tables.rungs).values(row))
 
 
 def read_rungs(study: StoredStudy, trial: int | None = None) -> list[RungRecord]:
@@ -103,12 +96,5 @@ def _point(row: Row[Any]) -> TelemetryPoint:
 
 
 def _rung(row: Row[Any]) -> RungRecord:
-    return RungRecord(
-        trial=row.trial,
-        images=row.images,
-        step=row.step,
-        ap=math.nan if row.ap is None else row.ap,
-        metrics=decode(row.metrics),
-        training_s=row.training_s,
-        evaluation_s=row.evaluation_s,
-    )
+    ap = math.nan if row.ap is None else row.ap
+    return RungRecord(**tables.facts(row) | {"ap": ap, "metrics": decode(row.metrics)})

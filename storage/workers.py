@@ -51,15 +51,5 @@ def read_workers(study: StoredStudy) -> list[WorkerRecord]:
 
 
 def _record(row: Row[Any]) -> WorkerRecord:
-    return WorkerRecord(
-        worker=row.worker,
-        host=row.host,
-        pid=row.pid,
-        device=row.device,
-        started_at=tables.instant(row.started_at),
-        seen_at=tables.instant(row.seen_at),
-        age_s=max(0.0, row.age_s),
-        trial=row.trial,
-        images=row.images,
-        images_per_s=row.images_per_s,
-    )
+    times = {name: tables.instant(row._mapping[name]) for name in ("started_at", "seen_at")}
+    return WorkerRecord(**tables.facts(row) | times | {"age_s": max(0.0, row.age_s)})

@@ -20,11 +20,16 @@ EMA_KEEPS = 0.9  # of the running mean of the gradient norm, a step
 EMA_STEPS = 5  # before which the mean says nothing
 
 
-class NotFinite(Rule):
+class Divergence(Rule):
+    """A rule for a trial that leaves the range in which anything is learnt."""
+
+    outcome = Outcome.DIVERGED
+
+
+class NotFinite(Divergence):
     """The first term that was not finite is the cause; `step` is where, which may lie before the step looked at."""
 
     name = "not finite"
-    outcome = Outcome.DIVERGED
 
     def observe(self, step: int, figures: Figures) -> Finding | None:
         terms = bad_terms(figures)
@@ -35,11 +40,10 @@ class NotFinite(Rule):
         return self.found(step, terms[0], message, {"terms": ", ".join(terms), **circumstances(figures)})
 
 
-class Exploding(Rule):
+class Exploding(Divergence):
     """The mean of the last steps is compared with the median of the first ones; one absurd term is enough at once."""
 
     name = "exploding"
-    outcome = Outcome.DIVERGED
 
     def __init__(self, limits: Thresholds) -> None:
         self._limits = limits
@@ -63,11 +67,10 @@ class Exploding(Rule):
         return self.found(step, worst, f"the loss rose from {start:.3g} to {mean:.3g}", circumstances(figures))
 
 
-class UpdateTooLarge(Rule):
+class UpdateTooLarge(Divergence):
     """One component after another: its weights change by so much of themselves, step after step."""
 
     name = "update too large"
-    outcome = Outcome.DIVERGED
 
     def __init__(self, limits: Thresholds) -> None:
         self._limits = limits
@@ -87,11 +90,10 @@ class UpdateTooLarge(Rule):
         return self.found(step, worst, message, {f"update_ratio_{worst}": ratios[worst], **circumstances(figures)})
 
 
-class SaturatedLogits(Rule):
+class SaturatedLogits(Divergence):
     """Scores beyond which a wrong answer can hardly be unlearnt."""
 
     name = "saturated logits"
-    outcome = Outcome.DIVERGED
 
     def __init__(self, limits: Thresholds) -> None:
         self._bounds = {
@@ -108,11 +110,10 @@ class SaturatedLogits(Rule):
         return None
 
 
-class DegenerateProposals(Rule):
+class DegenerateProposals(Divergence):
     """The RPN's size deltas are at the clamp."""
 
     name = "degenerate proposals"
-    outcome = Outcome.DIVERGED
 
     def __init__(self, limits: Thresholds) -> None:
         self._bound = limits.clamped_share
@@ -126,11 +127,10 @@ class DegenerateProposals(Rule):
         return self.found(step, "clamped_deltas", message, {"clamped_deltas": share, **circumstances(figures)})
 
 
-class GradientSpike(Rule):
+class GradientSpike(Divergence):
     """Early, and while the rate is more than half its peak; later spikes are a hard batch."""
 
     name = "gradient spike"
-    outcome = Outcome.DIVERGED
     severity = Severity.WARNING
 
     def __init__(self, limits: Thresholds, context: TrialContext) -> None:

@@ -19,6 +19,12 @@ from detector.watch.thresholds import Thresholds
 from trial.outcome import Outcome
 
 
+class Stagnation(Rule):
+    """A rule for a trial that learns nothing."""
+
+    outcome = Outcome.NOT_LEARNING
+
+
 class Mean:
     """The mean of the last `steps` values; None until there are so many."""
 
@@ -53,11 +59,10 @@ class Updates:
         return {part: max(last) for part, last in self._last.items()}
 
 
-class NoPositives(Rule):
+class NoPositives(Stagnation):
     """Fewer than one positive anchor an image, though there are boxes."""
 
     name = "no positives"
-    outcome = Outcome.NOT_LEARNING
 
     def __init__(self, limits: Thresholds) -> None:
         self._fewest = limits.fewest_positives
@@ -76,11 +81,10 @@ class NoPositives(Rule):
         return self.found(step, "anchors", message, evidence)
 
 
-class FewProposals(Rule):
+class FewProposals(Stagnation):
     """Nearly all boxes fall to NMS, or are empty."""
 
     name = "few proposals"
-    outcome = Outcome.NOT_LEARNING
 
     def __init__(self, limits: Thresholds, context: TrialContext) -> None:
         self._fewest = limits.fewest_proposals * context.proposals
@@ -98,11 +102,10 @@ class FewProposals(Rule):
         return self.found(step, "proposals", message, {"valid_proposals": valid, **circumstances(figures)})
 
 
-class NotLearning(Rule):
+class NotLearning(Stagnation):
     """The largest update of any part over the last steps."""
 
     name = "not learning"
-    outcome = Outcome.NOT_LEARNING
 
     def __init__(self, limits: Thresholds, context: TrialContext) -> None:
         self._dead = limits.dead_update_ratio
@@ -117,11 +120,10 @@ class NotLearning(Rule):
         return self.found(step, "update too small", message, evidence)
 
 
-class IdlePart(Rule):
+class IdlePart(Stagnation):
     """A part that has gradients, so it is not frozen, and does not move although another does."""
 
     name = "idle part"
-    outcome = Outcome.NOT_LEARNING
     severity = Severity.WARNING
 
     def __init__(self, limits: Thresholds, context: TrialContext) -> None:
@@ -137,11 +139,10 @@ class IdlePart(Rule):
         return self.found(step, idle[0], message, {"largest_update_ratio": largest[idle[0]], **circumstances(figures)})
 
 
-class RpnStuck(Rule):
+class RpnStuck(Stagnation):
     """The recall of its proposals, ground truth not counted, against what it was early on."""
 
     name = "rpn stuck"
-    outcome = Outcome.NOT_LEARNING
 
     def __init__(self, limits: Thresholds, context: TrialContext) -> None:
         self._limits = limits
@@ -163,11 +164,10 @@ class RpnStuck(Rule):
         return self.found(step, "rpn", message, evidence)
 
 
-class BackgroundCollapse(Rule):
+class BackgroundCollapse(Stagnation):
     """The head calls every object background, over as many steps as it may take."""
 
     name = "background collapse"
-    outcome = Outcome.NOT_LEARNING
 
     def __init__(self, limits: Thresholds, context: TrialContext) -> None:
         self._collapsed = limits.collapsed_share
@@ -184,11 +184,10 @@ class BackgroundCollapse(Rule):
         return self.found(step, "box head", message, {"false_negatives": missed, **circumstances(figures)})
 
 
-class RoiHeadStarved(Rule):
+class RoiHeadStarved(Stagnation):
     """Foreground RoIs that are proposals, as a share of all that were sampled."""
 
     name = "roi head starved"
-    outcome = Outcome.NOT_LEARNING
     severity = Severity.WARNING
 
     def __init__(self, limits: Thresholds, context: TrialContext) -> None:
@@ -205,11 +204,10 @@ class RoiHeadStarved(Rule):
         return self.found(step, "rpn", message, {"foreground_proposals": share, **circumstances(figures)})
 
 
-class LowQualityMatches(Rule):
+class LowQualityMatches(Stagnation):
     """Positives that exist only because every box is given its best anchor."""
 
     name = "low-quality matches"
-    outcome = Outcome.NOT_LEARNING
     severity = Severity.WARNING
 
     def __init__(self, limits: Thresholds) -> None:

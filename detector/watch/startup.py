@@ -17,12 +17,17 @@ from detector.watch.thresholds import Thresholds
 from trial.outcome import Outcome
 
 
-class PixelScaling(Rule):
+class Startup(Rule):
+    """A rule for what no hyperparameter has a say in: every other trial would meet the same."""
+
+    outcome = Outcome.BAD_DATA
+    severity = Severity.STUDY
+
+
+class PixelScaling(Startup):
     """Mean and deviation of what the backbone is given, over the first few batches."""
 
     name = "pixel scaling"
-    outcome = Outcome.BAD_DATA
-    severity = Severity.STUDY
 
     def __init__(self, limits: Thresholds) -> None:
         self._limits = limits
@@ -43,11 +48,10 @@ class PixelScaling(Rule):
         return self.found(step, "preprocessing", message, {"pixel_mean": mean, "pixel_deviation": deviation})
 
 
-class UnusualPixels(Rule):
+class UnusualPixels(Startup):
     """The same as `PixelScaling`, for pictures that can be meant."""
 
     name = "unusual pixels"
-    outcome = Outcome.BAD_DATA
     severity = Severity.WARNING
 
     def __init__(self, limits: Thresholds) -> None:
@@ -66,12 +70,10 @@ class UnusualPixels(Rule):
         return self.found(step, "pixels", message, {"pixel_mean": mean, "pixel_deviation": deviation})
 
 
-class Features(Rule):
+class Features(Startup):
     """Root mean square of P2."""
 
     name = "features"
-    outcome = Outcome.BAD_DATA
-    severity = Severity.STUDY
 
     def __init__(self, limits: Thresholds) -> None:
         self._range = limits.feature_rms
@@ -87,12 +89,10 @@ class Features(Rule):
         return self.found(step, "backbone", message, {"feature_rms": size})
 
 
-class StartLosses(Rule):
+class StartLosses(Startup):
     """Class losses of fresh heads, over the samples that there are."""
 
     name = "losses at step 0"
-    outcome = Outcome.BAD_DATA
-    severity = Severity.STUDY
 
     def __init__(self, limits: Thresholds, context: TrialContext) -> None:
         self._limits = limits
@@ -124,12 +124,10 @@ class StartLosses(Rule):
         return None
 
 
-class LabelRange(Rule):
+class LabelRange(Startup):
     """The background has the number K, so that an object with it, or beyond, can only be learnt as background."""
 
     name = "label range"
-    outcome = Outcome.BAD_DATA
-    severity = Severity.STUDY
 
     def __init__(self, context: TrialContext) -> None:
         self._classes = context.classes

@@ -20,6 +20,7 @@ from sqlalchemy import (
     ForeignKey,
     Integer,
     MetaData,
+    Row,
     String,
     Table,
     Text,
@@ -238,6 +239,11 @@ def study_id(connection: Connection, study_name: str) -> int | None:
     return connection.execute(
         select(optuna_studies.c.study_id).where(optuna_studies.c.study_name == study_name)
     ).scalar_one_or_none()
+
+
+def facts(row: Row[Any]) -> dict[str, Any]:
+    """What a row says of its study, by column; a record has fields of the same names."""
+    return {name: value for name, value in row._mapping.items() if name != "study_id"}
 
 
 def state_of(trials: Table) -> ColumnElement[str]:
