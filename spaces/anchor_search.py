@@ -8,7 +8,7 @@ More anchors always fit better, but each costs negatives to learn from. So of al
 one with the fewest anchors wins that comes within `WORTH_IT` of the best score.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import product
 
@@ -62,7 +62,7 @@ def _best_of(
     space: Space, counts: Mapping[str, Value], sample: CanvasBoxes, random: np.random.Generator
 ) -> DerivedAnchors:
     """The best anchors with these numbers of scales and ratios."""
-    names = tuple(_active(counts))
+    names = [name for name in ANCHOR_PARAMETERS if name not in counts and DEFINITIONS[name].exists_at(counts)]
 
     def at(shares: Floats) -> DerivedAnchors:
         others = {
@@ -81,14 +81,6 @@ def _best_of(
         )
 
     return _evolved(at, len(names), random)
-
-
-def _active(counts: Mapping[str, Value]) -> Iterator[str]:
-    """The other anchor parameters that have an effect at these numbers."""
-    for name in ANCHOR_PARAMETERS:
-        needs = DEFINITIONS[name].needs
-        if name not in counts and (needs is None or needs.holds(counts[needs.parameter])):
-            yield name
 
 
 def _evolved(at: Callable[[Floats], DerivedAnchors], unknowns: int, random: np.random.Generator) -> DerivedAnchors:

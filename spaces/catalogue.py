@@ -4,6 +4,7 @@ The reference is what Detectron2's `faster_rcnn_R_50_FPN_1x` trains with; where 
 comment says where it comes from. Limits are those of validity: a study may widen a range as far as them.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from detector.config import Optimizer
@@ -37,6 +38,10 @@ class Definition:
     limits: tuple[float, float] = UNLIMITED  # both allowed
     needs: Condition | None = None
     optional: bool = False  # absent from the default space: its reference value is used
+
+    def exists_at(self, values: Mapping[str, Value]) -> bool:
+        """Whether a trial with these values of the parameters listed earlier has this one."""
+        return self.needs is None or self.needs.holds(values[self.needs.parameter])
 
 
 def _range(low: float, high: float) -> Float:

@@ -7,6 +7,7 @@ not suggested.
 """
 
 import math
+from collections import ChainMap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -135,18 +136,12 @@ class Space:
             raise ConfigError(f"{name} must be whole numbers, but is {parameter}")
         return tuple(int(value) for value in values_of(parameter))
 
-    def _active(self, values: Mapping[str, Value]) -> Iterator[tuple[str, Parameter]]:
+    def _active(self, values: dict[str, Value]) -> Iterator[tuple[str, Parameter]]:
         """Parameters that exist at the values the caller fills in while it goes on; parents come first."""
-        for name in DEFINITIONS:
-            if name not in self.parameters:
-                continue
-            needs = DEFINITIONS[name].needs
-            if needs is None or needs.holds(self._value(needs.parameter, values)):
+        known = ChainMap(values, self.fixed())
+        for name, definition in DEFINITIONS.items():
+            if name in self.parameters and definition.exists_at(known):
                 yield name, self.parameters[name]
-
-    def _value(self, name: str, values: Mapping[str, Value]) -> Value:
-        parameter = self.parameters[name]
-        return parameter.value if isinstance(parameter, Fixed) and name not in values else values[name]
 
 
 def anchor_sizes_px(base: float, scales: int, octave_span: float) -> tuple[tuple[float, ...], ...]:

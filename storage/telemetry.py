@@ -23,16 +23,8 @@ def append_telemetry(study: StoredStudy, trial: int, points: Sequence[TelemetryP
     """
     with study.database.writing() as connection:
         study.require_trial(connection, trial)
-        rows = [
-            {
-                "study_id": study.id,
-                "trial": trial,
-                "step": point.step,
-                "images": point.images,
-                "figures": encode(point.figures),
-            }
-            for point in points
-        ]
+        key = {"study_id": study.id, "trial": trial}
+        rows = [key | {"step": each.step, "images": each.images, "figures": encode(each.figures)} for each in points]
         if rows:
             connection.execute(tables.replace(connection, tables.telemetry), rows)
 

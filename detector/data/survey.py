@@ -26,7 +26,7 @@ class SplitSurvey:
 class Survey:
     """Training and validation data. Where the first has no second, `held_out` was split off."""
 
-    surveys: tuple[SplitSurvey, ...]  # training, then validation where it is a source of its own
+    checked: tuple[CheckedImage, ...]  # of training, then of validation where it is a source of its own
     train: Dataset | None
     validation: Dataset | None
     held_out: bool
@@ -36,14 +36,13 @@ class Survey:
 def survey_pair(train: DataSource, validation: DataSource | None, *, share: float, seed: int) -> Survey:
     """Everything that can be read of the two, and every defect; arguments as for `load_pair`. Raises nothing."""
     first = survey_split(train)
-    surveys: tuple[SplitSurvey, ...] = (first,)
-    defects = first.defects
+    checked, defects = first.checked, first.defects
     train_set, validation_set = first.dataset, None
     try:
         if validation is not None:
             classes = first.dataset.classes if first.dataset else None
             second = survey_split(validation, classes=classes)
-            surveys, defects, validation_set = (first, second), (*defects, *second.defects), second.dataset
+            checked, defects, validation_set = checked + second.checked, defects + second.defects, second.dataset
             if train_set and validation_set:
                 refuse_leakage(train_set, validation_set)
         elif train_set is not None:
@@ -51,7 +50,7 @@ def survey_pair(train: DataSource, validation: DataSource | None, *, share: floa
     except DataError as error:
         defects = (*defects, _defect(error, validation or train))
     return Survey(
-        surveys=surveys, train=train_set, validation=validation_set, held_out=validation is None, defects=defects
+        checked=checked, train=train_set, validation=validation_set, held_out=validation is None, defects=defects
     )
 
 

@@ -49,8 +49,10 @@ def load_backbone(network: Network, weights: str) -> None:
 
 
 def _load_keras(network: Network, path: Path) -> None:
+    # With the single output that such files are written for; the layers are the same objects.
+    single = keras.Model(network.backbone.input, network.backbone.outputs[-1])
     try:
-        _single_output(network).load_weights(path)
+        single.load_weights(path)
     except (ValueError, OSError, KeyError) as error:
         raise ConfigError(
             f"{path} does not hold the weights of a {network.kind.name} without its top: {error}"
@@ -78,11 +80,6 @@ def _load_imagenet(network: Network) -> None:
     by_path = {variable.path: variable for variable in pretrained.variables}
     for variable in network.backbone.variables:
         variable.assign(by_path[variable.path])
-
-
-def _single_output(network: Network) -> keras.Model:
-    """The backbone with the single output that weight files are written for; the layers are the same objects."""
-    return keras.Model(network.backbone.input, network.backbone.outputs[-1])
 
 
 def initial_backbone(network: Network, weights: str, seed: int, images: np.ndarray, cache: Path) -> None:

@@ -53,9 +53,8 @@ def check_defects(defects: Sequence[Defect]) -> Iterator[Diagnostic]:
 
 def check_files(survey: Survey, canvas: Canvas | None) -> Iterator[Diagnostic]:
     """What headers, contents and, on a canvas, some of the pixels show."""
-    checked = [image for part in survey.surveys for image in part.checked]
-    yield from _stored_forms(checked)
-    yield from _turned(checked)
+    yield from _stored_forms(survey.checked)
+    yield from _turned(survey.checked)
     yield from _copies(survey)
     if canvas is not None:
         yield from _pixels(
