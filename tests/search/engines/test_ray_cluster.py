@@ -32,7 +32,7 @@ pytest.importorskip("ray", reason="Ray has no wheel for this Python")
 pytestmark = pytest.mark.slow
 
 TRIALS = 6
-WORKER, TRAINER = "search.worker.process", "search.trainer.process"
+WORKER, TRAINER = "--launched", "search.trainer.process"
 STRANGER = "import ray, sys; ray.init(address=sys.argv[1], logging_level=40); print('welcome')"
 
 

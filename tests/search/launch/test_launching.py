@@ -20,6 +20,7 @@ from detector.data.sample_data import write_sample
 from search.launch.compatibility import agree
 from search.launch.launching import launch, only_create, settle
 from search.plan import Plan
+from search.report.console import plain_console
 from search.study.specification import (
     Specification,
     specification_from,
@@ -29,9 +30,9 @@ from search.study.specification import (
 from spaces.parameters import Fixed
 from storage.connection.database import Database
 from storage.outcomes import read_outcomes
-from storage.study import find_study, read_specification, save_specification, study_names
+from storage.study import create_study, find_study, read_specification, save_specification, study_names
 from storage.workers import read_workers
-from tests.support.studies import create_optuna_study, load_optuna_study
+from tests.support.studies import load_optuna_study
 from trial.outcome import Outcome
 
 PROGRAM = """
@@ -63,7 +64,7 @@ def specification(tmp_path) -> Specification:
 
 @pytest.fixture
 def console() -> Console:
-    return Console(file=io.StringIO(), width=400)
+    return plain_console(file=io.StringIO(), width=400)
 
 
 def text_of(console: Console) -> str:
@@ -112,7 +113,7 @@ def test_a_launch_runs_the_study_to_its_end_and_prints_the_ranking(specification
     shown = text_of(console)
     assert "study analytic" in shown
     assert "rungs at 160, 480, 1440 images" in shown
-    assert len(re.findall(r"trial \d+ (?:complete|slow|diverged|not learning)", shown)) == 8
+    assert len(re.findall(r"trial \d+ (?:complete|outranked|diverged|not learning)", shown)) == 8
     assert "[8/8]" in shown
     assert "rank" in shown
     assert all(trial.state.is_finished() for trial in trials_of(specification))
@@ -202,7 +203,7 @@ def test_killed_workers_and_trainers_lose_no_trial(specification, tmp_path):
     """kill -9 on the worker, then on a trainer; the launch that is left tells, and the next one goes on."""
     first = start(specification, tmp_path, FRCNN_ANALYTIC_STEP_S="0.01")
     wait_for_figures(specification, first, trial=1)
-    worker = next(p for p in psutil.Process(first.pid).children() if "search.worker.process" in p.cmdline())
+    worker = next(p for p in psutil.Process(first.pid).children() if "--launched" in p.cmdline())
     trainer = worker.children()[0]
     trainer.kill()
     wait_for_figures(specification, first, trial=1)
@@ -305,26 +306,26 @@ def test_what_was_derived_once_stays_although_another_machine_rounds_otherwise(t
     settled = settle(specification_from(sample_document(tmp_path, space=NARROW), "this test"), console).specification
     other = replace(settled, derived={**settled.derived, "anchor_base": settled.derived["anchor_base"] + 1e-12})
     with Database.open(settled.storage) as database:
-        create_optuna_study(database, settled.name)
-        agree(database, settled)
-        agree(database, other, kept=("derived",))
-        stored = read_specification(find_study(database, settled.name))
+        study = create_study(database, settled.name)
+        agree(study, settled)
+        agree(study, other, kept=("derived",))
+        stored = read_specification(study)
         with pytest.raises(ConfigError, match="derived"):
-            agree(database, other)  # where a user wrote it, it is a change like any other
+            agree(study, other)  # where a user wrote it, it is a change like any other
     assert specification_from_json(stored, storage=settled.storage) == settled
 
 
 def test_a_study_from_before_a_setting_existed_goes_on_with_its_default(specification, tmp_path, console):
     agreed = replace(specification, budget=replace(specification.budget, trials=2))
     with Database.open(specification.storage) as database:
-        create_optuna_study(database, specification.name)
+        study = create_study(database, specification.name)
         document = specification_to_json(agreed)
         del document["sampler"]["least_anchor_fit"]
-        save_specification(find_study(database, specification.name), document)
-        agree(database, agreed)
+        save_specification(study, document)
+        agree(study, agreed)
         fewer = replace(agreed, sampler=replace(agreed.sampler, least_anchor_fit=0.3))
-        agree(database, fewer)  # this one may change
-        assert read_specification(find_study(database, specification.name))["sampler"]["least_anchor_fit"] == 0.3
+        agree(study, fewer)  # this one may change
+        assert read_specification(study)["sampler"]["least_anchor_fit"] == 0.3
 
 
 def test_a_launch_keeps_a_sample_of_the_boxes_unless_there_is_nothing_to_choose(tmp_path, console):

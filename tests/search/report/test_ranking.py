@@ -15,7 +15,7 @@ from storage.connection.database import Database
 from storage.connection.errors import StorageError
 from storage.records import OutcomeRecord, RungRecord
 from storage.study import find_study
-from trial.outcome import INFEASIBLE, Outcome
+from trial.outcome import Outcome
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_ranks_are_1_to_n_without_gaps_and_follow_rung_then_ap(
     study: tuple[list[FrozenTrial], list[OutcomeRecord], list[RungRecord]],
 ) -> None:
     places = ranked(*study)
-    infeasible = {record.trial for record in study[1] if record.outcome in INFEASIBLE}
+    infeasible = {record.trial for record in study[1] if record.outcome.infeasible}
     winners = [place for place in places if place.rank is not None]
     assert [place.rank for place in winners] == list(range(1, len(winners) + 1))
     assert infeasible.isdisjoint(place.number for place in winners)
