@@ -264,12 +264,13 @@ def export(
     study_file: StudyFile = DEFAULT_STUDY_FILE,
     output: Annotated[Path, typer.Option(help="The file to write.")] = Path("best.yaml"),
     trial: Annotated[int | None, typer.Option(min=0, help="Number of another trial than the best.")] = None,
+    format: Annotated[str, typer.Option(help="What to write it as; frcnn is what `train` reads.")] = "frcnn",
 ) -> None:
     """Write the best configuration, complete, with where it comes from. `train` runs it in full."""
     with exit_codes(), _opened(study_file) as (specification, stored):
         from search.export.export import export as write
 
-        typer.echo(write(stored, specification, output=output, trial=trial))
+        typer.echo(write(stored, specification, output=output, trial=trial, format=format))
 
 
 @app.command(rich_help_panel="Results")

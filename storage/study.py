@@ -59,7 +59,8 @@ def create_study(database: Database, name: str, *, direction: Direction = "maxim
         try:
             optuna.create_study(study_name=name, storage=database.optuna, direction=direction)
         except DuplicatedStudyError:
-            there = optuna.load_study(study_name=name, storage=database.optuna).direction.name.lower()
+            study = optuna.load_study(study_name=name, storage=database.optuna)
+            there = " and ".join(each.name.lower() for each in study.directions)
             if there != direction:
                 raise StorageError(
                     f"study {name!r} is there and means to {there}, not to {direction}; choose another study name"

@@ -1,5 +1,6 @@
 """Where one worker of a launch sits: its process is started, watched and stopped through this, wherever it runs."""
 
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -25,7 +26,7 @@ class Job:
 class WorkerExit:
     """How a worker ended."""
 
-    code: int | None  # its exit code, negative for a signal; None: it was lost together with its machine
+    code: int | None  # its exit code; None: it was lost, with its machine or to a signal
     said: str = ""  # for the user; of a worker that was lost: where and why
 
 
@@ -92,7 +93,7 @@ class ProcessHandle:
     def poll(self) -> WorkerExit | None:
         if self._left is None and self._process.poll() is not None:
             said, _ = self._process.communicate()
-            self._left = WorkerExit(code=self._process.returncode, said=said.strip())
+            self._left = _exit_of(self._process.returncode, said.strip())
         return self._left
 
     def stop(self) -> None:
@@ -106,6 +107,13 @@ class ProcessHandle:
         self._process.kill()
         self._process.wait()
         self.poll()
+
+
+def _exit_of(returncode: int, said: str) -> WorkerExit:
+    """How a process ended. One that a signal ended was lost: to the kernel for its memory, or to an administrator."""
+    if returncode >= 0:
+        return WorkerExit(code=returncode, said=said)
+    return WorkerExit(code=None, said=f"its process was ended by {signal.Signals(-returncode).name}. {said}".strip())
 
 
 def log_of(folder: Path, number: int) -> Path:

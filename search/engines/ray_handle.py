@@ -50,13 +50,11 @@ class RayHandle:
     def _outcome(self) -> WorkerExit:
         try:
             left: WorkerExit = self._ray.get(self._work)
+            return left
         except self._ray.exceptions.RayTaskError:  # a bug of ours, with its traceback
             raise
         except self._ray.exceptions.RayError as error:  # the node, or Ray's own watch over its memory
             return _lost(error)
-        if left.code is not None and left.code < 0:  # the node's kernel or administrator; others may fare better
-            return WorkerExit(code=None, said=f"its process was ended by signal {-left.code}. {left.said}".strip())
-        return left
 
 
 def _lost(error: Any) -> WorkerExit:

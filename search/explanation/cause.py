@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from search.explanation.trial_history import TrialRecord
-from trial.outcome import Outcome
+from search.report.trial_history import TrialRecord
 
 
 class Cause(StrEnum):
@@ -122,8 +121,8 @@ _DATA = Entry(
 )
 _UNKNOWN = Entry(cause=Cause.UNKNOWN, because="nothing in the table speaks of it", remedies=(Remedy.READ_LOG,))
 
-#: By the names that the watch gives its rules.
-RULES: Mapping[str, Entry] = {
+#: By what ended a trial: the name that the watch gives its rule, or, where no rule did, the word of the outcome.
+ENDED_BY: Mapping[str, Entry] = {
     "not finite": _EXPLODED,
     "exploding": _EXPLODED,
     "update too large": _EXPLODED,
@@ -150,20 +149,15 @@ RULES: Mapping[str, Entry] = {
         because="it spoils the losses on the initial weights too, all alone, so no hyperparameter is to blame",
         remedies=(Remedy.MEND_IMAGES, Remedy.EXAMINE_DATA),
     ),
-}
-
-#: For trials that ended without a rule of the watch.
-OUTCOMES: Mapping[Outcome, Entry] = {
-    Outcome.DIVERGED: _EXPLODED,
-    Outcome.NOT_LEARNING: _DEAD,
-    Outcome.OUT_OF_MEMORY: Entry(
+    "diverged": _EXPLODED,
+    "out of memory": Entry(
         cause=Cause.MEMORY,
         because="what one forward and backward pass needs did not fit; that depends on the micro-batch and the canvas, "
         "not on the batch size, which is accumulated",
         remedies=(Remedy.SMALLER_MICRO_BATCH,),
     ),
-    Outcome.BAD_DATA: _DATA,
-    Outcome.CRASHED: Entry(
+    "bad data": _DATA,
+    "crashed": Entry(
         cause=Cause.TRAINER,
         because="the process ended by itself or was killed; no hyperparameter is known to be at fault",
         remedies=(Remedy.READ_LOG,),
@@ -176,8 +170,8 @@ SPIKE = "gradient spike"
 def diagnose(record: TrialRecord, *, others_are_healthy: bool) -> Entry | None:
     """What lies behind the end of a trial; for one that did not fail, behind its first warning; else None."""
     if not record.failed:
-        return next((RULES[name] for name in record.warnings if name in RULES), None)
-    entry = RULES.get(record.rule) or (OUTCOMES.get(record.ending, _UNKNOWN) if record.ending else _UNKNOWN)
+        return next((ENDED_BY[name] for name in record.warnings if name in ENDED_BY), None)
+    entry = ENDED_BY.get(record.rule) or ENDED_BY.get(str(record.ending), _UNKNOWN)
     if entry is _EXPLODED and SPIKE in record.warnings:
         return _SPIKED
     if entry is _BACKGROUND and not others_are_healthy:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from search.explanation.cause import Cause, Entry, diagnose
 from search.explanation.neighbour import nearest_healthy
 from search.explanation.repair import Repair, repairs
-from search.explanation.trial_history import TrialHistory, TrialRecord
+from search.report.trial_history import TrialHistory, TrialRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

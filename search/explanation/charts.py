@@ -1,8 +1,8 @@
 """Charts of explanations, as SVG. Same explanation, same bytes."""
 
 import math
-from collections.abc import Mapping, Sequence
-from itertools import cycle
+from collections.abc import Sequence
+from itertools import cycle, zip_longest
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -30,13 +30,8 @@ from search.explanation.trial_explanation import TrialExplanation
 from trial.outcome import Outcome
 from trial.reports import TelemetryPoint
 
-#: Colours, and shapes for print.
-STYLES: Mapping[str, tuple[str, str]] = {
-    Outcome.COMPLETE: (GREEN, "o"),
-    Outcome.OUTRANKED: (SKY, "s"),
-    Outcome.DIVERGED: (ORANGE, "X"),
-    Outcome.NOT_LEARNING: (YELLOW, "v"),
-}
+#: Colours, and shapes for print, of the first outcomes in their order; the others share one.
+STYLES = ((GREEN, "o"), (SKY, "s"), (ORANGE, "X"), (YELLOW, "v"))
 OTHER_STYLE = (GREY, "D")
 MOST_BARS = 12
 JITTER = 0.03  # octaves between two trials at the same batch size, so that none hides another
@@ -152,11 +147,10 @@ def _boundary(points: Sequence[RatePoint]) -> EmbeddedImage:
     with new_figure(width_in=8, height_in=4.6) as figure:
         axes = figure.subplots()
         sizes = sorted({point.batch_size for point in points})
-        for outcome in dict.fromkeys([*STYLES, *(point.outcome for point in points)]):
+        for outcome, (colour, marker) in zip_longest(Outcome, STYLES, fillvalue=OTHER_STYLE):
             group = [point for point in points if point.outcome == outcome]
             if not group:
                 continue
-            colour, marker = STYLES.get(outcome, OTHER_STYLE)
             axes.scatter(
                 [point.batch_size * 2 ** (JITTER * (point.trial % 9 - 4)) for point in group],
                 [point.rate for point in group],

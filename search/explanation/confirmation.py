@@ -15,10 +15,10 @@ from detector.config import ConfigError, Hyperparameters, require
 from detector.setup import Setup
 from search.explanation.repair import Area, Repair, repaired
 from search.explanation.trial_explanation import TrialExplanation
-from search.explanation.trial_history import TrialHistory, TrialRecord
 from search.plan import Plan
 from search.policy.samplers import training_seed
 from search.report.plain import plain
+from search.report.trial_history import TrialHistory, TrialRecord
 from search.trainer.exits import SetupFailed
 from search.trainer.protocol import Start
 from search.trainer.warm import WarmTrainer
@@ -164,6 +164,8 @@ class _Replays:
                 halt.set()
 
         try:
+            if self._trainer.ready(self._stop) is None:
+                return Verdict(outcome=Outcome.INTERRUPTED)
             return self._trainer.train(start, self._plan.rungs[-1:], losses, halt, check=check)
         except SetupFailed as failure:
             if failure.verdict.outcome is Outcome.BAD_DATA:

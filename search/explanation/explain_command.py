@@ -16,7 +16,7 @@ from search.explanation.explanation_text import confirmation_report, explanation
 from search.explanation.failing_images import thumbnails
 from search.explanation.study_explanation import StudyExplanation, explain_study, training_data
 from search.explanation.trial_explanation import TrialExplanation, explain_trial
-from search.explanation.trial_history import TrialHistory, read_trial_history
+from search.report.trial_history import TrialHistory, read_trial_history
 from search.signals import stop_signals
 from search.study.specification import Specification
 from storage.connection.address import secret_variables

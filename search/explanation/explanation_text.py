@@ -16,7 +16,7 @@ from search.explanation.neighbour import Neighbour
 from search.explanation.repair import Repair
 from search.explanation.study_explanation import StudyExplanation
 from search.explanation.trial_explanation import HealthFigure, TrialExplanation
-from search.explanation.value_text import value_text
+from search.report.value_text import value_text
 
 MOST_ROWS = 14  # of figures and of importances; --json has all
 LONGEST_EVIDENCE = 600  # characters; a log's tail may be long

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from search.explanation.trial_history import TrialHistory, TrialRecord
+from search.report.trial_history import TrialHistory, TrialRecord
 from spaces.faster_rcnn import Space
 from spaces.parameters import Categorical, Float, Int, Parameter, Value
 

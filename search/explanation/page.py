@@ -14,7 +14,7 @@ from search.explanation.confirmation import Confirmation
 from search.explanation.embedded_image import EmbeddedImage
 from search.explanation.study_explanation import StudyExplanation
 from search.explanation.trial_explanation import TrialExplanation
-from search.explanation.value_text import value_text
+from search.report.value_text import value_text
 from spaces.catalogue import DEFINITIONS
 
 MARK = "frcnn-search explain"  # in the head of every page of ours

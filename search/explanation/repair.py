@@ -8,8 +8,8 @@ from detector.config import Hyperparameters, Precision
 from search.explanation.cause import Entry, Remedy
 from search.explanation.effects.rate_boundary import CLEAR_FACTOR, clear_rate, per_16, rate_is_proven, rate_points
 from search.explanation.neighbour import Neighbour
-from search.explanation.trial_history import TrialHistory, TrialRecord
-from search.explanation.value_text import value_text
+from search.report.trial_history import TrialHistory, TrialRecord
+from search.report.value_text import value_text
 from spaces.catalogue import DEFINITIONS
 from spaces.faster_rcnn import ANCHOR_PARAMETERS
 from spaces.parameters import Fixed, Value, three_digits

@@ -14,8 +14,8 @@ from search.explanation.effects.importance import Importances, importances
 from search.explanation.effects.rate_boundary import RateBoundary, RatePoint, rate_boundaries, rate_points
 from search.explanation.effects.survival import Cut, cuts, narrowed
 from search.explanation.repair import Area
-from search.explanation.trial_history import TrialHistory, TrialRecord
 from search.report.plain import plain
+from search.report.trial_history import TrialHistory, TrialRecord
 from search.study.study_text import parameter_line
 from spaces.parameters import Parameter
 from spaces.section import write_parameter

@@ -1,28 +1,22 @@
 """Why one trial ended as it did: the verdict, the evidence, and the smallest change that should mend it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from search.explanation.cause import Entry, diagnose
 from search.explanation.neighbour import Neighbour, nearest_healthy, parameter_differences
 from search.explanation.repair import Repair, repairs
-from search.explanation.trial_history import IMAGES, RULE, WARNINGS, TrialHistory, TrialRecord
 from search.report.plain import plain
+from search.report.trial_history import IMAGES, RULE, WARNINGS, TrialHistory, TrialRecord
 from storage.study import StoredStudy
 from storage.telemetry import read_telemetry
-from trial.outcome import Outcome
 from trial.reports import WARNING, TelemetryPoint
 
 #: What a person asks for first, then the rest of what stands out.
 _FIRST_FIGURES = ("learning_rate", "gradient_norm", "loss")
 _HIDDEN_FIGURES = frozenset({"first_bad_step", "first_bad_terms", "pixel_mean", "pixel_deviation"})
 _HIDDEN_EVIDENCE = frozenset({RULE, IMAGES, WARNINGS})
-_FAILED: Mapping[Outcome, str] = {
-    Outcome.DIVERGED: "diverged",
-    Outcome.NOT_LEARNING: "did not learn",
-    Outcome.INTERRUPTED: "stopped the study",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,8 +118,7 @@ def _verdict(record: TrialRecord, budget_images: int) -> str:
     where = f"at step {outcome.step}; {record.images} of {budget_images} images were spent"
     if not record.failed:
         return f"trial {record.number} did not fail: {outcome.outcome.meaning} ({outcome.message}; {where})"
-    ended = _FAILED.get(outcome.outcome, f"ended by {outcome.outcome}")
-    return f"trial {record.number} {ended}: {outcome.message or outcome.cause} ({where})"
+    return f"trial {record.number} ended as {outcome.outcome}: {outcome.message or outcome.cause} ({where})"
 
 
 def _figures(record: TrialRecord, curve: Sequence[TelemetryPoint]) -> tuple[HealthFigure, ...]:

@@ -1,6 +1,7 @@
 """The best configuration of a study, as a file that `train` runs."""
 
 import os
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -18,7 +19,15 @@ from storage.study import StoredStudy, read_trials
 PACKAGES = ("keras", "numpy", "optuna", "tensorflow")
 
 
-def export(study: StoredStudy, specification: Specification, *, output: Path, trial: int | None) -> str:
+Writer = Callable[[Path, Configuration], None]
+
+#: What a configuration can be written as: a new format is a module with a writer, and a line here.
+FORMATS: Mapping[str, Writer] = {"frcnn": write_configuration}
+
+
+def export(
+    study: StoredStudy, specification: Specification, *, output: Path, trial: int | None, format: str = "frcnn"
+) -> str:
     """Write the best configuration, or another trial's, and say in one line what was written.
 
     An earlier export is replaced; a file of any other kind is not.
@@ -26,10 +35,11 @@ def export(study: StoredStudy, specification: Specification, *, output: Path, tr
     Raises:
         ConfigError: no trial has a value yet, the trial cannot work, or the file cannot be written.
     """
+    require(format in FORMATS, f"--format must be one of {', '.join(FORMATS)}, but is {format!r}")
     chosen = choose(ranking(study), trial)
     if output.exists():
         _require_ours(output)
-    write_configuration(output, configuration_of(study, specification, chosen, folder=output.resolve().parent))
+    FORMATS[format](output, configuration_of(study, specification, chosen, folder=output.resolve().parent))
     return f"wrote {output}: trial {chosen.number}, AP {chosen.ap:.3f} after {chosen.images} images"
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from detector.config import ConfigError
 from search.study.specification import Specification, specification_from_json, specification_to_json
-from storage.study import StoredStudy, read_specification, replace_specification, save_specification
+from storage.study import StoredStudy, read_specification, read_trials, replace_specification, save_specification
 
 #: More trials, or other hands: what was found so far still counts.
 CHANGEABLE = ("budget.trials", "workers", "sampler.least_anchor_fit", "sampler.most_divergence_risk")
@@ -17,9 +17,14 @@ def agree(study: StoredStudy, specification: Specification, *, kept: Collection[
     What is stored under the keys `kept` stays: they were worked out, and another machine may round otherwise.
 
     Raises:
-        ConfigError: it differs in more; the message lists where, with both values.
+        ConfigError: it differs in more; the message lists where, with both values. Or the study is somebody else's.
     """
     wanted = specification_to_json(specification)
+    if read_specification(study) is None and (trials := len(read_trials(study))):
+        raise ConfigError(
+            f"study {study.name!r} in {study.database.label} is another program's: its trials ({trials}) have nothing "
+            "that frcnn-search left beside them; give the study another name"
+        )
     save_specification(study, wanted)
     stored = _as_written_today(read_specification(study) or wanted, specification.storage)
     wanted |= {key: stored[key] for key in kept if key in stored}

@@ -1,6 +1,7 @@
 """Creates or resumes a study on this machine and runs it to its end."""
 
 import contextlib
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -75,7 +76,8 @@ def only_create(specification: Specification, *, console: Console | None = None)
     with _created(specification, console):
         kind = "env:NAME" if specification.storage.startswith("postgresql") else specification.storage
         console.print(
-            f'workers join it with: frcnn-search worker --storage {kind} --study "{specification.name}"',
+            f"workers join it with: frcnn-search worker --storage {shlex.quote(kind)} --study "
+            f"{shlex.quote(specification.name)}"
         )
     return ExitCode.DONE
 

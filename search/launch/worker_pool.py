@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from search.engines.handle import WorkerExit, WorkerHandle
 from search.exit_codes import ExitCode
@@ -11,6 +11,7 @@ LEAVE_LIMIT_S = 20.0  # a worker pauses its trainer within 10 s
 POLL_S = 0.05
 SETTLED_S = 60.0  # a machine that held so long was no mistake: whatever took it, the worker starts again
 MOST_QUICK_LOSSES = 5  # in a row
+BACK_OFF_S = 1.0  # before the second quick start in a row, and twice as long before each next one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,13 +29,14 @@ class _Member:
     began_s: float = field(default_factory=time.monotonic)
     exit: WorkerExit | None = None
     quick_losses: int = 0
+    again_s: float | None = None  # when one that was lost is started again
 
 
 class WorkerPool:
     """So many workers, started by `start` with their numbers from 1 on; `say` tells the user of losses.
 
-    A worker that is lost with its machine is started again, elsewhere; its trial goes to whoever claims it first. Only
-    one that is lost again and again within a minute is given up, so that preemption uses up no budget.
+    A worker that is lost, with its machine or to a signal, is started again; its trial goes to whoever claims it first.
+    Only one that is lost again and again within a minute is given up, so that preemption uses up no budget.
     """
 
     def __init__(self, start: Callable[[int], WorkerHandle], *, workers: int, say: Callable[[str], None]) -> None:
@@ -81,14 +83,22 @@ class WorkerPool:
         return member.exit is not None
 
     def _replace(self, member: _Member, lost: WorkerExit) -> None:
-        quick = time.monotonic() - member.began_s < SETTLED_S
-        member.quick_losses = member.quick_losses + 1 if quick else 0
-        member.handle.kill()
-        if member.quick_losses > MOST_QUICK_LOSSES:
-            member.exit = replace(lost, code=ExitCode.BUG)
-            return
-        self._say(f"worker {member.number} was lost: {lost.said}; it is started again elsewhere")
-        member.handle, member.exit, member.began_s = self._start(member.number), None, time.monotonic()
+        """Start a worker that was lost again: at once, or a while later where it is lost quickly each time."""
+        now_s = time.monotonic()
+        if member.again_s is None:
+            member.handle.kill()
+            member.quick_losses = member.quick_losses + 1 if now_s - member.began_s < SETTLED_S else 0
+            if member.quick_losses > MOST_QUICK_LOSSES:
+                said = f"worker {member.number} was lost {member.quick_losses} times in a row: {lost.said}"
+                member.exit = WorkerExit(code=ExitCode.BUG, said=said)
+                return
+            wait_s = BACK_OFF_S * 2**member.quick_losses if member.quick_losses > 1 else 0.0
+            member.again_s = now_s + wait_s
+            when = f" in {wait_s:g} s" if wait_s else ""
+            self._say(f"worker {member.number} was lost: {lost.said}; it is started again{when}")
+        if now_s >= member.again_s:
+            member.handle, member.exit, member.again_s = self._start(member.number), None, None
+            member.began_s = now_s
 
 
 def _together(codes: list[int], complete: Callable[[], bool]) -> ExitCode:

@@ -88,6 +88,22 @@ class TrialRun:
         """The verdict on a trial that goes on later, from where it stands."""
         return self._verdict(Outcome.INTERRUPTED, "stopped", message)
 
+    def settled(self) -> bool:
+        """Whether the trainer can take another trial: a pause that came too late for this one is answered all the same.
+
+        Waits for that answer, which the next trial must not hear.
+
+        Raises:
+            TrainerLost: it died meanwhile.
+        """
+        if self._pause_asked_at is None:
+            return True
+        until_s = self._pause_asked_at + self._timeouts.pause_s
+        while time.monotonic() < until_s:
+            if isinstance(self._link.poll(POLL_S), PausedReport):
+                return True
+        return False
+
     def _climb(self, start: Start, rungs: tuple[int, ...]) -> Verdict:
         done = self._recorder.reported()
         passed = max((rung for rung in rungs if rung in done), default=0)

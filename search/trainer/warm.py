@@ -1,5 +1,6 @@
 """A trainer that is kept from trial to trial, and replaced when it is lost."""
 
+import contextlib
 import logging
 import signal
 import threading
@@ -99,18 +100,15 @@ class WarmTrainer:
             return Verdict(outcome=Outcome.INTERRUPTED, message="stopped before a trainer was ready")
         run = TrialRun(link, recorder, stop, check=check, timeouts=timeouts)
         try:
-            verdict, usable = run.run(start, rungs), True
+            verdict = run.run(start, rungs)
         except Interrupted as interruption:
             verdict, usable = run.interrupted(str(interruption)), interruption.paused
         except TrainerLost as loss:
             verdict = run.interrupted(str(loss)) if stop.is_set() else classify(loss, run.position)
             usable = False
-        if (
-            not usable
-            or verdict.outcome is Outcome.OUT_OF_MEMORY
-            or verdict.outcome.blameless
-            or verdict.cause == DISK_FULL
-        ):
+        else:
+            usable = _is_usable(run, verdict)
+        if not usable:
             self.kill()  # only a new process has all its memory again
         return verdict
 
@@ -130,6 +128,15 @@ class WarmTrainer:
         """End the trainer, in a signal handler of a process that is about to end too."""
         if self._link is not None:
             self._link.abandon()
+
+
+def _is_usable(run: TrialRun, verdict: Verdict) -> bool:
+    """Whether the trainer may go on after that verdict."""
+    if verdict.outcome is Outcome.OUT_OF_MEMORY or verdict.outcome.blameless or verdict.cause == DISK_FULL:
+        return False
+    with contextlib.suppress(TrainerLost):
+        return run.settled()
+    return False
 
 
 def _killed_from_outside(death: TrainerLost) -> bool:

@@ -15,7 +15,10 @@ from search.study.specification import Specification
 from storage.study import StoredStudy
 
 #: What can move a trial: the other rooms show, launch, place and export.
-_ROOMS = ("detector", "spaces", "storage", "trial", "search/study", "search/policy", "search/trainer", "search/worker")
+_ROOMS = (
+    *("detector", "spaces", "storage", "trial"),
+    *("search/plan.py", "search/policy", "search/study", "search/trainer", "search/worker"),
+)
 _ATTRIBUTES = {"code": "code version", "data": "dataset fingerprint"}
 
 
@@ -48,11 +51,16 @@ class Identity:
 @cache
 def code_version() -> str:
     """Version and digest of the code that runs, e.g. `0.1.0+1f2e3d4c5b6a`."""
-    home = Path(__file__).resolve().parents[2]
+    return f"{version('frcnn-search')}+{digest_of(Path(__file__).resolve().parents[2])}"
+
+
+def digest_of(home: Path) -> str:
+    """A digest of the sources in that folder that can move a trial."""
     digest = hashlib.sha256()
-    for file in sorted(path for room in _ROOMS for path in (home / room).rglob("*.py")):
-        digest.update(file.relative_to(home).as_posix().encode() + b"\0" + file.read_bytes())
-    return f"{version('frcnn-search')}+{digest.hexdigest()[:12]}"
+    for file in sorted(path for room in _ROOMS for path in (*home.glob(room), *home.glob(f"{room}/**/*.py"))):
+        if file.is_file():
+            digest.update(file.relative_to(home).as_posix().encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def read_identity(study: StoredStudy) -> Identity | None:

@@ -6,8 +6,12 @@ file:PATH   the URL stands in a file
 """
 
 import os
+import re
+import shlex
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote
 
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -15,6 +19,7 @@ from sqlalchemy.exc import ArgumentError
 from storage.connection.errors import StorageError
 
 _FORMS = "sqlite:///PATH, postgresql://USER:PASSWORD@HOST/DATABASE, env:NAME or file:PATH (a URL kept elsewhere)"
+_SQLITE = "sqlite:///"
 _SECRET_OPTIONS = ("password", "sslpassword")
 _POSTGRESQL = ("postgresql", "postgres")
 
@@ -48,10 +53,15 @@ class Address:
         Raises:
             StorageError: no such form, variable or file. The message never repeats the URL, which may hold a password.
         """
-        url = _parsed(_resolved(text))
+        resolved = _resolved(text)
+        if resolved.startswith(_SQLITE):
+            return _sqlite(resolved.removeprefix(_SQLITE))
+        url = _parsed(resolved)
         backend = url.get_backend_name()
+        if backend == "sqlite" and not url.database and not url.host:
+            return _sqlite("")
         if backend == "sqlite":
-            return _sqlite(url)
+            raise StorageError("an SQLite URL has three slashes before a relative path and four before an absolute one")
         if backend in _POSTGRESQL:
             return _postgresql(url)
         raise StorageError(f"storage must be {_FORMS}, but its scheme is {backend!r}")
@@ -97,8 +107,11 @@ def _resolved(text: str) -> str:
             )
         return os.environ[name].strip()
     if kind == "file" and not name.startswith("//"):
+        file = Path(name).expanduser()
         try:
-            return Path(name).expanduser().read_text(encoding="utf-8").strip()
+            if file.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+                raise StorageError(f"storage is file:{name}, which others may read; run: chmod 600 {shlex.quote(name)}")
+            return file.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "not text"
             raise StorageError(
@@ -117,24 +130,25 @@ def _parsed(text: str) -> URL:
         url = make_url(text)
     except (ArgumentError, ValueError):
         raise StorageError(f"storage must be {_FORMS}; what was given is none of these") from None
-    if "@" in text and url.username is None and url.get_backend_name() != "sqlite":
+    if "@" in text and url.username is None:
         raise StorageError(ambiguous)
     return url
 
 
-def _sqlite(url: URL) -> Address:
-    if url.host or url.username:
-        raise StorageError("an SQLite URL has three slashes before a relative path and four before an absolute one")
-    if url.query:
-        raise StorageError(
-            f"an SQLite URL takes no options, but has {', '.join(map(repr, url.query))}; leave out the ?…"
-        )
-    if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
+def _sqlite(text: str) -> Address:
+    """The address of a file, whose path is no piece of a URL: `?`, `#`, `%` and `@` are characters of names."""
+    if not text or text == ":memory:" or text.startswith("file:"):
         raise StorageError("SQLite needs a file, because several processes share the study: sqlite:///study.db")
-    path = Path(url.database).expanduser()
-    return Address(
-        url=URL.create("sqlite", database=str(path)), label=str(path), path=path, connect_args={"timeout": 60}
+    if option := re.search(r"\?(\w+)=[^/]*$", text):
+        raise StorageError(f"an SQLite URL takes no options, but has {option[1]!r}; leave out the ?…")
+    path = Path(text).expanduser()
+    plain = quote(str(path)) == str(path)
+    url = (
+        URL.create("sqlite", database=str(path))
+        if plain
+        else URL.create("sqlite", database=f"file:{quote(str(path))}", query={"uri": "true"})
     )
+    return Address(url=url, label=str(path), path=path, connect_args={"timeout": 60})
 
 
 def _postgresql(url: URL) -> Address:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Engine, NullPool, create_engine, inspect, text
+from sqlalchemy import Engine, NullPool, create_engine, text
 
 from storage.connection import tables
 from storage.connection.address import Address
@@ -12,7 +12,7 @@ from storage.connection.answers import AnswerConnection
 from storage.connection.errors import StorageUnavailable
 from storage.connection.idle import BriefPool
 from storage.connection.optuna_storage import StudyStorage, connect_optuna
-from storage.connection.schema import create_schema
+from storage.connection.schema import create_schema, read_version
 from storage.connection.slots import Slots
 
 #: Ours among the server's advisory locks: the letters "frcnn" as a number.
@@ -28,7 +28,7 @@ def open_postgresql(address: Address) -> StudyStorage:
     give up on a silent server (answers.py), from the first one on.
     """
     slots = Slots(address.label)
-    if _has_tables(address, slots):
+    if _is_current(address, slots):
         return _connected(address, slots)
     with _lock(address):
         return _connected(address, slots)
@@ -47,9 +47,10 @@ def _connected(address: Address, slots: Slots) -> StudyStorage:
     return storage
 
 
-def _has_tables(address: Address, slots: Slots) -> bool:
+def _is_current(address: Address, slots: Slots) -> bool:
+    """Whether nothing is to be made or brought up to date, which only one process at a time may do."""
     with _passing(address, slots).connect() as connection:
-        return inspect(connection).has_table(tables.schema.name)  # made last, when all others are there
+        return (read_version(connection) or 0) >= tables.SCHEMA_VERSION
 
 
 @contextmanager

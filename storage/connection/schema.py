@@ -3,7 +3,7 @@
 Every version so far only added tables, so that bringing a database up to date is creating those that are missing.
 """
 
-from sqlalchemy import Engine, inspect, select
+from sqlalchemy import Connection, Engine, inspect, select
 
 from storage.connection import tables
 from storage.connection.errors import StorageError
@@ -19,8 +19,7 @@ def create_schema(engine: Engine, label: str) -> None:
     """
     try:
         with engine.begin() as connection:
-            known = inspect(connection).has_table(tables.schema.name)
-            version = connection.execute(select(tables.schema.c.version)).scalar() if known else None
+            version = read_version(connection)
             if version is not None and version > tables.SCHEMA_VERSION:
                 raise StorageError(
                     f"database {label} has schema {version} of frcnn-search, but this program knows up to "
@@ -33,3 +32,9 @@ def create_schema(engine: Engine, label: str) -> None:
     except BaseException:
         engine.dispose()  # nobody else will: its owner isn't made yet
         raise
+
+
+def read_version(connection: Connection) -> int | None:
+    """The version of our tables, or None where there are none; its table is made last, when all others are there."""
+    known = inspect(connection).has_table(tables.schema.name)
+    return connection.execute(select(tables.schema.c.version)).scalar() if known else None

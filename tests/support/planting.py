@@ -9,7 +9,7 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState
 
-from search.explanation.trial_history import TrialHistory, read_trial_history, trial_records
+from search.report.trial_history import TrialHistory, read_trial_history, trial_records
 from search.study.specification import Specification, specification_from, specification_to_json
 from storage.connection.database import Database
 from storage.outcomes import record_outcome

@@ -11,8 +11,8 @@ import numpy as np
 
 from detector.config import Anchors, Canvas
 from detector.data.dataset import Dataset
-from search.explanation.trial_history import TrialHistory
 from search.policy.derived_point import canvas_boxes
+from search.report.trial_history import TrialHistory
 from spaces.anchor_fit import CanvasBoxes, share_fitted
 
 MOST_BOXES = 2000  # a sample gives the share to about 1 %

@@ -13,7 +13,7 @@ import optuna
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import TrialState, create_trial
 
-from search.explanation.trial_history import TrialHistory, TrialRecord
+from search.report.trial_history import TrialHistory, TrialRecord
 
 FEWEST_TRIALS = 10  # below, importances are noise
 BEST_SHARE = 0.25  # what counts as the best; at least …

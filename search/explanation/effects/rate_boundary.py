@@ -7,7 +7,7 @@ warm-up, momentum), so the two sides may overlap; both are reported, nothing is 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from search.explanation.trial_history import TrialHistory, TrialRecord
+from search.report.trial_history import TrialHistory, TrialRecord
 from trial.outcome import Outcome
 
 CLEAR_FACTOR = 2.0  # a rate that is to mend a trial lies so far below the trial's own

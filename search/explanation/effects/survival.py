@@ -12,8 +12,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from search.explanation.trial_history import TrialHistory
-from search.explanation.value_text import value_text
+from search.report.trial_history import TrialHistory
+from search.report.value_text import value_text
 from spaces.anchor_fit import Floats
 from spaces.catalogue import RATES
 from spaces.faster_rcnn import Space

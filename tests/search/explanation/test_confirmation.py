@@ -12,7 +12,7 @@ from search.explanation.confirmation import Answer, Confirmation, confirm
 from search.explanation.neighbour import nearest_healthy
 from search.explanation.repair import repairs
 from search.explanation.trial_explanation import TrialExplanation
-from search.explanation.trial_history import TrialHistory
+from search.report.trial_history import TrialHistory
 from tests.support.planting import Sown, diverged, healthy, imagine, planted_specification
 from trial.outcome import Outcome
 

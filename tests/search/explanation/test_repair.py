@@ -9,7 +9,7 @@ from detector.config import ConfigError
 from search.explanation.cause import Cause, Remedy, diagnose
 from search.explanation.neighbour import nearest_healthy
 from search.explanation.repair import Area, Repair, repaired, repairs
-from search.explanation.trial_history import TrialHistory
+from search.report.trial_history import TrialHistory
 from tests.support.planting import Sown, diverged, healthy, imagine, planted_specification
 from trial.outcome import Outcome
 

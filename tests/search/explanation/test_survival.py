@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from search.explanation.effects.survival import LARGEST_CHANCE, cuts, narrowed
-from search.explanation.trial_history import TrialHistory
+from search.report.trial_history import TrialHistory
 from spaces.faster_rcnn import Space
 from spaces.parameters import Categorical, Float
 from spaces.section import parse, write_parameter

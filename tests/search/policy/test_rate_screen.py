@@ -8,11 +8,11 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from detector.config import Optimizer
 from search.exit_codes import ExitCode
-from search.explanation.trial_history import trial_records
 from search.plan import Plan
 from search.policy.budget import was_refused
 from search.policy.rate_screen import rate_verdict
 from search.report.status import read_status
+from search.report.trial_history import trial_records
 from search.worker.loop import Worker
 from search.worker.outage import Outage
 from search.worker.outbox import End, Evaluation, Outbox

@@ -100,6 +100,17 @@ class TestEveryDatabase:
             assert connection.execute(text("SELECT count(*) FROM frcnn_schema")).scalar() == 1
             assert connection.execute(text("SELECT count(*) FROM version_info")).scalar() == 1
 
+    def test_of_an_older_program_is_brought_up_to_date_once_by_eight_processes(self, url: str) -> None:
+        with Database.open(url) as database:
+            create_optuna_study(database, "cells")
+            lacking = [table for table in tables.OURS.sorted_tables if table.name != "frcnn_schema"]
+            with database.writing() as connection:  # the more it lacks, the longer they are at it at the same time
+                tables.OURS.drop_all(connection, tables=lacking)
+                connection.execute(tables.schema.update().values(version=1))
+        assert race(open_and_name, url) == [["cells"]] * PROCESSES
+        with Database.open(url) as database, database.reading() as connection:
+            assert connection.execute(tables.schema.select()).all() == [(tables.SCHEMA_VERSION,)]
+
     def test_undoes_a_transaction_that_raises(self, database: Database, study: optuna.Study) -> None:
         def fail_half_way() -> None:
             with database.writing() as connection:
@@ -319,6 +330,7 @@ class TestAddress:
         url = "postgres://me:secret@host/db"
         monkeypatch.setenv("FRCNN_TEST_URL", url)
         (tmp_path / "url").write_text(url + "\n")
+        (tmp_path / "url").chmod(0o600)
         expected = Address.parse(url)
         assert expected.url.drivername == "postgresql+psycopg"
         assert Address.parse("env:FRCNN_TEST_URL") == expected
@@ -330,3 +342,25 @@ class TestAddress:
         assert "connect_timeout" not in address.connect_args
         assert address.url.query == {"connect_timeout": "3"}
         assert "C4n" not in address.template + address.label + repr(address)
+
+
+@pytest.mark.parametrize("name", ["a?b", "a#b", "a%41", "a@b@c", "{x}", "two words", "é", "100%"])
+def test_a_path_is_a_path_whatever_characters_it_has(tmp_path: Path, name: str) -> None:
+    file = tmp_path / name / "study.db"
+    for other in (file, tmp_path / "other" / "study.db"):
+        with Database.open(f"sqlite:///{other}") as database:
+            create_optuna_study(database, other.parent.name)
+    assert file.is_file()
+    with Database.open(f"sqlite:///{file}") as database:
+        assert study_names(database) == [name]
+        assert database.label == str(file)
+
+
+def test_a_url_in_a_file_that_others_may_read_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "url"
+    file.write_text(f"sqlite:///{tmp_path / 'study.db'}")
+    file.chmod(0o644)
+    with pytest.raises(StorageError, match="which others may read; run: chmod 600"):
+        Address.parse(f"file:{file}")
+    file.chmod(0o600)
+    assert Address.parse(f"file:{file}").path == tmp_path / "study.db"
