@@ -7,8 +7,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -17,6 +19,7 @@ from rich.console import Console
 
 from detector.config import ConfigError
 from detector.data.sample_data import write_sample
+from search.engines.handle import WorkerExit
 from search.launch.compatibility import agree
 from search.launch.launching import launch, only_create, settle
 from search.plan import Plan
@@ -200,7 +203,7 @@ def test_a_second_signal_ends_at_once_and_nothing_is_lost(specification, tmp_pat
 
 
 def test_killed_workers_and_trainers_lose_no_trial(specification, tmp_path):
-    """kill -9 on the worker, then on a trainer; the launch that is left tells, and the next one goes on."""
+    """kill -9 on a trainer, then on the worker; the launch tells, starts another worker and goes on."""
     first = start(specification, tmp_path, FRCNN_ANALYTIC_STEP_S="0.01")
     wait_for_figures(specification, first, trial=1)
     worker = next(p for p in psutil.Process(first.pid).children() if "--launched" in p.cmdline())
@@ -208,17 +211,33 @@ def test_killed_workers_and_trainers_lose_no_trial(specification, tmp_path):
     trainer.kill()
     wait_for_figures(specification, first, trial=1)
     worker.kill()
-    output, _ = first.communicate(timeout=30)
-    assert first.returncode == 1, output
-    assert "Their logs are in" in output
-    assert [trial.state for trial in trials_of(specification)].count(TrialState.RUNNING) == 1
-    second = start(specification, tmp_path)
-    output, _ = second.communicate(timeout=60)
-    assert second.returncode == 0, output
+    output, _ = first.communicate(timeout=90)
+    assert first.returncode == 0, output
+    assert "worker 1 was lost: its process was ended by SIGKILL; it is started again\n" in output
     trials = trials_of(specification)
     assert [trial.number for trial in trials] == list(range(8))
     assert all(trial.state.is_finished() for trial in trials)
     assert any(trial.user_attrs.get("crashes") == 1 for trial in trials)
+
+
+class Failing:
+    """An executor whose workers end at once, with a bug."""
+
+    @contextmanager
+    def open(self, job, workers, say):
+        yield lambda number: SimpleNamespace(
+            poll=lambda: WorkerExit(code=1), stop=lambda: None, interrupt=lambda: None, kill=lambda: None
+        )
+
+
+def test_workers_that_failed_leave_the_study_open_and_the_launch_says_where_their_logs_are(
+    specification, tmp_path, console
+):
+    assert launch(specification, folder=tmp_path, console=console, executor=Failing()) == 1
+    shown = text_of(console)
+    assert f"the workers failed; 0 of 8 trials are finished. Their logs are in {tmp_path / 'logs'}" in shown
+    assert launch(specification, folder=tmp_path, console=console) == 0
+    assert [trial.number for trial in trials_of(specification)] == list(range(8))
 
 
 def test_a_password_in_the_storage_url_reaches_no_command_line(specification, tmp_path, monkeypatch):
@@ -260,7 +279,7 @@ def test_only_create_leaves_the_work_to_workers_elsewhere(specification, tmp_pat
     assert trials_of(specification) == []
     assert not (tmp_path / "logs").exists()
     shown = text_of(console)
-    assert f'workers join it with: frcnn-search worker --storage {specification.storage} --study "analytic"' in shown
+    assert f"workers join it with: frcnn-search worker --storage {specification.storage} --study analytic" in shown
     other = replace(specification, sampler=replace(specification.sampler, seed=8))
     with pytest.raises(ConfigError, match=r"sampler\.seed: 7 was stored, 8 is wanted"):
         only_create(other, console=console)

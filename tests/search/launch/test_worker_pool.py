@@ -76,22 +76,36 @@ def test_a_worker_that_is_lost_is_started_again_with_its_number(pool, seats, sai
     assert pool.supervise()
     assert [seat.number for seat in seats] == [1, 2, 2]
     assert seats[1].calls == ["kill"]  # should it only have been out of sight
-    assert said == ["worker 2 was lost: node-b died; it is started again elsewhere"]
+    assert said == ["worker 2 was lost: node-b died; it is started again"]
     seats[0].end = seats[2].end = WorkerExit(code=0)
     assert not pool.supervise()
     assert pool.leave(complete=lambda: True).code == 0
 
 
-def test_machines_that_are_lost_again_and_again_at_once_are_given_up(pool, seats):
-    for _ in range(MOST_QUICK_LOSSES + 1):
+def test_machines_that_are_lost_again_and_again_at_once_are_given_up(pool, seats, said, monkeypatch):
+    """The second start in a row waits for 1 s, each next one twice as long: 1 + 2 + 4 + 8 s."""
+    now_s = time.monotonic()
+    monkeypatch.setattr(pool_module.time, "monotonic", lambda: now_s)
+    for wait_s in (0, 1, 2, 4, 8):
+        started = len(seats)
         seats[-1].end = LOST
         pool.supervise()
+        if wait_s:
+            now_s += wait_s - 0.01
+            pool.supervise()
+            assert len(seats) == started
+            now_s += 0.02
+            pool.supervise()
+        assert len(seats) == started + 1
+    assert [line.rpartition("again")[2] for line in said] == ["", " in 1 s", " in 2 s", " in 4 s", " in 8 s"]
+    seats[-1].end = LOST
+    pool.supervise()
     assert len(seats) == 2 + MOST_QUICK_LOSSES
     assert pool.supervise()  # the other one works
     seats[0].end = WorkerExit(code=0)
     assert not pool.supervise()
     ended = pool.leave(complete=not_complete)
-    assert (ended.code, ended.messages) == (1, ("node-b died",))
+    assert (ended.code, ended.messages) == (1, ("worker 2 was lost 6 times in a row: node-b died",))
 
 
 def test_preemption_never_uses_up_the_patience(pool, seats, monkeypatch):

@@ -101,7 +101,8 @@ def test_deaths_are_counted_by_outcome_and_cause_most_frequent_first() -> None:
         (4, Outcome.DIVERGED, "loss_rpn_box"),
         (5, Outcome.DIVERGED, "gradient"),
     ]
-    records = [OutcomeRecord(trial=t, outcome=o, cause=c, message="", step=1, images=1) for t, o, c in ends]
+    common = {"message": "", "step": 1, "images": 1, "recorded_at": MIDNIGHT}
+    records = [OutcomeRecord(trial=t, outcome=o, cause=c, **common) for t, o, c in ends]
     assert deaths(records) == (
         Death(outcome="diverged", cause="loss_rpn_box", trials=(2, 4)),
         Death(outcome="crashed", cause="killed (SIGKILL)", trials=(1,)),
