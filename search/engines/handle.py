@@ -1,6 +1,5 @@
 """Where one worker of a launch sits: its process is started, watched and stopped through this, wherever it runs."""
 
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -9,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from search.trainer.exits import signal_name
 from storage.connection.address import STORAGE_VARIABLE, is_reference
 
 
@@ -111,9 +111,10 @@ class ProcessHandle:
 
 def _exit_of(returncode: int, said: str) -> WorkerExit:
     """How a process ended. One that a signal ended was lost: to the kernel for its memory, or to an administrator."""
-    if returncode >= 0:
+    name = signal_name(returncode)
+    if name is None:
         return WorkerExit(code=returncode, said=said)
-    return WorkerExit(code=None, said=f"its process was ended by {signal.Signals(-returncode).name}. {said}".strip())
+    return WorkerExit(code=None, said=". ".join(filter(None, (f"its process was ended by {name}", said))))
 
 
 def log_of(folder: Path, number: int) -> Path:

@@ -92,7 +92,7 @@ class WorkerPool:
                 said = f"worker {member.number} was lost {member.quick_losses} times in a row: {lost.said}"
                 member.exit = WorkerExit(code=ExitCode.BUG, said=said)
                 return
-            wait_s = BACK_OFF_S * 2**member.quick_losses if member.quick_losses > 1 else 0.0
+            wait_s = BACK_OFF_S * 2 ** (member.quick_losses - 2) if member.quick_losses > 1 else 0.0
             member.again_s = now_s + wait_s
             when = f" in {wait_s:g} s" if wait_s else ""
             self._say(f"worker {member.number} was lost: {lost.said}; it is started again{when}")

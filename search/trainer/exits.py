@@ -60,12 +60,7 @@ class TrainerDied(TrainerLost):
     @property
     def signal_name(self) -> str | None:
         """Name of the signal that killed it, or None when it exited."""
-        if self.returncode >= 0:
-            return None
-        try:
-            return signal.Signals(-self.returncode).name
-        except ValueError:
-            return f"signal {-self.returncode}"
+        return signal_name(self.returncode)
 
     @property
     def ending(self) -> str:
@@ -81,6 +76,16 @@ class TrainerHung(TrainerLost):
         self.tail = tail
         allowed = "" if limit_s is None else f"; by its pace {limit_s:.0f} s were allowed"
         super().__init__(f"the trainer lives but has said nothing new for {idle_s:.0f} s{allowed}")
+
+
+def signal_name(returncode: int) -> str | None:
+    """Name of the signal that ended a process of that exit status, or None when it exited."""
+    if returncode >= 0:
+        return None
+    try:
+        return signal.Signals(-returncode).name
+    except ValueError:  # real-time signals have no name
+        return f"signal {-returncode}"
 
 
 def says_out_of_memory(text: str) -> bool:

@@ -106,11 +106,22 @@ def test_status_tells_how_the_study_stands(run: Callable[..., Run], study: optun
     shown = run("status", "--ranking")
     assert shown.code == 0
     assert "best so far" in shown.out
-    assert "trial 0: the reference" in shown.out
+    assert "trial 0: the reference, Detectron2's defaults\n" in shown.out
+
+
+def test_the_ranking_tells_where_the_study_s_space_excludes_a_default(
+    run: Callable[..., Run], study: optuna.Study, study_file: Path
+) -> None:
+    study_file.write_text(study_file.read_text().replace("[4, 8, 12, 16]", "[4, 8]").replace("high: 0.1", "high: 0.01"))
+    shown = run("status", "--ranking").out
+    assert "* trial 0: the reference, Detectron2's defaults, but lr_per_16 0.01 for 0.02, batch_size 8 for 16" in (
+        " ".join(shown.split())
+    )
 
 
 def test_status_for_programs_is_one_json_object(run: Callable[..., Run], study: optuna.Study) -> None:
-    assert json.loads(run("status", "--json").out)["best"]["ap"] == 0.42
+    told = json.loads(run("status", "--json").out)
+    assert (told["best"]["ap"], told["finished"]) == (0.42, 5)
 
 
 def test_export_writes_the_best_beside_the_study_file(run: Callable[..., Run], study: optuna.Study) -> None:

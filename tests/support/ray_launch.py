@@ -19,7 +19,7 @@ if __name__ == "__main__":
             specification_from_json(json.loads(document), storage=storage),
             folder=Path(folder),
             options=("--lease-s", "6"),
-            engine=RayExecutor(**json.loads(engine)),
+            executor=RayExecutor(**json.loads(engine)),
         )
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")

@@ -9,6 +9,8 @@ node's raylet. The cluster ends with the input, and keeps its logs in the folder
 import json
 import logging
 import sys
+import tempfile
+from pathlib import Path
 
 from ray.cluster_utils import Cluster
 
@@ -18,6 +20,7 @@ QUICK = {"health_check_initial_delay_ms": 500, "health_check_period_ms": 300, "h
 
 def main(folder: str) -> None:
     logging.getLogger("ray").setLevel(logging.ERROR)
+    Path(tempfile.gettempdir(), "ray").mkdir(exist_ok=True)  # where Ray notes each cluster; it makes no such folder
     cluster = Cluster()
     for line in sys.stdin:
         wanted = json.loads(line)

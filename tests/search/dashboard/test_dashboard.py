@@ -8,22 +8,25 @@ import pytest
 from optuna_dashboard import get_note, save_note
 
 from detector.config import ConfigError
-from search.dashboard.notes import publish_notes
+from search.dashboard.notes import Notes
 from search.dashboard.server import PASSWORD_VARIABLE, read_password, rules_for, serve
 from storage.connection.database import Database
 from storage.connection.errors import StorageError
+from storage.study import find_study
 
 
 def test_notes_are_written_once_and_again_only_when_something_changed(database: Database, study: optuna.Study) -> None:
-    # The study's legend, and one note for each of the trials 1 (slow), 2 (diverged) and 4 (crashed).
-    assert publish_notes(database, study.study_name) == 1 + 3
-    assert publish_notes(database, study.study_name) == 0
+    # The study's legend, and one note for each of the trials 1 (outranked), 2 (diverged) and 4 (crashed).
+    notes = Notes(find_study(database, study.study_name), None)
+    assert notes.publish() == 1 + 3
+    assert notes.publish() == 0
+    assert Notes(find_study(database, study.study_name), None).publish() == 0  # another process
 
 
 def test_the_note_of_a_diverged_trial_tells_cause_step_evidence_and_learning_rate(
     database: Database, study: optuna.Study
 ) -> None:
-    publish_notes(database, study.study_name)
+    Notes(find_study(database, study.study_name), None).publish()
     trial = study.get_trials()[2]
     attributes = study._storage.get_study_system_attrs(study._study_id)
     note = attributes[f"dashboard:{trial._trial_id}:note_str:0"]
@@ -34,7 +37,7 @@ def test_the_note_of_a_diverged_trial_tells_cause_step_evidence_and_learning_rat
 
 def test_a_note_that_a_person_wrote_stays(database: Database, study: optuna.Study) -> None:
     save_note(study, "ask Ada before deleting")
-    publish_notes(database, study.study_name)
+    Notes(find_study(database, study.study_name), None).publish()
     assert get_note(study) == "ask Ada before deleting"
 
 
@@ -84,7 +87,9 @@ def test_a_busy_port_is_the_users_to_change(database: Database, study: optuna.St
         listener.listen()
         port = listener.getsockname()[1]
         with pytest.raises(ConfigError, match=f"port {port} on 127.0.0.1 is in use"):
-            serve(database, study.study_name, host="127.0.0.1", port=port, announce=lambda address: None)
+            serve(
+                find_study(database, study.study_name), None, host="127.0.0.1", port=port, announce=lambda address: None
+            )
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
@@ -92,9 +97,16 @@ def test_an_address_of_another_machine_is_the_users_to_change(
     database: Database, study: optuna.Study, host: str
 ) -> None:
     with pytest.raises(ConfigError, match="is not an address of this machine"):
-        serve(database, study.study_name, host=host, port=0, password="long enough", announce=lambda address: None)
+        serve(
+            find_study(database, study.study_name),
+            None,
+            host=host,
+            port=0,
+            password="long enough",
+            announce=lambda address: None,
+        )
 
 
 def test_an_unknown_study_is_not_served(database: Database) -> None:
     with pytest.raises(StorageError, match="no study 'nothing'"):
-        serve(database, "nothing", host="127.0.0.1", port=0, announce=lambda address: None)
+        serve(find_study(database, "nothing"), None, host="127.0.0.1", port=0, announce=lambda address: None)

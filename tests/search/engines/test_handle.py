@@ -4,6 +4,8 @@ The actor runs in a thread here, with Ray's part played by `ThreadedRay`; test_r
 """
 
 import os
+import signal
+import socket
 import threading
 import types
 from collections.abc import Callable
@@ -161,7 +163,7 @@ class TestSeat:
 LOSSES = {
     "node": (ActorDied("died\n\tip: 10.0.0.7\nNo health."), "ip: 10.0.0.7 No health."),
     "memory": (RayError("1 worker(s) were killed\n" + "memory\n" * 99), "1 worker(s) were killed"),
-    "process": (None, "its process was ended by signal 9."),
+    "process": (None, f"on {socket.gethostname()}: its process was ended by SIGKILL"),
 }
 
 
@@ -175,6 +177,16 @@ def test_a_worker_that_is_lost_with_its_node_or_killed_there_may_start_again(job
     else:
         ray.lose(handle, error)
     assert end_of(seat) == WorkerExit(code=None, said=said)
+
+
+@pytest.mark.parametrize(
+    ("number", "name"),
+    [(signal.SIGKILL, "SIGKILL"), pytest.param(signal.SIGRTMIN + 1, f"signal {signal.SIGRTMIN + 1}", id="nameless")],
+)
+def test_a_worker_of_this_machine_that_a_signal_ended_was_lost(job, number, name):
+    handle = ProcessHandle(job, log=log_of(job.folder, 1), environment=os.environ)
+    os.kill(handle.pid, number)
+    assert end_of(handle) == WorkerExit(code=None, said=f"its process was ended by {name}")
 
 
 def test_a_bug_in_the_actor_keeps_its_traceback(job):

@@ -101,7 +101,7 @@ def test_a_local_launch_finds_its_devices_without_ray_or_a_framework():
 import sys
 from search.command_line import EngineName, _engine
 from search.engines.devices import visible_devices
-_engine(EngineName.LOCAL, {}), visible_devices()
+_engine(EngineName.LOCAL), visible_devices()
 print({"keras", "tensorflow", "jax", "ray"} & set(sys.modules))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -14,6 +14,7 @@ from search.study.study_file import load_study_file
 from storage.connection.database import Database
 from storage.study import find_study
 from tests.support.studies import create_optuna_study
+from trial.outcome import Outcome
 
 
 @pytest.fixture
@@ -26,7 +27,9 @@ def test_the_best_trial_comes_back_complete_with_its_provenance(
 ) -> None:
     output = tmp_path / "exported" / "best.yaml"
     output.parent.mkdir()
-    assert "trial 3, AP 0.420 after 324 images" in export(database, specification, output=output, trial=None)
+    assert "trial 3, AP 0.420 after 324 images" in export(
+        find_study(database, specification.name), specification, output=output, trial=None
+    )
     read = read_configuration(output)
     assert (read.hyperparameters.lr_per_16, read.hyperparameters.batch_size) == (0.04, 12)
     assert read.hyperparameters.optimizer is Optimizer.SGD
@@ -45,7 +48,7 @@ def test_the_file_holds_no_absolute_path_and_no_database(
     database: Database, study: optuna.Study, specification: Specification, tmp_path: Path
 ) -> None:
     output = tmp_path / "best.yaml"
-    export(database, specification, output=output, trial=None)
+    export(find_study(database, specification.name), specification, output=output, trial=None)
     text = output.read_text()
     assert 'folder: "../' in text
     assert "sqlite" not in text
@@ -56,8 +59,8 @@ def test_another_trial_can_be_chosen_and_an_export_replaced(
     database: Database, study: optuna.Study, specification: Specification, tmp_path: Path
 ) -> None:
     output = tmp_path / "best.yaml"
-    export(database, specification, output=output, trial=None)
-    export(database, specification, output=output, trial=1)
+    export(find_study(database, specification.name), specification, output=output, trial=None)
+    export(find_study(database, specification.name), specification, output=output, trial=1)
     assert read_configuration(output).provenance.trial == 1
 
 
@@ -73,13 +76,13 @@ def test_a_trial_that_cannot_work_or_is_not_there_is_refused_with_the_reason(
     database: Database, study: optuna.Study, specification: Specification, tmp_path: Path, trial: int, message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):
-        export(database, specification, output=tmp_path / "best.yaml", trial=trial)
+        export(find_study(database, specification.name), specification, output=tmp_path / "best.yaml", trial=trial)
     assert not (tmp_path / "best.yaml").exists()
 
 
 def test_a_proposal_that_was_refused_is_not_exported() -> None:
     trial = {"ap": None, "rung": 0, "images": 0, "state": "pruned", "cause": "learning rate", "parameters": {}}
-    refused = RankedTrial(rank=None, number=3, outcome="risky", feasible=False, **trial)
+    refused = RankedTrial(rank=None, number=3, outcome=Outcome.RISKY, feasible=False, **trial)
     with pytest.raises(ConfigError, match=r"trial 3 was never trained \(risky\)"):
         choose([refused], 3)
 
@@ -90,7 +93,7 @@ def test_a_study_without_any_value_has_nothing_to_export(
     create_optuna_study(database, specification.name).ask()
     assert ranking(find_study(database, specification.name))[0].ap is None
     with pytest.raises(ConfigError, match="no trial has a value yet"):
-        export(database, specification, output=tmp_path / "best.yaml", trial=None)
+        export(find_study(database, specification.name), specification, output=tmp_path / "best.yaml", trial=None)
 
 
 def test_a_file_that_is_no_export_is_left_alone(
@@ -98,7 +101,7 @@ def test_a_file_that_is_no_export_is_left_alone(
 ) -> None:
     (tmp_path / "thesis.txt").write_text("ten years of work")
     with pytest.raises(ConfigError, match="is not an export"):
-        export(database, specification, output=tmp_path / "thesis.txt", trial=None)
+        export(find_study(database, specification.name), specification, output=tmp_path / "thesis.txt", trial=None)
     assert (tmp_path / "thesis.txt").read_text() == "ten years of work"
 
 
@@ -106,5 +109,7 @@ def test_the_file_is_what_the_study_was_launched_with_not_what_the_study_file_sa
     database: Database, study: optuna.Study, study_file: Path, tmp_path: Path
 ) -> None:
     study_file.write_text(study_file.read_text().replace("96x128", "192x256"))
-    export(database, load_study_file(study_file), output=tmp_path / "best.yaml", trial=None)
+    export(
+        find_study(database, study.study_name), load_study_file(study_file), output=tmp_path / "best.yaml", trial=None
+    )
     assert str(read_configuration(tmp_path / "best.yaml").detector.canvas) == "96x128"

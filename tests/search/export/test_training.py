@@ -20,6 +20,7 @@ from search.export.training import evaluation_points, train
 from search.export.training_record import EVALUATIONS_FILE, metrics_table
 from search.study.study_file import load_study_file
 from storage.connection.database import Database
+from storage.study import find_study
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -28,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[3]
 def configuration(database: Database, study: optuna.Study, study_file: Path, tmp_path: Path) -> Path:
     """The export of the hand-made study."""
     file = tmp_path / "best.yaml"
-    export(database, load_study_file(study_file), output=file, trial=0)
+    export(find_study(database, study.study_name), load_study_file(study_file), output=file, trial=0)
     return file
 
 

@@ -7,8 +7,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -17,9 +19,11 @@ from rich.console import Console
 
 from detector.config import ConfigError
 from detector.data.sample_data import write_sample
+from search.engines.handle import WorkerExit
 from search.launch.compatibility import agree
 from search.launch.launching import launch, only_create, settle
 from search.plan import Plan
+from search.report.console import plain_console
 from search.study.specification import (
     Specification,
     specification_from,
@@ -29,9 +33,9 @@ from search.study.specification import (
 from spaces.parameters import Fixed
 from storage.connection.database import Database
 from storage.outcomes import read_outcomes
-from storage.study import find_study, read_specification, save_specification, study_names
+from storage.study import create_study, find_study, read_specification, save_specification, study_names
 from storage.workers import read_workers
-from tests.support.studies import create_optuna_study, load_optuna_study
+from tests.support.studies import load_optuna_study
 from trial.outcome import Outcome
 
 PROGRAM = """
@@ -63,7 +67,7 @@ def specification(tmp_path) -> Specification:
 
 @pytest.fixture
 def console() -> Console:
-    return Console(file=io.StringIO(), width=400)
+    return plain_console(file=io.StringIO(), width=400)
 
 
 def text_of(console: Console) -> str:
@@ -112,7 +116,7 @@ def test_a_launch_runs_the_study_to_its_end_and_prints_the_ranking(specification
     shown = text_of(console)
     assert "study analytic" in shown
     assert "rungs at 160, 480, 1440 images" in shown
-    assert len(re.findall(r"trial \d+ (?:complete|slow|diverged|not learning)", shown)) == 8
+    assert len(re.findall(r"trial \d+ (?:complete|outranked|diverged|not learning)", shown)) == 8
     assert "[8/8]" in shown
     assert "rank" in shown
     assert all(trial.state.is_finished() for trial in trials_of(specification))
@@ -199,25 +203,41 @@ def test_a_second_signal_ends_at_once_and_nothing_is_lost(specification, tmp_pat
 
 
 def test_killed_workers_and_trainers_lose_no_trial(specification, tmp_path):
-    """kill -9 on the worker, then on a trainer; the launch that is left tells, and the next one goes on."""
+    """kill -9 on a trainer, then on the worker; the launch tells, starts another worker and goes on."""
     first = start(specification, tmp_path, FRCNN_ANALYTIC_STEP_S="0.01")
     wait_for_figures(specification, first, trial=1)
-    worker = next(p for p in psutil.Process(first.pid).children() if "search.worker.process" in p.cmdline())
+    worker = next(p for p in psutil.Process(first.pid).children() if "--launched" in p.cmdline())
     trainer = worker.children()[0]
     trainer.kill()
     wait_for_figures(specification, first, trial=1)
     worker.kill()
-    output, _ = first.communicate(timeout=30)
-    assert first.returncode == 1, output
-    assert "Their logs are in" in output
-    assert [trial.state for trial in trials_of(specification)].count(TrialState.RUNNING) == 1
-    second = start(specification, tmp_path)
-    output, _ = second.communicate(timeout=60)
-    assert second.returncode == 0, output
+    output, _ = first.communicate(timeout=90)
+    assert first.returncode == 0, output
+    assert "worker 1 was lost: its process was ended by SIGKILL; it is started again\n" in output
     trials = trials_of(specification)
     assert [trial.number for trial in trials] == list(range(8))
     assert all(trial.state.is_finished() for trial in trials)
     assert any(trial.user_attrs.get("crashes") == 1 for trial in trials)
+
+
+class Failing:
+    """An executor whose workers end at once, with a bug."""
+
+    @contextmanager
+    def open(self, job, workers, say):
+        yield lambda number: SimpleNamespace(
+            poll=lambda: WorkerExit(code=1), stop=lambda: None, interrupt=lambda: None, kill=lambda: None
+        )
+
+
+def test_workers_that_failed_leave_the_study_open_and_the_launch_says_where_their_logs_are(
+    specification, tmp_path, console
+):
+    assert launch(specification, folder=tmp_path, console=console, executor=Failing()) == 1
+    shown = text_of(console)
+    assert f"the workers failed; 0 of 8 trials are finished. Their logs are in {tmp_path / 'logs'}" in shown
+    assert launch(specification, folder=tmp_path, console=console) == 0
+    assert [trial.number for trial in trials_of(specification)] == list(range(8))
 
 
 def test_a_password_in_the_storage_url_reaches_no_command_line(specification, tmp_path, monkeypatch):
@@ -259,7 +279,7 @@ def test_only_create_leaves_the_work_to_workers_elsewhere(specification, tmp_pat
     assert trials_of(specification) == []
     assert not (tmp_path / "logs").exists()
     shown = text_of(console)
-    assert f'workers join it with: frcnn-search worker --storage {specification.storage} --study "analytic"' in shown
+    assert f"workers join it with: frcnn-search worker --storage {specification.storage} --study analytic" in shown
     other = replace(specification, sampler=replace(specification.sampler, seed=8))
     with pytest.raises(ConfigError, match=r"sampler\.seed: 7 was stored, 8 is wanted"):
         only_create(other, console=console)
@@ -305,26 +325,26 @@ def test_what_was_derived_once_stays_although_another_machine_rounds_otherwise(t
     settled = settle(specification_from(sample_document(tmp_path, space=NARROW), "this test"), console).specification
     other = replace(settled, derived={**settled.derived, "anchor_base": settled.derived["anchor_base"] + 1e-12})
     with Database.open(settled.storage) as database:
-        create_optuna_study(database, settled.name)
-        agree(database, settled)
-        agree(database, other, kept=("derived",))
-        stored = read_specification(find_study(database, settled.name))
+        study = create_study(database, settled.name)
+        agree(study, settled)
+        agree(study, other, kept=("derived",))
+        stored = read_specification(study)
         with pytest.raises(ConfigError, match="derived"):
-            agree(database, other)  # where a user wrote it, it is a change like any other
+            agree(study, other)  # where a user wrote it, it is a change like any other
     assert specification_from_json(stored, storage=settled.storage) == settled
 
 
 def test_a_study_from_before_a_setting_existed_goes_on_with_its_default(specification, tmp_path, console):
     agreed = replace(specification, budget=replace(specification.budget, trials=2))
     with Database.open(specification.storage) as database:
-        create_optuna_study(database, specification.name)
+        study = create_study(database, specification.name)
         document = specification_to_json(agreed)
         del document["sampler"]["least_anchor_fit"]
-        save_specification(find_study(database, specification.name), document)
-        agree(database, agreed)
+        save_specification(study, document)
+        agree(study, agreed)
         fewer = replace(agreed, sampler=replace(agreed.sampler, least_anchor_fit=0.3))
-        agree(database, fewer)  # this one may change
-        assert read_specification(find_study(database, specification.name))["sampler"]["least_anchor_fit"] == 0.3
+        agree(study, fewer)  # this one may change
+        assert read_specification(study)["sampler"]["least_anchor_fit"] == 0.3
 
 
 def test_a_launch_keeps_a_sample_of_the_boxes_unless_there_is_nothing_to_choose(tmp_path, console):

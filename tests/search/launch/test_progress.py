@@ -10,13 +10,14 @@ from search.launch.progress import LATE, Progress, Snapshot, read_snapshot
 from storage.records import OutcomeRecord
 from storage.study import find_study
 from tests.search.conftest import STUDY
+from trial.outcome import Outcome
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
-def outcome(trial: int, minute: int, *, kind: str = "slow") -> OutcomeRecord:
+def outcome(trial: int, minute: int, *, kind: str = "outranked") -> OutcomeRecord:
     at = NOON + timedelta(minutes=minute)
-    return OutcomeRecord(trial=trial, outcome=kind, cause="", message="", step=1, images=16, recorded_at=at)
+    return OutcomeRecord(trial=trial, outcome=Outcome(kind), cause="", message="", step=1, images=16, recorded_at=at)
 
 
 def snapshot(*outcomes: OutcomeRecord) -> Snapshot:

@@ -164,7 +164,7 @@ def test_a_password_is_in_nothing_that_a_study_shows_or_leaves_behind(
     look_at_the_dashboard(guarded)
     provoke_errors(guarded)
 
-    assert any("search.worker.process" in line for line in guarded.seen)
+    assert any("search.command_line worker --launched" in line for line in guarded.seen)
     assert any('"PATH"' in line for line in guarded.seen)  # environments of trainers too
     assert [line for line in guarded.seen if found_in(line)] == []
     assert [text for text in guarded.said if found_in(text)] == []

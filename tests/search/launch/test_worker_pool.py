@@ -1,11 +1,11 @@
-"""The crew's policy, with seats that do as they are told."""
+"""The pool's policy, with seats that do as they are told."""
 
 import time
 
 import pytest
 
 from search.engines.handle import WorkerExit
-from search.launch import worker_pool as crew_module
+from search.launch import worker_pool as pool_module
 from search.launch.worker_pool import MOST_QUICK_LOSSES, WorkerPool
 
 LOST = WorkerExit(code=None, said="node-b died")
@@ -28,7 +28,7 @@ class ToldSeat:
         self.end = self.end or self.after_stop
 
     def interrupt(self) -> None:
-        self.calls.append("hurry")
+        self.calls.append("interrupt")
 
     def kill(self) -> None:
         self.calls.append("kill")
@@ -36,7 +36,7 @@ class ToldSeat:
 
 
 @pytest.fixture
-def open() -> list[ToldSeat]:
+def seats() -> list[ToldSeat]:
     """All that were started, in order."""
     return []
 
@@ -47,7 +47,7 @@ def said() -> list[str]:
 
 
 @pytest.fixture
-def crew(seats, said) -> WorkerPool:
+def pool(seats, said) -> WorkerPool:
     """Two workers."""
 
     def start(number: int) -> ToldSeat:
@@ -61,56 +61,70 @@ def not_complete() -> bool:
     return False
 
 
-def test_workers_are_numbered_from_one_and_tended_until_all_have_left(crew, seats):
+def test_workers_are_numbered_from_one_and_tended_until_all_have_left(pool, seats):
     assert [seat.number for seat in seats] == [1, 2]
-    assert crew.supervise()
+    assert pool.supervise()
     seats[0].end = WorkerExit(code=0)
-    assert crew.supervise()
+    assert pool.supervise()
     seats[1].end = WorkerExit(code=0)
-    assert not crew.supervise()
-    assert crew.leave(complete=lambda: True).code == 0
+    assert not pool.supervise()
+    assert pool.leave(complete=lambda: True).code == 0
 
 
-def test_a_worker_that_is_lost_is_started_again_with_its_number(crew, seats, said):
+def test_a_worker_that_is_lost_is_started_again_with_its_number(pool, seats, said):
     seats[1].end = LOST
-    assert crew.supervise()
+    assert pool.supervise()
     assert [seat.number for seat in seats] == [1, 2, 2]
     assert seats[1].calls == ["kill"]  # should it only have been out of sight
-    assert said == ["worker 2 was lost: node-b died; it is started again elsewhere"]
+    assert said == ["worker 2 was lost: node-b died; it is started again"]
     seats[0].end = seats[2].end = WorkerExit(code=0)
-    assert not crew.supervise()
-    assert crew.leave(complete=lambda: True).code == 0
+    assert not pool.supervise()
+    assert pool.leave(complete=lambda: True).code == 0
 
 
-def test_machines_that_are_lost_again_and_again_at_once_are_given_up(crew, seats):
-    for _ in range(MOST_QUICK_LOSSES + 1):
+def test_machines_that_are_lost_again_and_again_at_once_are_given_up(pool, seats, said, monkeypatch):
+    """The second start in a row waits for 1 s, each next one twice as long: 1 + 2 + 4 + 8 s."""
+    now_s = time.monotonic()
+    monkeypatch.setattr(pool_module.time, "monotonic", lambda: now_s)
+    for wait_s in (0, 1, 2, 4, 8):
+        started = len(seats)
         seats[-1].end = LOST
-        crew.supervise()
+        pool.supervise()
+        if wait_s:
+            now_s += wait_s - 0.01
+            pool.supervise()
+            assert len(seats) == started
+            now_s += 0.02
+            pool.supervise()
+        assert len(seats) == started + 1
+    assert [line.rpartition("again")[2] for line in said] == ["", " in 1 s", " in 2 s", " in 4 s", " in 8 s"]
+    seats[-1].end = LOST
+    pool.supervise()
     assert len(seats) == 2 + MOST_QUICK_LOSSES
-    assert crew.supervise()  # the other one works
+    assert pool.supervise()  # the other one works
     seats[0].end = WorkerExit(code=0)
-    assert not crew.supervise()
-    departure = crew.leave(complete=not_complete)
-    assert (departure.code, departure.messages) == (1, ("node-b died",))
+    assert not pool.supervise()
+    ended = pool.leave(complete=not_complete)
+    assert (ended.code, ended.messages) == (1, ("worker 2 was lost 6 times in a row: node-b died",))
 
 
-def test_preemption_never_uses_up_the_patience(crew, seats, monkeypatch):
+def test_preemption_never_uses_up_the_patience(pool, seats, monkeypatch):
     """Each machine holds for longer than it takes to be settled."""
     now_s = time.monotonic()
-    monkeypatch.setattr(crew_module.time, "monotonic", lambda: now_s)
+    monkeypatch.setattr(pool_module.time, "monotonic", lambda: now_s)
     for _ in range(10 * MOST_QUICK_LOSSES):
-        now_s += crew_module.SETTLED_S + 1
+        now_s += pool_module.SETTLED_S + 1
         seats[-1].end = LOST
-        assert crew.supervise()
+        assert pool.supervise()
     assert len(seats) == 2 + 10 * MOST_QUICK_LOSSES
 
 
-def test_one_worker_that_needs_the_user_ends_the_tending_and_his_words_are_kept(crew, seats):
+def test_one_worker_that_needs_the_user_ends_the_tending_and_his_words_are_kept(pool, seats):
     seats[0].end = WorkerExit(code=2, said="other data")
-    assert not crew.supervise()
-    crew.stop()
-    departure = crew.leave(complete=not_complete)
-    assert (departure.code, departure.messages) == (2, ("other data",))
+    assert not pool.supervise()
+    pool.stop()
+    ended = pool.leave(complete=not_complete)
+    assert (ended.code, ended.messages) == (2, ("other data",))
     assert seats[1].calls == ["stop"]
 
 
@@ -125,17 +139,17 @@ def test_one_worker_that_needs_the_user_ends_the_tending_and_his_words_are_kept(
         pytest.param((1, 75), False, 1, id="a bug"),
     ],
 )
-def test_one_exit_code_stands_for_all(crew, seats, ends, complete, code):
+def test_one_exit_code_stands_for_all(pool, seats, ends, complete, code):
     for seat, end in zip(seats, ends, strict=True):
         seat.end = WorkerExit(code=end)
-    assert crew.leave(complete=lambda: complete).code == code
+    assert pool.leave(complete=lambda: complete).code == code
 
 
-def test_who_does_not_leave_in_time_is_ended(crew, seats, monkeypatch):
-    monkeypatch.setattr(crew_module, "LEAVE_LIMIT_S", 0.2)
+def test_who_does_not_leave_in_time_is_ended(pool, seats, monkeypatch):
+    monkeypatch.setattr(pool_module, "LEAVE_LIMIT_S", 0.2)
     seats[0].after_stop = None
-    crew.stop()
-    crew.interrupt()
-    assert crew.leave(complete=not_complete).code == 1
-    assert seats[0].calls == ["stop", "hurry", "kill"]
-    assert seats[1].calls == ["stop", "hurry"]
+    pool.stop()
+    pool.interrupt()
+    assert pool.leave(complete=not_complete).code == 1
+    assert seats[0].calls == ["stop", "interrupt", "kill"]
+    assert seats[1].calls == ["stop", "interrupt"]

@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from rich.console import Console
 
-from search.report.ranking import RankedTrial, best, ranked, ranking, ranking_table
+from search.report.ranking import RankedTrial, best, ranked, ranking, ranking_table, reference_text
+from spaces.faster_rcnn import Space
+from spaces.parameters import Categorical, Float
 from storage.connection.database import Database
 from storage.connection.errors import StorageError
 from storage.records import OutcomeRecord, RungRecord
 from storage.study import find_study
-from trial.outcome import INFEASIBLE, Outcome
+from trial.outcome import Outcome
 
 
 @pytest.fixture
@@ -43,7 +45,8 @@ def test_diverged_and_crashed_trials_never_rank_however_good_they_were(places: l
 
 
 def test_a_running_trial_says_so_and_a_waiting_one_is_left_out(places: list[RankedTrial]) -> None:
-    assert next(place for place in places if place.number == 5).ending == "running"
+    running = next(place for place in places if place.number == 5)
+    assert (running.ending, running.outcome) == ("running", None)
     assert 6 not in {place.number for place in places}
 
 
@@ -72,6 +75,18 @@ def test_the_table_fits_the_terminal_and_marks_the_reference(places: list[Ranked
         assert expected in text
 
 
+def test_the_caption_tells_where_the_space_keeps_the_reference_from_the_defaults(places: list[RankedTrial]) -> None:
+    assert reference_text(None) == reference_text(Space.default()) == "Detectron2's defaults"
+    # The defaults are a batch of 16 images and a rate of 0.02 for them.
+    narrow = {"batch_size": Categorical(values=(4, 8)), "lr_per_16": Float(low=0.001, high=0.01, log=True)}
+    space = Space.default().replaced(narrow)
+    console = Console(width=200, file=io.StringIO())
+    with console.capture() as captured:
+        console.print(ranking_table(places, space))
+    caption = "* trial 0: the reference, Detectron2's defaults, but lr_per_16 0.01 for 0.02, batch_size 8 for 16"
+    assert caption in " ".join(captured.get().split())  # it may go on in the next line
+
+
 def _trial(number: int, state: TrialState) -> FrozenTrial:
     trial = create_trial(state=state, value=0.0 if state is TrialState.COMPLETE else None)
     trial.number, trial.datetime_start = number, datetime(2026, 1, 1)
@@ -86,7 +101,15 @@ def studies(draw: st.DrawFn) -> tuple[list[FrozenTrial], list[OutcomeRecord], li
     states = draw(st.lists(st.sampled_from(TrialState), max_size=8))
     trials = [_trial(number, state) for number, state in enumerate(states)]
     outcomes = [
-        OutcomeRecord(trial=number, outcome=draw(st.sampled_from(Outcome)), cause="", message="", step=1, images=1)
+        OutcomeRecord(
+            trial=number,
+            outcome=draw(st.sampled_from(Outcome)),
+            cause="",
+            message="",
+            step=1,
+            images=1,
+            recorded_at=datetime(2026, 1, 1),
+        )
         for number in range(len(trials))
         if draw(st.booleans())
     ]
@@ -103,7 +126,7 @@ def test_ranks_are_1_to_n_without_gaps_and_follow_rung_then_ap(
     study: tuple[list[FrozenTrial], list[OutcomeRecord], list[RungRecord]],
 ) -> None:
     places = ranked(*study)
-    infeasible = {record.trial for record in study[1] if record.outcome in INFEASIBLE}
+    infeasible = {record.trial for record in study[1] if record.outcome.infeasible}
     winners = [place for place in places if place.rank is not None]
     assert [place.rank for place in winners] == list(range(1, len(winners) + 1))
     assert infeasible.isdisjoint(place.number for place in winners)

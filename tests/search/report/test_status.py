@@ -20,7 +20,7 @@ from search.report.status import (
     status_json,
     trials_per_hour,
 )
-from search.report.status_table import report, status_report
+from search.report.status_table import status_table
 from storage.connection import tables
 from storage.connection.database import Database
 from storage.connection.errors import StorageError
@@ -73,7 +73,7 @@ def test_a_database_that_is_away_for_several_workers_is_one_outage() -> None:
 
 def test_states_and_outcomes_are_counted(status: Status) -> None:
     assert status.states == {"complete": 2, "pruned": 2, "fail": 1, "running": 1, "waiting": 1}
-    assert status.outcomes == {"complete": 2, "slow": 1, "diverged": 1, "crashed": 1}
+    assert status.outcomes == {"complete": 2, "outranked": 1, "diverged": 1, "crashed": 1}
     assert status.finished == 2 + 2 + 1
     assert status.budget_trials == 40
 
@@ -101,7 +101,8 @@ def test_deaths_are_counted_by_outcome_and_cause_most_frequent_first() -> None:
         (4, Outcome.DIVERGED, "loss_rpn_box"),
         (5, Outcome.DIVERGED, "gradient"),
     ]
-    records = [OutcomeRecord(trial=t, outcome=o, cause=c, message="", step=1, images=1) for t, o, c in ends]
+    common = {"message": "", "step": 1, "images": 1, "recorded_at": MIDNIGHT}
+    records = [OutcomeRecord(trial=t, outcome=o, cause=c, **common) for t, o, c in ends]
     assert deaths(records) == (
         Death(outcome="diverged", cause="loss_rpn_box", trials=(2, 4)),
         Death(outcome="crashed", cause="killed (SIGKILL)", trials=(1,)),
@@ -127,7 +128,7 @@ def test_the_pace_counts_only_time_in_which_a_trial_ran(minutes: list[tuple[int,
 def test_the_report_names_everything_in_100_columns(database: Database, study: optuna.Study) -> None:
     console = Console(width=100, file=io.StringIO())
     with console.capture() as captured:
-        console.print(status_report(database, study.study_name))
+        console.print(status_table(read_status(find_study(database, study.study_name))))
     text = captured.get()
     assert max(map(len, text.splitlines())) <= 100
     for expected in (
@@ -159,7 +160,7 @@ def test_a_worker_that_says_nothing_is_marked(database: Database, study: optuna.
 def shown(status: Status) -> str:
     console = Console(width=100, file=io.StringIO())
     with console.capture() as captured:
-        console.print(report(status))
+        console.print(status_table(status))
     return captured.get()
 
 
@@ -167,7 +168,7 @@ def test_an_empty_study_has_a_status_too(database: Database) -> None:
     create_optuna_study(database, "new")
     console = Console(width=100, file=io.StringIO())
     with console.capture() as captured:
-        console.print(status_report(database, "new"))
+        console.print(status_table(read_status(find_study(database, "new"))))
     assert "no trial has a value yet" in captured.get()
 
 
@@ -182,6 +183,7 @@ def test_the_json_holds_the_same_and_is_plain(status: Status) -> None:
     assert read["lost_trainers"] == [{"trial": 5, "lost": 2, "hung": 1}]
     assert read["outages"] == {"count": 2, "seconds": pytest.approx(13, abs=0.1)}
     assert read["claimable"] == [5]
+    assert read["finished"] == 5
     assert datetime.fromisoformat(read["workers"][0]["seen_at"])
 
 

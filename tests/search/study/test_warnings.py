@@ -13,7 +13,6 @@ from search.trainer.link import TrainerLink
 from search.trainer.protocol import Advance, Command, Event, Start, Started
 from search.trainer.run import TrialRun
 from search.trainer.watchdog import Speed
-from search.worker.recorder import marked
 from trial.outcome import Outcome
 from trial.reports import ProgressReport, RungReport, Warned
 from trial.verdict import Verdict
@@ -56,8 +55,8 @@ TRAINED = RungReport(step=20, images=320, ap=0.5, metrics={}, training_s=1.0, ev
 @pytest.mark.parametrize("last", [TRAINED, ENDED], ids=["trained to its end", "ended by the watch"])
 def test_the_outcome_tells_every_warning_once(last: Event, tmp_path: Path) -> None:
     shown: list[str] = []
-    journal = TrainingRecord(tmp_path, show=shown.append)
-    run = TrialRun(cast(TrainerLink, Link(last)), journal, threading.Event(), check=lambda: None)
+    record = TrainingRecord(tmp_path, show=shown.append)
+    run = TrialRun(cast(TrainerLink, Link(last)), record, threading.Event(), check=lambda: None)
     verdict = run.run(START, (320,))
     assert verdict.evidence["warnings"] == (
         "gradient spike at step 12: the gradient norm jumped to 70\nidle part at step 30: the rpn weights did not move"
@@ -70,5 +69,9 @@ def test_the_outcome_tells_every_warning_once(last: Event, tmp_path: Path) -> No
 
 
 def test_the_telemetry_has_the_step_of_every_warning_so_far() -> None:
-    assert marked(progress(9)) == {"loss": 1.0}
-    assert marked(progress(39, SPIKE, IDLE)) == {"loss": 1.0, "warning: gradient spike": 12, "warning: idle part": 30}
+    assert progress(9).point.figures == {"loss": 1.0}
+    assert progress(39, SPIKE, IDLE).point.figures == {
+        "loss": 1.0,
+        "warning: gradient spike": 12,
+        "warning: idle part": 30,
+    }

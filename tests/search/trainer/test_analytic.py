@@ -67,8 +67,8 @@ def test_a_trial_explodes_at_its_step_with_the_loss_to_show(start):
     runner.start(replace(start, hyperparameters=replace(GOOD, lr_per_16=0.2)))
     event, figures = advance(runner, 1600)
     assert isinstance(event, Verdict)
-    assert (event.verdict.outcome, event.verdict.cause) == (Outcome.DIVERGED, "loss_rpn_class")
-    assert (event.verdict.step, event.verdict.images) == (10, 160)
+    assert (event.outcome, event.cause) == (Outcome.DIVERGED, "loss_rpn_class")
+    assert (event.step, event.images) == (10, 160)
     assert figures[-1].figures["loss"] == float("inf")
 
 
@@ -77,7 +77,7 @@ def test_a_tiny_rate_does_not_learn(start):
     runner.start(replace(start, hyperparameters=replace(GOOD, lr_per_16=1e-6)))
     event, _ = advance(runner, 1600)
     assert isinstance(event, Verdict)
-    assert (event.verdict.outcome, event.verdict.step) == (Outcome.NOT_LEARNING, 20)
+    assert (event.outcome, event.step) == (Outcome.NOT_LEARNING, 20)
 
 
 def test_an_interrupted_trial_ends_like_an_uninterrupted_one(start, tmp_path):

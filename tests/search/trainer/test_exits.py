@@ -7,7 +7,7 @@ from search.trainer.exits import (
     Position,
     TrainerDied,
     TrainerHung,
-    classify_death,
+    classify,
     count_memory_kills,
     says_disk_full,
     says_out_of_memory,
@@ -37,14 +37,14 @@ HERE = Position(step=7, images=112)
 )  # fmt: skip
 def test_a_death_is_called_out_of_memory_only_with_evidence(returncode, last_line, killed_for_memory, outcome, cause):
     death = TrainerDied(returncode, ("an earlier line", last_line), killed_for_memory=killed_for_memory)
-    verdict = classify_death(death, HERE)
+    verdict = classify(death, HERE)
     assert (verdict.outcome, verdict.cause) == (outcome, cause)
     assert (verdict.step, verdict.images) == (7, 112)
     assert "an earlier line" in str(verdict.evidence["stderr"])
 
 
 def test_a_silent_trainer_is_a_crash_called_hung():
-    verdict = classify_death(TrainerHung(900.4), HERE)
+    verdict = classify(TrainerHung(900.4), HERE)
     assert (verdict.outcome, verdict.cause) == (Outcome.CRASHED, "hung")
     assert verdict.evidence["idle_s"] == 900.4
     assert "900 s" in verdict.message

@@ -125,7 +125,7 @@ def test_an_exception_becomes_a_verdict_and_the_process_leaves(connect, start, f
     link.send(start)
     link.send(Advance(to_images=160))
     until(link, Started)
-    verdict = until(link, Verdict).verdict
+    verdict = until(link, Verdict)
     assert verdict.outcome is outcome
     assert "analytic_faults" in str(verdict.evidence["traceback"])
     with pytest.raises(TrainerDied) as death:

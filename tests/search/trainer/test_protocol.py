@@ -90,7 +90,7 @@ messages = st.one_of(
         RungReport, step=counts, images=counts, ap=numbers, metrics=figures, training_s=numbers, evaluation_s=numbers
     ),
     st.builds(PausedReport, images=counts),
-    st.builds(Verdict, verdict=verdicts),
+    verdicts,
 )
 
 

@@ -82,7 +82,7 @@ def test_what_the_user_must_change_ends_the_setup_with_code_2(plan, error):
     code, events = serve(ScriptedRunner(setup=error), plan.setup)
     assert code == 2
     assert isinstance(events[-1], Verdict)
-    assert (events[-1].verdict.outcome, events[-1].verdict.message) == (Outcome.BAD_DATA, str(error))
+    assert (events[-1].outcome, events[-1].message) == (Outcome.BAD_DATA, str(error))
 
 
 class ResourceExhaustedError(Exception):
@@ -109,7 +109,7 @@ def test_an_unforeseen_exception_is_told_and_ends_the_process(error, outcome, co
     got, events = serve(ScriptedRunner(rung(16), error, rung(32)), *[Advance(to_images=n) for n in (16, 32, 48)])
     assert got == code
     assert [type(event) for event in events] == [RungReport, Verdict]
-    verdict = events[-1].verdict
+    verdict = events[-1]
     assert (verdict.outcome, verdict.images) == (outcome, 16)
     assert "Traceback" in str(verdict.evidence["traceback"])
     assert "Traceback" in capsys.readouterr().err

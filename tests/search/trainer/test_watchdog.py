@@ -7,13 +7,13 @@ import pytest
 
 from detector.config import Hyperparameters
 from search.exit_codes import ExitCode
-from search.trainer.exits import TrainerHung, classify_death
+from search.trainer.exits import TrainerHung, classify
 from search.trainer.protocol import Preparing, Start, Started
 from search.trainer.run import TrialRun
 from search.trainer.watchdog import LONGEST_LOOK_S, Speed, Timeouts, Watchdog
 from search.worker.loop import Pace, Worker
 from storage.outcomes import read_outcome
-from storage.study import find_study
+from storage.study import create_study
 from tests.support.studies import load_optuna_study, varied
 from trial.outcome import Outcome
 from trial.reports import ProgressReport, RungReport
@@ -159,7 +159,7 @@ class Talker:
 
 
 class Figures:
-    """A journal that only counts."""
+    """A recorder that only counts."""
 
     def __init__(self) -> None:
         self.steps: list[int] = []
@@ -178,17 +178,17 @@ class Figures:
 
 
 def test_a_trainer_that_stops_in_step_5_with_a_live_heartbeat_is_told_as_hung(tmp_path):
-    journal = Figures()
+    recorder = Figures()
     timeouts = replace(TIMEOUTS, step_floor_s=0.5, step_factor=1.0)
-    run = TrialRun(Talker(), journal, threading.Event(), check=lambda: None, timeouts=timeouts)
+    run = TrialRun(Talker(), recorder, threading.Event(), check=lambda: None, timeouts=timeouts)
     start = Start(trial=0, hyperparameters=Hyperparameters(), seed=0, budget_images=1440, directory=tmp_path)
     with pytest.raises(TrainerHung) as hung:
         run.run(start, (1440,))
     assert hung.value.idle_s >= 0.5
     assert run.position.step == 5
-    assert journal.steps[:5] == [1, 2, 3, 4, 5]
-    assert len(journal.steps) > 10  # it did talk on
-    verdict = classify_death(hung.value, run.position)
+    assert recorder.steps[:5] == [1, 2, 3, 4, 5]
+    assert len(recorder.steps) > 10  # it did talk on
+    verdict = classify(hung.value, run.position)
     assert (verdict.outcome, verdict.cause, verdict.evidence["limit_s"]) == (Outcome.CRASHED, HUNG, 0.5)
 
 
@@ -196,17 +196,11 @@ def test_a_trainer_that_stops_in_step_5_with_a_live_heartbeat_is_told_as_hung(tm
 def test_a_trial_whose_trainer_hangs_is_tried_once_more_and_no_third_time(database, plan, monkeypatch, fault):
     monkeypatch.setenv("FRCNN_ANALYTIC_FAULTS", f"1:{fault}")
     pace = Pace(timeouts=replace(TIMEOUTS, first_step_s=1.0, step_floor_s=1.0))
-    assert (
-        Worker(
-            find_study(database, varied(plan, trials=3).study),
-            varied(plan, trials=3),
-            stop=threading.Event(),
-            pace=pace,
-        ).run()
-        == ExitCode.DONE
-    )
+    study = create_study(database, plan.study)
+    worker = Worker(study, varied(plan, trials=3), stop=threading.Event(), pace=pace)
+    assert worker.run() == ExitCode.DONE
     trials = load_optuna_study(database, plan.study).trials
-    record = read_outcome(find_study(database, plan.study), 1)
+    record = read_outcome(study, 1)
     assert record is not None
     assert (record.outcome, record.cause) == (Outcome.CRASHED, HUNG)
     assert (trials[1].user_attrs["crashes"], trials[1].user_attrs["hangs"]) == (2, 2)
