@@ -2,20 +2,20 @@
 
 import json
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from optuna.trial import FrozenTrial, TrialState
 
 from search.faults.history import HistoryEvent
-from search.policy.budget import spends_budget
 from storage.connection.database import Database
-from storage.outcomes import read_outcomes
+from storage.outcomes import outcomes_by_trial
 from storage.study import find_study
 from storage.telemetry import read_rungs, read_telemetry
 from tests.support.studies import load_optuna_study
-from trial.outcome import REFUSED
+from trial.outcome import Outcome
+from trial.standing import standing
 
 Key = tuple[int, str]  # a trial, and a rung or an outcome
 
@@ -47,21 +47,22 @@ def check_history(
     stored = load_optuna_study(database, study_name).get_trials(deepcopy=False)
     asked = len(stored)
     assert [trial.number for trial in stored] == list(range(asked))
-    assert sum(map(spends_budget, stored)) == trials
     assert all(trial.state.is_finished() for trial in stored), [trial.state for trial in stored]
-    outcomes = {record.trial: record.outcome for record in read_outcomes(find_study(database, study_name))}
+    study = find_study(database, study_name)
+    outcomes = outcomes_by_trial(study)
     assert sorted(outcomes) == list(range(asked))
-    assert "interrupted" not in outcomes.values()
+    assert all(outcome.final for outcome in outcomes.values())
+    assert sum(standing(trial.state.name, outcomes[trial.number]).spends_budget for trial in stored) == trials
     check_owners(history, asked)
     for trial in stored:
         reached = sorted(trial.intermediate_values)
         assert reached == list(rungs[: len(reached)])  # none is missing in between
-        assert len(read_rungs(find_study(database, study_name), trial.number)) == len(reached)
+        assert len(read_rungs(study, trial.number)) == len(reached)
         if trial.state is TrialState.COMPLETE:
             assert reached == list(rungs)
-        if outcomes[trial.number] in REFUSED:  # whatever happened to its owner, it was never trained
+        if outcomes[trial.number].refused:  # whatever happened to its owner, it was never trained
             assert reached == []
-            assert read_telemetry(find_study(database, study_name), trial.number) == []
+            assert read_telemetry(study, trial.number) == []
     return accounted(history, reports_and_ends(stored, outcomes), killed)
 
 
@@ -78,10 +79,10 @@ def check_owners(history: list[dict], asked: int) -> None:
             assert owners[line["trial"], line["token"]] == {line["pid"]}, line
 
 
-def reports_and_ends(stored: list[FrozenTrial], outcomes: dict[int, str]) -> set[Key]:
+def reports_and_ends(stored: list[FrozenTrial], outcomes: Mapping[int, Outcome]) -> set[Key]:
     """Everything that a worker writes of a trial exactly once."""
     reports = {(trial.number, str(step)) for trial in stored for step in trial.intermediate_values}
-    return reports | set(outcomes.items())
+    return reports | {(trial, outcome.value) for trial, outcome in outcomes.items()}
 
 
 def accounted(history: list[dict], stored: set[Key], killed: Collection[int]) -> Tally:

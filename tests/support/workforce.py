@@ -14,10 +14,10 @@ from search.exit_codes import ExitCode
 from search.launch.compatibility import agree
 from search.study.specification import Specification, specification_from
 from search.worker.loop import Pace
-from search.worker.process import work_on
+from search.worker.process import work
 from storage.connection.database import Database
 from storage.connection.errors import StorageUnavailable
-from tests.support.studies import create_optuna_study
+from storage.study import create_study
 
 PACE = Pace(lease_s=1.5, wait_s=0.05)
 
@@ -41,8 +41,7 @@ def found(
     }
     specification = specification_from(document, "this test")
     with Database.open(url) as database:
-        create_optuna_study(database, specification.name)
-        agree(database, specification)
+        agree(create_study(database, specification.name), specification)
     return specification
 
 
@@ -61,8 +60,8 @@ def _work(url: str, folder: Path, lease_s: float, variables: Mapping[str, str]) 
         true_time = time.time
         time.time = lambda: true_time() + offset_s
     try:
-        code = work_on(url, "analytic", folder=folder, pace=replace(PACE, lease_s=lease_s), checked=True)
-    except StorageUnavailable:  # as search/worker/process.py
+        code = work(url, "analytic", folder=folder, pace=replace(PACE, lease_s=lease_s), checked=True)
+    except StorageUnavailable:  # as search/exit_codes.py
         code = ExitCode.TRY_LATER
     sys.exit(code)
 

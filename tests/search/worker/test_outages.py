@@ -17,11 +17,12 @@ import pytest
 from optuna.trial import TrialState
 from sqlalchemy import event
 
-from search.exit_codes import ExitCode, Pace, Worker
+from search.exit_codes import ExitCode
 from search.faults import history
 from search.faults.history import HistoryEvent
 from search.plan import Plan
 from search.report.status import read_status
+from search.worker.loop import Pace, Worker
 from storage.connection import answers
 from storage.connection.database import Database
 from storage.connection.errors import StorageUnavailable
