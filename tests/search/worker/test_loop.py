@@ -24,7 +24,7 @@ from storage.connection.database import Database
 from storage.leases import Leases
 from storage.outcomes import read_outcome, read_outcomes, record_outcome
 from storage.standings import left_behind
-from storage.study import find_study
+from storage.study import create_study, find_study
 from storage.telemetry import read_rungs, read_telemetry
 from storage.workers import read_workers
 from tests.search.conftest import all_shown
@@ -35,7 +35,7 @@ from trial.verdict import DISK_FULL, Verdict
 
 
 def work(database: Database, plan: Plan, *, stop: threading.Event | None = None, **options) -> int:
-    return Worker(find_study(database, plan.study), plan, stop=stop or threading.Event(), **options).run()
+    return Worker(create_study(database, plan.study), plan, stop=stop or threading.Event(), **options).run()
 
 
 def trials_of(database: Database, plan: Plan):
@@ -200,13 +200,8 @@ def test_a_full_disk_interrupts_the_trial_and_the_worker_and_costs_neither(datab
         work(database, varied(plan, trials=3))
     assert [trial.state for trial in trials_of(database, plan)] == [TrialState.COMPLETE, TrialState.RUNNING]
     assert left_behind(find_study(database, plan.study)) == [1]
-    assert (
-        read_outcome(find_study(database, plan.study), 1).outcome,
-        read_outcome(find_study(database, plan.study), 1).cause,
-    ) == (
-        Outcome.INTERRUPTED,
-        "disk full",
-    )
+    record = read_outcome(find_study(database, plan.study), 1)
+    assert (record.outcome, record.cause) == (Outcome.INTERRUPTED, "disk full")
     assert work(database, varied(plan, trials=3)) == ExitCode.DONE  # there is room again
     trials = trials_of(database, plan)
     assert [trial.state.is_finished() for trial in trials] == [True] * 3
@@ -325,12 +320,8 @@ def test_a_worker_that_lost_its_trial_drops_it_loudly_and_goes_on(database, plan
     thief = threading.Thread(target=steal)
     thief.start()
     stop = threading.Event()
-    worker = Worker(
-        find_study(database, varied(plan, trials=3).study),
-        varied(plan, trials=3),
-        stop=stop,
-        pace=Pace(lease_s=1.0, wait_s=0.05),
-    )
+    plan = varied(plan, trials=3)
+    worker = Worker(find_study(database, plan.study), plan, stop=stop, pace=Pace(lease_s=1.0, wait_s=0.05))
     runner = threading.Thread(target=worker.run)
     runner.start()
     thief.join()
