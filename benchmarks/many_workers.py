@@ -7,7 +7,6 @@ trial reports in the rhythm that is asked for and the processors are left to eve
 import json
 import os
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -20,7 +19,7 @@ from typing import Annotated, Any
 import psutil  # type: ignore[import-untyped]
 import typer
 
-from benchmarks.parts.analytic_study import STUDY, found
+from benchmarks.parts.analytic_study import WORKER, found
 from benchmarks.parts.databases import Kind, count_connections, new_database
 from benchmarks.parts.machine import GIB, Machine
 from benchmarks.parts.table import DOCUMENT, Cell, Section, Table, publish, wide_console
@@ -110,9 +109,8 @@ def _start(url: str, folder: Path, notes: Path, number: int, step_s: float) -> s
         history.VARIABLE: str(notes),
         "FRCNN_ANALYTIC_STEP_S": str(step_s),
     }
-    command = [sys.executable, "-m", "search.worker.process", "--study", STUDY, "--folder", str(folder), "--checked"]
     with (folder / f"worker-{number}.log").open("wb") as log:
-        return subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        return subprocess.Popen([*WORKER, "--folder", str(folder)], env=environment, stdout=log, stderr=log)
 
 
 def _await_all(crowd: list[subprocess.Popen[bytes]], notes: Path) -> None:

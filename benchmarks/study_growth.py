@@ -6,7 +6,6 @@ sampler on the same study.
 
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -19,7 +18,7 @@ import optuna
 import psutil  # type: ignore[import-untyped]
 import typer
 
-from benchmarks.parts.analytic_study import STUDY, found
+from benchmarks.parts.analytic_study import STUDY, WORKER, found
 from benchmarks.parts.bare_worker import BareWorker, Took, timed
 from benchmarks.parts.databases import Kind, new_database
 from benchmarks.parts.growth import grow
@@ -93,13 +92,12 @@ class Growth:
         return took
 
     def _process(self) -> Took:
-        """The time from the start of `search.worker.process`, modules included, until it has noted its claim."""
+        """The time from the start of `frcnn-search worker`, modules included, until it has noted its claim."""
         with tempfile.TemporaryDirectory() as notes:
             environment = {**os.environ, STORAGE_VARIABLE: self._url, history.VARIABLE: notes}
-            command = [sys.executable, "-m", "search.worker.process", "--study", STUDY, "--checked"]
             began_s = time.perf_counter()
             process = subprocess.Popen(
-                [*command, "--folder", str(self._plan.folder)], env=environment, stderr=subprocess.DEVNULL
+                [*WORKER, "--folder", str(self._plan.folder)], env=environment, stderr=subprocess.DEVNULL
             )
             while not any(Path(notes).iterdir()):
                 if time.perf_counter() - began_s > LIMIT_S or process.poll() is not None:

@@ -4,8 +4,10 @@ from collections.abc import Container
 from copy import deepcopy as copied
 
 import optuna
+from optuna.distributions import distribution_to_json
 from optuna.trial import FrozenTrial, TrialState
 
+from storage.connection import tables
 from storage.records import LostTrainers
 from storage.study import StoredStudy, read_trials
 from trial.outcome import Outcome
@@ -51,8 +53,13 @@ class StudyView(optuna.Study):
 
     def begin(self, proposal: FrozenTrial) -> FrozenTrial:
         """Store a proposal as a trial, in one go; as it is stored, with the number that it was given."""
-        with self._stored.database.guarded():
-            return self._rows._create_new_trial(self._stored.id, proposal)
+        trial = copied(proposal)
+        trial.params = {}  # Optuna would store them one by one
+        with self._stored.database.guarded(), self._stored.database.together():
+            trial = self._rows._create_new_trial(self._stored.id, trial)
+            self.complete(trial, proposal)
+        trial.params = proposal.params
+        return trial
 
     def begin_waiting(self, trial: FrozenTrial) -> bool:
         """Let a trial that somebody enqueued run; False where another did so before."""
@@ -60,12 +67,20 @@ class StudyView(optuna.Study):
             return self._rows.set_trial_state_values(trial._trial_id, TrialState.RUNNING)
 
     def complete(self, trial: FrozenTrial, proposal: FrozenTrial) -> None:
-        """Store the parameters of the proposal that the running trial lacks."""
-        with self._stored.database.guarded():
-            for name in proposal.params.keys() - trial.params.keys():
-                distribution = proposal.distributions[name]
-                value = distribution.to_internal_repr(proposal.params[name])
-                self._rows.set_trial_param(trial._trial_id, name, value, distribution)
+        """Store the parameters of the proposal that the running trial lacks, all at once."""
+        lacking = {name: proposal.distributions[name] for name in proposal.params if name not in trial.params}
+        rows = [
+            {
+                "trial_id": trial._trial_id,
+                "param_name": name,
+                "param_value": distribution.to_internal_repr(proposal.params[name]),
+                "distribution_json": distribution_to_json(distribution),
+            }
+            for name, distribution in lacking.items()
+        ]
+        if rows:  # a study may fix them all
+            with self._stored.database.writing() as connection:
+                connection.execute(tables.optuna_params.insert(), rows)
 
     def report(self, number: int, rung: int, ap: float) -> None:
         """Store a running trial's value at a rung."""

@@ -1,14 +1,20 @@
 """Studies whose trials cost nothing (search/trainer/analytic.py), for figures of all but the detector."""
 
+import sys
 from pathlib import Path
 
 from search.launch.compatibility import agree
 from search.plan import Plan
 from search.study.specification import specification_from
+from storage.connection.address import STORAGE_VARIABLE
 from storage.connection.database import Database
 from storage.study import create_study
 
 STUDY = "analytic"
+WORKER = (
+    *(sys.executable, "-P", "-m", "search.command_line", "worker", "--checked"),
+    *("--storage", f"env:{STORAGE_VARIABLE}", "--study", STUDY),
+)
 RUNGS = (160, 480, 1440)
 
 

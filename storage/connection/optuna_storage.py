@@ -4,12 +4,9 @@ from collections.abc import Callable, Container
 from contextlib import AbstractContextManager
 from typing import Any, NoReturn
 
-from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.storages import RDBStorage
-from optuna.storages._rdb.models import TrialParamModel
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection
-from sqlalchemy.orm import Session
 
 from storage.connection.address import Address
 from storage.connection.errors import StorageError
@@ -39,26 +36,6 @@ class StudyStorage(RDBStorage):
         with self.reading() as connection:
             trials = read_trials(connection, study_id, newer_than=trial_id_greater_than, also=included_trial_ids)
         return trials if states is None else [trial for trial in trials if trial.state in states]
-
-    def _set_trial_param_without_commit(
-        self,
-        session: Session,
-        trial_id: int,
-        param_name: str,
-        param_value_internal: float,
-        distribution: BaseDistribution,
-        previous_distribution: BaseDistribution | None = None,
-    ) -> None:
-        """What Optuna calls for each parameter, without its two looks at each: all go into one statement.
-
-        It would see whether the trial runs, and whether an earlier trial had the same kind of distribution. Our trials
-        are new or leased, and the specification, which settles the distributions, is the same for a whole study.
-        """
-        text = distribution_to_json(distribution)
-        row = TrialParamModel(
-            trial_id=trial_id, param_name=param_name, param_value=param_value_internal, distribution_json=text
-        )
-        session.add(row)
 
     def __getstate__(self) -> NoReturn:
         raise TypeError("a storage isn't sent to another process; open the Database there, by its URL")

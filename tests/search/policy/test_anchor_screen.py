@@ -16,7 +16,6 @@ from search.launch.progress import read_snapshot
 from search.plan import Plan
 from search.policy import feasibility as screening
 from search.policy.anchor_screen import AnchorScreen, varies_anchors
-from search.policy.budget import was_refused
 from search.report.status import read_status
 from search.worker.loop import Worker
 from spaces.anchor_fit import CanvasBoxes
@@ -24,7 +23,7 @@ from spaces.faster_rcnn import Space
 from spaces.parameters import Fixed
 from storage.box_samples import keep_box_sample, read_box_sample
 from storage.connection.database import Database
-from storage.outcomes import read_outcomes
+from storage.outcomes import outcomes_by_trial, read_outcomes
 from storage.study import find_study
 from storage.telemetry import read_rungs, read_telemetry
 from tests.search.conftest import all_shown, analytic_plan
@@ -146,7 +145,7 @@ def worked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Database,
     """Such a study of 30 trials, at its end. Only to be looked at."""
     folder = tmp_path_factory.mktemp("worked")
     with Database.open(f"sqlite:///{folder / 'study.db'}") as database:
-        plan = replace(screen_small_objects(database, analytic_plan(folder)), trials=30)
+        plan = varied(screen_small_objects(database, analytic_plan(folder)), trials=30)
         assert work(database, plan) == ExitCode.DONE
         yield database, plan
 
@@ -159,17 +158,24 @@ def trials_of(database: Database, plan: Plan) -> list[optuna.trial.FrozenTrial]:
     return load_optuna_study(database, plan.study).get_trials(deepcopy=False)
 
 
+def refused_of(database: Database, plan: Plan) -> list[bool]:
+    """Of each trial by number whether it was refused before any training."""
+    outcomes = outcomes_by_trial(find_study(database, plan.study))
+    return [trial.number in outcomes and outcomes[trial.number].refused for trial in trials_of(database, plan)]
+
+
 def check_exact(database: Database, plan: Plan) -> list[optuna.trial.FrozenTrial]:
     """As many were trained as were asked for, and what was not has a reason and cost nothing. Returns the latter."""
     trials = trials_of(database, plan)
     outcomes = {record.trial: record for record in read_outcomes(find_study(database, plan.study))}
-    refused = [trial for trial in trials if was_refused(trial)]
-    assert len(trials) - len(refused) == plan.trials
+    was_refused = refused_of(database, plan)
+    refused = [trial for trial in trials if was_refused[trial.number]]
+    assert len(trials) - len(refused) == plan.specification.budget.trials
     assert sorted(outcomes) == list(range(len(trials)))
     for trial in trials:
         assert trial.state.is_finished()
         trained = bool(read_telemetry(find_study(database, plan.study), trial.number) or trial.intermediate_values)
-        assert trained != was_refused(trial)
+        assert trained != was_refused[trial.number]
     for trial in refused:
         record = outcomes[trial.number]
         assert (record.outcome, record.cause, record.images) == (Outcome.HOPELESS, "anchors", 0)
@@ -181,12 +187,12 @@ def check_exact(database: Database, plan: Plan) -> list[optuna.trial.FrozenTrial
 
 def test_hopeless_proposals_are_recorded_and_cost_none_of_the_budget(worked):
     database, plan = worked
-    refused = check_exact(database, plan)
+    refused, was_refused = check_exact(database, plan), refused_of(database, plan)
     assert len(refused) >= 4
     screen = AnchorScreen.from_json(read_box_sample(find_study(database, plan.study)))
     for trial in trials_of(database, plan)[2:]:
         anchors = plan.space.configuration(trial.params).anchors
-        assert (screen.verdict(anchors, least=0.5) is not None) == was_refused(trial)
+        assert (screen.verdict(anchors, least=0.5) is not None) == was_refused[trial.number]
     assert not (plan.folder / "trials" / plan.study / f"{refused[0].number:05d}").exists()
 
 
@@ -199,10 +205,10 @@ def test_the_reference_and_the_derived_trial_are_trained_whatever_their_anchors(
 
 
 def test_the_sampler_learns_to_keep_away_from_hopeless_anchors(worked):
-    trials = trials_of(*worked)
-    trained = [trial.number for trial in trials if not was_refused(trial)]
+    was_refused = refused_of(*worked)
+    trained = [number for number, refused in enumerate(was_refused) if not refused]
     startup_ends = trained[9]  # refused proposals are no start-up trials
-    blind, taught = (list(map(was_refused, part)) for part in (trials[2:startup_ends], trials[startup_ends + 1 :]))
+    blind, taught = was_refused[2:startup_ends], was_refused[startup_ends + 1 :]
     assert sum(blind) / len(blind) > 0.3
     assert sum(taught) / len(taught) < sum(blind) / len(blind) / 2
 
@@ -221,7 +227,7 @@ def test_a_space_without_good_anchors_comes_to_an_end_and_says_so(database, scre
     assert work(database, plan) == ExitCode.DONE
     check_exact(database, plan)
     # Trials 0 and 1 are given; then three are refused, the fourth is trained, and so once more.
-    assert [was_refused(trial) for trial in trials_of(database, plan)] == [False] * 2 + [True, True, True, False] * 2
+    assert refused_of(database, plan) == [False] * 2 + [True, True, True, False] * 2
     messages = [
         record.message
         for record in read_outcomes(find_study(database, plan.study))
@@ -236,7 +242,7 @@ def test_somebodys_own_trial_is_trained_whatever_its_anchors(database, screened)
     for _ in range(3):
         study.enqueue_trial({**screened.space.reference(), "anchor_base": 16.0})
     work(database, varied(screened, trials=3))
-    assert [was_refused(trial) for trial in trials_of(database, screened)] == [False] * 3
+    assert refused_of(database, screened) == [False] * 3
 
 
 def test_two_workers_refuse_alike_and_keep_the_budget(tmp_path, storage_url, database, screened, monkeypatch):
@@ -257,7 +263,7 @@ def test_a_worker_killed_over_a_hopeless_proposal_loses_and_doubles_nothing(tmp_
         assert leave(start_worker(storage_url, tmp_path), 300) == ExitCode.DONE
         trials = trials_of(database, plan)
         # Who takes a trial over can't know what its owner did with it, and trains it.
-        assert list(map(was_refused, trials)) == ([False, False] if point == "after_claim" else [False, True, False])
+        assert refused_of(database, plan) == ([False, False] if point == "after_claim" else [False, True, False])
         assert all(trial.state.is_finished() for trial in trials)
         ends = [record.trial for record in read_outcomes(find_study(database, plan.study))]
         assert sorted(ends) == list(range(1, len(trials)))

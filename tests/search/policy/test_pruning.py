@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search.policy.pruning import RungPruner, loses, make_pruner
+from search.study.specification import Pruner, PrunerName
 
 RUNGS = (160, 480, 1440)
 VALUES = st.floats(0, 1)
@@ -14,7 +15,7 @@ VALUES = st.floats(0, 1)
 @pytest.fixture
 def study():
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return optuna.create_study(direction="maximize", pruner=RungPruner(RUNGS), study_name="cells")
+    return optuna.create_study(direction="maximize", pruner=RungPruner(RUNGS, factor=3), study_name="cells")
 
 
 def climb(study: optuna.Study, *values: float) -> int:
@@ -103,7 +104,7 @@ def test_higher_brackets_of_hyperband_are_rarer_and_left_alone_longer():
 @pytest.mark.parametrize("rungs", [(), (0, 10), (20, 10), (10, 10)])
 def test_rungs_must_be_increasing_positive_counts(rungs):
     with pytest.raises(ValueError, match="rungs must be increasing"):
-        RungPruner(rungs)
+        RungPruner(rungs, factor=3)
 
 
 @pytest.mark.parametrize(("factor", "brackets"), [(1, 1), (3, 0), (3, 4)])
@@ -113,9 +114,10 @@ def test_factor_and_brackets_must_make_sense(factor, brackets):
 
 
 def test_each_kind_of_a_study_file_has_its_pruner():
-    assert isinstance(make_pruner("halving", rungs=RUNGS), RungPruner)
-    assert isinstance(make_pruner("hyperband", rungs=RUNGS), RungPruner)
-    assert isinstance(make_pruner("median", rungs=RUNGS), optuna.pruners.MedianPruner)
-    assert isinstance(make_pruner("none", rungs=RUNGS), optuna.pruners.NopPruner)
-    with pytest.raises(ValueError, match="'asha'"):
-        make_pruner("asha", rungs=RUNGS)
+    made = {name: type(make_pruner(Pruner(name=name), rungs=RUNGS)) for name in PrunerName}
+    assert made == {
+        PrunerName.HALVING: RungPruner,
+        PrunerName.HYPERBAND: RungPruner,
+        PrunerName.MEDIAN: optuna.pruners.MedianPruner,
+        PrunerName.NONE: optuna.pruners.NopPruner,
+    }

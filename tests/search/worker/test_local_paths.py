@@ -18,8 +18,7 @@ from search.study.specification import Specification, specification_from
 from search.worker.fingerprint import Identity, keep_identity
 from search.worker.local_paths import LocalPaths
 from storage.connection.database import Database
-from storage.study import find_study
-from tests.support.studies import create_optuna_study
+from storage.study import create_study, find_study
 
 
 def test_what_is_given_stands_over_the_environment(tmp_path):
@@ -74,8 +73,7 @@ def begun_on(host: Path) -> Specification:
     }
     specification = specification_from(document, "this test")
     with Database.open(specification.storage) as database:
-        create_optuna_study(database, specification.name)
-        agree(database, specification)
+        agree(create_study(database, specification.name), specification)
         keep_identity(find_study(database, specification.name), Identity.here(specification))
     return specification
 

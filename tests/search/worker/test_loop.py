@@ -9,23 +9,22 @@ from dataclasses import replace
 import pytest
 from optuna.trial import TrialState
 
-from search.exit_codes import ExitCode, Pace, Worker, worker_name
+from search.exit_codes import ExitCode, exit_code_of
 from search.plan import Plan
 from search.report.status import read_status
 from search.trainer import warm as warm_trainer
 from search.trainer.analytic_faults import BUSY_S
-from search.trainer.exits import DiskFull
+from search.trainer.exits import DiskFull, SetupFailed
 from search.trainer.link import TrainerLink
-from search.trainer.warm import SetupFailed, WarmTrainer
+from search.trainer.warm import WarmTrainer
 from search.trainer.watchdog import Timeouts
-from search.worker.process import code_of
+from search.worker.loop import Pace, Worker, worker_name
 from spaces.parameters import Fixed
 from storage.connection.database import Database
 from storage.leases import Leases
 from storage.outcomes import read_outcome, read_outcomes, record_outcome
-from storage.records import OutcomeRecord
 from storage.standings import left_behind
-from storage.study import find_study
+from storage.study import create_study, find_study
 from storage.telemetry import read_rungs, read_telemetry
 from storage.workers import read_workers
 from tests.search.conftest import all_shown
@@ -36,7 +35,7 @@ from trial.verdict import DISK_FULL, Verdict
 
 
 def work(database: Database, plan: Plan, *, stop: threading.Event | None = None, **options) -> int:
-    return Worker(find_study(database, plan.study), plan, stop=stop or threading.Event(), **options).run()
+    return Worker(create_study(database, plan.study), plan, stop=stop or threading.Event(), **options).run()
 
 
 def trials_of(database: Database, plan: Plan):
@@ -201,13 +200,8 @@ def test_a_full_disk_interrupts_the_trial_and_the_worker_and_costs_neither(datab
         work(database, varied(plan, trials=3))
     assert [trial.state for trial in trials_of(database, plan)] == [TrialState.COMPLETE, TrialState.RUNNING]
     assert left_behind(find_study(database, plan.study)) == [1]
-    assert (
-        read_outcome(find_study(database, plan.study), 1).outcome,
-        read_outcome(find_study(database, plan.study), 1).cause,
-    ) == (
-        Outcome.INTERRUPTED,
-        "disk full",
-    )
+    record = read_outcome(find_study(database, plan.study), 1)
+    assert (record.outcome, record.cause) == (Outcome.INTERRUPTED, "disk full")
     assert work(database, varied(plan, trials=3)) == ExitCode.DONE  # there is room again
     trials = trials_of(database, plan)
     assert [trial.state.is_finished() for trial in trials] == [True] * 3
@@ -220,7 +214,7 @@ def test_a_full_disk_while_a_trainer_is_set_up_is_no_bug(plan, monkeypatch):
             return Verdict(outcome=Outcome.INTERRUPTED, cause=DISK_FULL, message="no room for the cache")
 
     monkeypatch.setattr(warm_trainer, "TrainerLink", Full)
-    trainer = WarmTrainer(plan.trainer, plan.setup, log=plan.log_file("trainer"))
+    trainer = WarmTrainer(plan.specification.trainer, plan.setup, log=plan.log_file("trainer"))
     with pytest.raises(DiskFull, match="no room for the cache"):
         trainer.ready(threading.Event())
     trainer.kill()
@@ -326,12 +320,8 @@ def test_a_worker_that_lost_its_trial_drops_it_loudly_and_goes_on(database, plan
     thief = threading.Thread(target=steal)
     thief.start()
     stop = threading.Event()
-    worker = Worker(
-        find_study(database, varied(plan, trials=3).study),
-        varied(plan, trials=3),
-        stop=stop,
-        pace=Pace(lease_s=1.0, wait_s=0.05),
-    )
+    plan = varied(plan, trials=3)
+    worker = Worker(find_study(database, plan.study), plan, stop=stop, pace=Pace(lease_s=1.0, wait_s=0.05))
     runner = threading.Thread(target=worker.run)
     runner.start()
     thief.join()
@@ -375,8 +365,8 @@ def test_a_recorded_verdict_that_was_not_told_is_told_without_training_again(dat
     study = create_optuna_study(database, plan.study)
     study.enqueue_trial(plan.space.reference())
     trial = study.ask()
-    record = OutcomeRecord(trial=0, outcome=Outcome.DIVERGED, cause="loss_roi_box", message="", step=3, images=48)
-    record_outcome(find_study(database, plan.study), record.trial, record)
+    verdict = Verdict(outcome=Outcome.DIVERGED, cause="loss_roi_box", step=3, images=48)
+    record_outcome(find_study(database, plan.study), 0, verdict)
     assert trial.number == 0
     assert work(database, varied(plan, trials=1)) == ExitCode.DONE
     told = trials_of(database, plan)[0]
@@ -400,7 +390,7 @@ def test_what_every_trial_would_meet_ends_the_worker_and_uses_up_no_trial(databa
     faults("0:weights:1")
     with pytest.raises(SetupFailed, match="name other weights") as caught:
         work(database, plan)
-    assert code_of(caught.value) == 2
+    assert exit_code_of(caught.value) == ExitCode.USER_MUST_ACT
     assert [trial.state for trial in trials_of(database, plan)] == [TrialState.RUNNING]
     told = read_outcome(find_study(database, plan.study), 0)
     assert (told.outcome, told.cause) == (Outcome.INTERRUPTED, "backbone")
@@ -411,7 +401,7 @@ def test_what_every_trial_would_meet_ends_the_worker_and_uses_up_no_trial(databa
 
 def test_a_trainer_that_something_kills_while_it_is_set_up_is_replaced(plan, monkeypatch, caplog):
     monkeypatch.setenv("FRCNN_ANALYTIC_STEP_S", "0")
-    trainer = WarmTrainer(plan.trainer, plan.setup, log=plan.log_file("trainer"))
+    trainer = WarmTrainer(plan.specification.trainer, plan.setup, log=plan.log_file("trainer"))
     killed = []
 
     def kill() -> None:

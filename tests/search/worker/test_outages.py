@@ -17,11 +17,12 @@ import pytest
 from optuna.trial import TrialState
 from sqlalchemy import event
 
-from search.exit_codes import ExitCode, Pace, Worker
+from search.exit_codes import ExitCode
 from search.faults import history
 from search.faults.history import HistoryEvent
 from search.plan import Plan
 from search.report.status import read_status
+from search.worker.loop import Pace, Worker
 from storage.connection import answers
 from storage.connection.database import Database
 from storage.connection.errors import StorageUnavailable
@@ -34,6 +35,8 @@ from tests.support.studies import create_optuna_study, load_optuna_study, varied
 from tests.support.workforce import found, leave, start_worker, wait_until
 
 PACE = Pace(lease_s=3.0, wait_s=0.05)
+LONG = (160, 480, 1440, 2000)  # at 16 images and a slow step each: 10 s, far longer than a worker's patience here
+SLOW_STEP_S = "0.08"
 
 
 @pytest.fixture
@@ -165,11 +168,11 @@ def test_past_the_limit_the_worker_parks_and_the_next_one_brings_in_what_it_had(
     proxy_and_url, direct, plan, records, monkeypatch
 ):
     monkeypatch.setattr(answers, "ANSWER_LIMIT_S", 0.5)
-    monkeypatch.setenv("FRCNN_ANALYTIC_STEP_S", "0.02")
+    monkeypatch.setenv("FRCNN_ANALYTIC_STEP_S", SLOW_STEP_S)
     proxy, url = proxy_and_url
     with Database.open(direct) as database:
         create_optuna_study(database, plan.study)
-        plan = varied(plan, trials=1, pruner="none", rungs=(160, 480, 1440, 32_000))
+        plan = varied(plan, trials=1, pruner="none", rungs=LONG)
         worker = InThread(url, plan, replace(PACE, give_up_s=3.0))
         wait_until(lambda: reports_of(database, plan, 0))
         proxy.set_mode(Mode.SWALLOW)
@@ -247,8 +250,9 @@ class TestAnSQLiteFileThatIsDeletedInTheMiddle:
             create_optuna_study(database, plan.study)
         return path
 
-    def test_is_missed_loudly_and_what_comes_meanwhile_is_kept(self, file, plan, records, caplog):
-        plan = varied(plan, trials=1, pruner="none", rungs=(160, 480, 1440, 32_000))
+    def test_is_missed_loudly_and_what_comes_meanwhile_is_kept(self, file, plan, records, caplog, monkeypatch):
+        monkeypatch.setenv("FRCNN_ANALYTIC_STEP_S", SLOW_STEP_S)
+        plan = varied(plan, trials=1, pruner="none", rungs=LONG)
         worker = InThread(f"sqlite:///{file}", plan, replace(PACE, give_up_s=3.0))
         wait_until(lambda: count_events(records, HistoryEvent.REPORT))
         for part in file.parent.iterdir():

@@ -5,12 +5,11 @@ from hypothesis import strategies as st
 
 from search.worker import outbox
 from search.worker.outbox import Crashes, End, Evaluation, Figures, Outbox, read_entries
-from storage.records import RungRecord
 from trial.outcome import Outcome
-from trial.reports import TelemetryPoint
+from trial.reports import RungReport, TelemetryPoint
 from trial.verdict import Verdict
 
-RECORD = RungRecord(trial=3, images=160, step=10, ap=0.25, metrics={"ap": 0.25}, training_s=1.0, evaluation_s=0.5)
+RECORD = RungReport(images=160, step=10, ap=0.25, metrics={"ap": 0.25}, training_s=1.0, evaluation_s=0.5)
 POINT = TelemetryPoint(step=5, images=80, figures={"loss": math.inf})
 ENTRIES = [
     Figures(points=[POINT]),

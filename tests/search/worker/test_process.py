@@ -7,8 +7,10 @@ import pytest
 
 from search.launch.compatibility import agree
 from search.study.specification import Specification, specification_from
+from storage.connection.address import STORAGE_VARIABLE
 from storage.connection.database import Database
-from tests.support.studies import create_optuna_study, load_optuna_study
+from storage.study import create_study
+from tests.support.studies import load_optuna_study
 
 
 @pytest.fixture
@@ -24,15 +26,14 @@ def specification(tmp_path) -> Specification:
     }
     made = specification_from(document, "this test")
     with Database.open(made.storage) as database:
-        create_optuna_study(database, made.name)
-        agree(database, made)
+        agree(create_study(database, made.name), made)
     return made
 
 
 def begin(tmp_path, *options: str, study: str = "analytic", **environment: str) -> subprocess.Popen:
-    command = [sys.executable, "-P", "-m", "search.worker.process", "--study", study, "--folder", str(tmp_path)]
+    program = (sys.executable, "-P", "-m", "search.command_line", "worker", "--storage", f"env:{STORAGE_VARIABLE}")
     return subprocess.Popen(
-        [*command, *options],
+        [*program, "--study", study, "--folder", str(tmp_path), *options],
         env={**os.environ, **environment},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -48,7 +49,7 @@ def wait(process: subprocess.Popen) -> tuple[int, str, str]:
 
 
 def test_a_worker_leaves_by_itself_when_the_study_is_complete(tmp_path, specification):
-    code, said, log = wait(begin(tmp_path, "--follow-stdin", FRCNN_STORAGE=specification.storage))
+    code, said, log = wait(begin(tmp_path, "--launched", FRCNN_STORAGE=specification.storage))
     assert (code, said) == (0, ""), log
     assert "Fatal" not in log
     with Database.open(specification.storage) as database:
@@ -56,7 +57,7 @@ def test_a_worker_leaves_by_itself_when_the_study_is_complete(tmp_path, specific
 
 
 def test_a_worker_whose_launch_is_gone_stops_with_its_trial_kept(tmp_path, specification):
-    process = begin(tmp_path, "--follow-stdin", FRCNN_STORAGE=specification.storage, FRCNN_ANALYTIC_STEP_S="0.02")
+    process = begin(tmp_path, "--launched", FRCNN_STORAGE=specification.storage, FRCNN_ANALYTIC_STEP_S="0.02")
     with Database.open(specification.storage) as database:
         while not load_optuna_study(database, "analytic").trials:
             time.sleep(0.05)
@@ -80,14 +81,14 @@ def test_without_follow_stdin_an_empty_input_means_nothing(tmp_path, specificati
 @pytest.mark.parametrize(
     ("storage", "study", "message"),
     [
-        pytest.param("", "analytic", "FRCNN_STORAGE must hold the storage URL", id="no storage"),
+        pytest.param("", "analytic", "the environment variable FRCNN_STORAGE is not set", id="no storage"),
         pytest.param("mysql://host/x", "analytic", "storage must be", id="no storage of ours"),
         pytest.param(None, "analitic", "did you mean 'analytic'", id="another study"),
     ],
 )
 def test_what_the_user_must_change_is_one_line_and_code_2(tmp_path, specification, storage, study, message):
     storage = specification.storage if storage is None else storage
-    code, said, log = wait(begin(tmp_path, study=study, FRCNN_STORAGE=storage))
+    code, said, log = wait(begin(tmp_path, "--launched", study=study, FRCNN_STORAGE=storage))
     assert code == 2
     assert message in said
     assert "Traceback" not in said + log

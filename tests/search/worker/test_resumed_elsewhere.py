@@ -24,10 +24,10 @@ from search.plan import Plan
 from search.study.specification import specification_from
 from storage.connection.address import STORAGE_VARIABLE
 from storage.connection.database import Database
-from storage.study import find_study
+from storage.study import create_study, find_study
 from storage.telemetry import read_telemetry
 from tests.support.history_checker import check_history, read_history
-from tests.support.studies import create_optuna_study, load_optuna_study
+from tests.support.studies import load_optuna_study
 
 RUNGS = (32, 64, 128)
 PATIENCE_S = 480.0
@@ -56,14 +56,14 @@ class Study:
         specification = settle(specification_from(document, "this test"), Console(quiet=True)).specification
         self.directory = Plan.of(specification, folder).trial_directory(0)
         with Database.open(self.url) as database:
-            create_optuna_study(database, name)
-            agree(database, specification)
+            agree(create_study(database, name), specification)
 
     def start_worker(self, number: int) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "search.worker.process", "--study", self.name, "--folder", str(self.folder)]
+        command = [sys.executable, "-P", "-m", "search.command_line", "worker", "--storage", f"env:{STORAGE_VARIABLE}"]
+        options = ["--study", self.name, "--folder", str(self.folder), "--checked", "--lease-s", "5"]
         environment = {**os.environ, STORAGE_VARIABLE: self.url, history.VARIABLE: str(self.notes)}
         with self.log(number).open("wb") as log:
-            return subprocess.Popen([*command, "--checked", "--lease-s", "5"], env=environment, stdout=log, stderr=log)
+            return subprocess.Popen([*command, *options], env=environment, stdout=log, stderr=log)
 
     def log(self, number: int) -> Path:
         return self.folder / f"{self.name}-{number}.log"

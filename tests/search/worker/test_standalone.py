@@ -16,8 +16,8 @@ from search.study.data_section import Data, Split
 from search.study.specification import Specification, specification_from
 from search.worker.fingerprint import Identity, code_version, keep_identity
 from storage.connection.database import Database
-from storage.study import find_study
-from tests.support.studies import create_optuna_study, load_optuna_study
+from storage.study import create_study, find_study
+from tests.support.studies import load_optuna_study
 
 SECRET = "canary-word"
 
@@ -34,8 +34,7 @@ def made(tmp_path: Path, **sections) -> Specification:
     }
     specification = specification_from(document, "this test")
     with Database.open(specification.storage) as database:
-        create_optuna_study(database, specification.name)
-        agree(database, specification)
+        agree(create_study(database, specification.name), specification)
         keep_identity(find_study(database, specification.name), Identity.here(specification))
     return specification
 
