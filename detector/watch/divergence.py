@@ -145,7 +145,7 @@ class GradientSpike(Divergence):
         self._seen += 1
         self._mean = norm if self._seen == 1 else EMA_KEEPS * mean + (1 - EMA_KEEPS) * norm
         fast = figures["learning_rate"] > self._half_peak
-        if not (told and fast and step < self._until and norm > self._limits.spike_ratio * mean):
-            return None
+        if not (told and fast and step < self._until and norm > self._limits.spike_ratio * mean > 0):
+            return None  # a mean of 0 is no measure of a jump: no gradient came this far before
         message = f"the gradient norm jumped to {norm:.3g}, {norm / mean:.0f} times its running mean"
         return self.found(step, "warm-up", message, {"running_mean": mean, **circumstances(figures)})

@@ -24,7 +24,7 @@ class WorkerActor:
         self._job = job
         self._number = number
         self._gpus = gpus
-        self._seat: ProcessHandle | None = None
+        self._process: ProcessHandle | None = None
         self._stopped = False
 
     def host(self) -> str:
@@ -34,7 +34,7 @@ class WorkerActor:
     def work(self) -> WorkerExit:
         """Run the worker to its end, and say how it ended."""
         try:
-            self._seat = ProcessHandle(
+            self._process = ProcessHandle(
                 self._job, log=log_of(self._job.folder, self._number), environment=self._variables()
             )
         except OSError as error:
@@ -42,16 +42,16 @@ class WorkerActor:
                 code=ExitCode.USER_MUST_ACT, said=f"on {self.host()}: {self._job.folder} cannot be used: {error}"
             )
         if self._stopped:
-            self._seat.stop()
-        while (left := self._seat.poll()) is None:
+            self._process.stop()
+        while (left := self._process.poll()) is None:
             time.sleep(POLL_S)
         return replace(left, said=left.said and f"on {self.host()}: {left.said}")
 
     def stop(self) -> None:
         """Pass a signal on: the first stops the worker cleanly, the second at once."""
         self._stopped = True
-        if self._seat is not None:
-            self._seat.stop()
+        if self._process is not None:
+            self._process.stop()
 
     def _variables(self) -> dict[str, str]:
         return worker_variables(os.environ, gpus=self._gpus)

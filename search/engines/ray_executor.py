@@ -120,13 +120,13 @@ class RayExecutor:
         if Address.parse(job.storage).path is not None:
             here = ray.get_runtime_context().get_node_id()
             strategy = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node_id=here, soft=False)
-        attendant = ray.remote(WorkerActor).options(
+        actor = ray.remote(WorkerActor).options(
             num_cpus=self.cpus_per_worker,
             num_gpus=gpus,
             max_concurrency=3,  # `stop` and `host` are answered while `work` runs
             scheduling_strategy=strategy,
         )
-        return lambda number: RayHandle(ray, attendant.remote(job, number=number, gpus=gpus))
+        return lambda number: RayHandle(ray, actor.remote(job, number=number, gpus=gpus))
 
 
 def require_installed() -> None:

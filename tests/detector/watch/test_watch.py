@@ -191,6 +191,21 @@ def test_a_tiny_update_during_warm_up_or_after_decay_is_meant() -> None:
     assert first_finding([*warm_up, *[figures()] * 30, *decayed], budget_steps=100) is None
 
 
+EXTREMES = st.sampled_from([0.0, 1.0, 5e-324, 1e-8, 3e38, 1e308, math.nan, math.inf, -1.0])
+MEASURED = st.sampled_from(sorted(name for name in opening() if not name.startswith("first_bad")))
+ROWS = st.dictionaries(MEASURED, EXTREMES, max_size=6)
+
+
+@given(runs=st.lists(st.tuples(ROWS, st.integers(1, 12)), min_size=1, max_size=6))
+def test_no_figures_that_a_step_may_have_end_the_watch(runs):
+    found_in([figures() | row for row, steps in runs for _ in range(steps)])
+
+
+def test_a_jump_from_no_gradient_at_all_is_no_spike():
+    still = [opening(gradient_norm=0.0), *(figures(gradient_norm=0.0) for _ in range(6))]
+    assert "gradient spike" not in found_in([*still, figures(gradient_norm=6.0)])
+
+
 @given(seed=st.integers(0, 1000), noise=st.floats(0, 0.5), start=st.floats(0.5, 8))
 def test_a_noisy_curve_that_falls_never_alarms(seed: int, noise: float, start: float) -> None:
     random = np.random.default_rng(seed)

@@ -110,12 +110,12 @@ def test_each_trainer_sees_its_own_device_and_share(nvidia_smi, tmp_path, monkey
     said: list[str] = []
     job = Job(study=specification.name, storage=storage, folder=tmp_path)
     with LocalExecutor().open(job, 3, said.append) as start:
-        seats = [start(number) for number in (1, 2, 3)]
+        workers = [start(number) for number in (1, 2, 3)]
         try:
-            seen = [trainer_environment(seat.pid) for seat in seats]
+            seen = [trainer_environment(worker.pid) for worker in workers]
         finally:
-            for seat in seats:
-                seat.kill()
+            for worker in workers:
+                worker.kill()
     assert said == ["3 workers share 2 GPUs"]
     assert [variables["CUDA_VISIBLE_DEVICES"] for variables in seen] == ["GPU-aaaa", "GPU-bbbb", "GPU-aaaa"]
     assert [variables["XLA_PYTHON_CLIENT_MEM_FRACTION"] for variables in seen] == ["0.450", "0.900", "0.450"]

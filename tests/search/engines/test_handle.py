@@ -1,4 +1,4 @@
-"""One contract for every seat of a worker: a process of this machine, or an actor's on a node.
+"""One contract for every handle of a worker: a process of this machine, or an actor's on a node.
 
 The actor runs in a thread here, with Ray's part played by `ThreadedRay`; test_ray_cluster.py has the real one.
 """
@@ -43,8 +43,8 @@ class ActorDied(RayError):
 class Handle:
     """An actor whose methods run in threads; `remote` returns what will be their result."""
 
-    def __init__(self, attendant: WorkerActor) -> None:
-        self.attendant = attendant
+    def __init__(self, actor: WorkerActor) -> None:
+        self.actor = actor
         self._threads = ThreadPoolExecutor(max_workers=3)
         self.pending: list[Future] = []
 
@@ -55,7 +55,7 @@ class Handle:
 
             def run() -> None:
                 try:
-                    result, error = getattr(self.attendant, name)(), None
+                    result, error = getattr(self.actor, name)(), None
                 except Exception as raised:
                     result, error = None, raised
                 if not future.done():  # the actor may have been killed meanwhile
@@ -68,7 +68,7 @@ class Handle:
 
 
 class ThreadedRay:
-    """The four functions of Ray that a seat uses."""
+    """The four functions of Ray that a handle uses."""
 
     exceptions = types.SimpleNamespace(RayError=RayError, RayTaskError=TaskError)
 
@@ -80,8 +80,8 @@ class ThreadedRay:
 
     def kill(self, handle: Handle) -> None:
         """As Ray does: the actor's process ends, and its child with it."""
-        if handle.attendant._seat is not None:
-            handle.attendant._seat.kill()
+        if handle.actor._process is not None:
+            handle.actor._process.kill()
 
     def lose(self, handle: Handle, error: RayError) -> None:
         """The actor is gone, and Ray says why."""
@@ -92,8 +92,8 @@ class ThreadedRay:
 
 
 @pytest.fixture(params=["process", "actor"])
-def sit(request, monkeypatch: pytest.MonkeyPatch) -> Callable[[Job], WorkerHandle]:
-    """What makes a seat for a job."""
+def started(request, monkeypatch: pytest.MonkeyPatch) -> Callable[[Job], WorkerHandle]:
+    """What makes a handle for a job."""
     monkeypatch.setenv("FRCNN_ANALYTIC_STEP_S", "0")
 
     def process(job: Job) -> WorkerHandle:
@@ -113,50 +113,50 @@ def job(tmp_path: Path) -> Job:
     return Job(study=specification.name, storage=storage, folder=tmp_path, options=("--checked", "--lease-s", "5"))
 
 
-def end_of(seat: WorkerHandle) -> WorkerExit:
-    wait_until(lambda: seat.poll() is not None, within_s=120)
-    left = seat.poll()
+def end_of(worker: WorkerHandle) -> WorkerExit:
+    wait_until(lambda: worker.poll() is not None, within_s=120)
+    left = worker.poll()
     assert left is not None
     return left
 
 
-class TestSeat:
-    def test_a_worker_that_has_done_its_work_left_with_0(self, sit, job):
-        seat = sit(job)
-        assert seat.poll() is None
-        assert end_of(seat) == WorkerExit(code=0)
-        assert seat.poll() == WorkerExit(code=0)
-        seat.stop()
-        seat.kill()
-        assert seat.poll() == WorkerExit(code=0)  # for ever
+class TestWorkerHandle:
+    def test_a_worker_that_has_done_its_work_left_with_0(self, started, job):
+        worker = started(job)
+        assert worker.poll() is None
+        assert end_of(worker) == WorkerExit(code=0)
+        assert worker.poll() == WorkerExit(code=0)
+        worker.stop()
+        worker.kill()
+        assert worker.poll() == WorkerExit(code=0)  # for ever
 
-    def test_what_the_user_must_change_is_told(self, sit, job):
-        left = end_of(sit(Job(study="analitic", storage=job.storage, folder=job.folder)))
+    def test_what_the_user_must_change_is_told(self, started, job):
+        left = end_of(started(Job(study="analitic", storage=job.storage, folder=job.folder)))
         assert left.code == 2
         assert "did you mean 'analytic'" in left.said
 
-    def test_a_stop_keeps_the_trial_and_frees_it(self, sit, job, monkeypatch):
+    def test_a_stop_keeps_the_trial_and_frees_it(self, started, job, monkeypatch):
         monkeypatch.setenv("FRCNN_ANALYTIC_STEP_S", "0.05")
-        seat = sit(job)
+        worker = started(job)
         with Database.open(job.storage) as database:
             leases = Leases(find_study(database, job.study), duration_s=5, turn_s=5)
             wait_until(leases.held, within_s=120)
-            seat.stop()
-            assert end_of(seat).code == 75
+            worker.stop()
+            assert end_of(worker).code == 75
             assert leases.held() == []
             assert left_behind(leases.study) == [0]  # nobody has to wait for the lease
 
-    def test_a_hurry_ends_one_that_cannot_stop(self, sit, job, monkeypatch):
+    def test_an_interrupt_ends_one_that_cannot_stop(self, started, job, monkeypatch):
         monkeypatch.setenv("FRCNN_ANALYTIC_FAULTS", "0:hang:1")
         strangers = psutil.Process().children(recursive=True)  # another file's fork server
-        seat = sit(job)
+        worker = started(job)
         struck = job.folder / "trials" / "analytic" / "00000" / "faults"
         wait_until(struck.exists, within_s=120)
         family = set(psutil.Process().children(recursive=True)) - set(strangers)
         assert family
-        seat.stop()
-        seat.interrupt()
-        assert end_of(seat).code == 75
+        worker.stop()
+        worker.interrupt()
+        assert end_of(worker).code == 75
         assert psutil.wait_procs(family, timeout=20)[1] == []
 
 
@@ -170,13 +170,13 @@ LOSSES = {
 @pytest.mark.parametrize(("error", "said"), LOSSES.values(), ids=LOSSES)
 def test_a_worker_that_is_lost_with_its_node_or_killed_there_may_start_again(job, error, said):
     ray, handle = ThreadedRay(), Handle(WorkerActor(job, number=1, gpus=0))
-    seat = RayHandle(ray, handle)
-    wait_until(lambda: handle.attendant._seat is not None, within_s=60)
+    worker = RayHandle(ray, handle)
+    wait_until(lambda: handle.actor._process is not None, within_s=60)
     if error is None:
-        handle.attendant._seat._process.kill()
+        handle.actor._process._process.kill()
     else:
         ray.lose(handle, error)
-    assert end_of(seat) == WorkerExit(code=None, said=said)
+    assert end_of(worker) == WorkerExit(code=None, said=said)
 
 
 @pytest.mark.parametrize(
@@ -191,20 +191,20 @@ def test_a_worker_of_this_machine_that_a_signal_ended_was_lost(job, number, name
 
 def test_a_bug_in_the_actor_keeps_its_traceback(job):
     handle = Handle(WorkerActor(job, number=1, gpus=0))
-    handle.attendant.work = lambda: (_ for _ in ()).throw(TaskError("KeyError"))
-    seat = RayHandle(ThreadedRay(), handle)
+    handle.actor.work = lambda: (_ for _ in ()).throw(TaskError("KeyError"))
+    worker = RayHandle(ThreadedRay(), handle)
     with pytest.raises(TaskError):
-        end_of(seat)
+        end_of(worker)
 
 
 def test_a_worker_that_still_waits_for_a_node_is_stopped_without_one(job, monkeypatch):
-    started = threading.Event()
-    monkeypatch.setattr(WorkerActor, "host", lambda self: started.wait(60))
-    monkeypatch.setattr(WorkerActor, "work", lambda self: started.wait(60))
-    seat = RayHandle(ThreadedRay(), Handle(WorkerActor(job, number=1, gpus=0)))
-    seat.stop()
-    assert seat.poll() == WorkerExit(code=75)
-    started.set()
+    answer = threading.Event()
+    monkeypatch.setattr(WorkerActor, "host", lambda self: answer.wait(60))
+    monkeypatch.setattr(WorkerActor, "work", lambda self: answer.wait(60))
+    worker = RayHandle(ThreadedRay(), Handle(WorkerActor(job, number=1, gpus=0)))
+    worker.stop()
+    assert worker.poll() == WorkerExit(code=75)
+    answer.set()
 
 
 def test_a_node_without_our_code_needs_the_user(job):
@@ -212,7 +212,7 @@ def test_a_node_without_our_code_needs_the_user(job):
     failed = ActorDied("creation failed\nModuleNotFoundError: No module named 'search'")
     failed.actor_init_failed = True
     handle = Handle(WorkerActor(job, number=1, gpus=0))
-    handle.attendant.work = lambda: (_ for _ in ()).throw(failed)
+    handle.actor.work = lambda: (_ for _ in ()).throw(failed)
     left = end_of(RayHandle(ray, handle))
     assert left == WorkerExit(
         code=2, said="a Ray node can't run our workers: ModuleNotFoundError: No module named 'search'"
@@ -221,7 +221,7 @@ def test_a_node_without_our_code_needs_the_user(job):
 
 def test_a_folder_that_a_node_cannot_use_needs_the_user(job, tmp_path):
     (tmp_path / "file").write_text("")
-    attendant = WorkerActor(Job(study="s", storage=job.storage, folder=tmp_path / "file"), number=1, gpus=0)
-    left = attendant.work()
+    actor = WorkerActor(Job(study="s", storage=job.storage, folder=tmp_path / "file"), number=1, gpus=0)
+    left = actor.work()
     assert left.code == 2
     assert f"{tmp_path / 'file'} cannot be used" in left.said

@@ -130,7 +130,7 @@ def test_the_reason_names_the_trials_behind_it():
     assert 0.6 < verdict.evidence["risk"] < 1
 
 
-def test_ten_thousand_trials_are_judged_within_milliseconds():
+def test_ten_thousand_trials_are_judged_in_a_moment():
     """Also the first time: a worker that joins a large study holds up the others meanwhile."""
     rates = np.random.default_rng(0).uniform(-4, 0.5, 10_000)
     trials = ended(*10 ** rates[:100])
@@ -139,7 +139,7 @@ def test_ten_thousand_trials_are_judged_within_milliseconds():
     wanted = WIDE.configuration(point(2.0))
     began = time.thread_time()
     assert rate_verdict(WIDE, wanted, trials, most=0.0) is not None
-    assert time.thread_time() - began < 0.4  # 70 ms on a quiet machine
+    assert time.thread_time() - began < 2  # 70 ms on a quiet machine, 600 on a busy one; pair by pair: minutes
 
 
 def test_what_the_study_fixes_counts_as_if_each_trial_had_proposed_it():
