@@ -23,6 +23,7 @@ from search.study.specification import Specification, specification_to_json
 from storage.connection.database import Database
 from storage.leases import Leases
 from storage.study import find_study
+from storage.workers import read_workers
 from tests.conftest import create_postgresql_database
 from tests.support.history_checker import check_history, read_history
 from tests.support.studies import load_optuna_study
@@ -262,7 +263,7 @@ def test_ctrl_c_checkpoints_and_a_second_launch_goes_on(tmp_path):
 
         def both_train() -> bool:
             assert first.poll() is None, first.stdout.read()
-            return len(leases.held()) == 2 and len(processes_of(psutil.Process(first.pid), TRAINER)) == 2
+            return sum(bool(worker.images_per_s) for worker in read_workers(leases.study)) == 2
 
         wait_until(both_train, within_s=240)
         family = psutil.Process(first.pid).children(recursive=True)
