@@ -12,7 +12,8 @@
 6. Only RUNNING trials can be claimed. A trial that was told meanwhile is not claimable, however late the claim.
 7. Every method is one transaction: it happened or it did not, and after a lost connection it may be repeated.
 8. What is written inside `fenced` is written by the holder or not at all: the lease's row is locked before the first
-   write and until the commit, and a claim needs that row (docs/decisions/0010).
+   write and until the commit, and a claim needs that row (docs/decisions/0010). So is the trial's: who else would end
+   it, by `optuna tell` for example, waits or was faster, and then the holder has lost the lease.
 
 The **turn** is a lease on looking at the study as a whole: whoever has it may count trials, claim one or ask for a new
 one, and knows that nobody else does so meanwhile. It expires like a lease, so a holder that outlives `turn_s` may find
@@ -26,7 +27,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Table, and_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Table, and_, exists, or_, select, update
 
 from storage.connection import tables
 from storage.connection.errors import LeaseHeld, LeaseLost, StorageUnavailable
@@ -70,12 +71,12 @@ class Leases:
         """The lease with `duration_s` ahead of it again, also if it had expired and nobody took it.
 
         Raises:
-            LeaseLost: somebody took it, or it was released.
+            LeaseLost: somebody took it or ended its trial, or it was released.
         """
         with self._database.writing() as connection:
             statement = (
                 update(tables.leases)
-                .where(self._still(lease))
+                .where(self._still(lease), exists().where(self._runs(lease)))
                 .values(expires_at=tables.clock() + self._duration_s)
                 .returning(*tables.leases.c)
             )
@@ -100,11 +101,13 @@ class Leases:
         """One transaction, with Optuna's own writes in it, during which the lease can't change hands.
 
         Raises:
-            LeaseLost: it was taken or released before; nothing of the block happens.
+            LeaseLost: it was taken or released before, or somebody else ended the trial; nothing of the block happens.
         """
+        theirs = tables.optuna_trials
         with self._database.together() as connection:
-            row = select(tables.leases.c.token).where(self._still(lease)).with_for_update()
-            if connection.execute(row).first() is None:
+            # The trial's row too: whoever else would tell it waits, or was faster.
+            row = select(tables.leases.c.token, theirs.c.trial_id).where(self._still(lease), self._runs(lease))
+            if connection.execute(row.with_for_update()).first() is None:
                 raise _lost(lease)
             yield
 
@@ -210,6 +213,12 @@ class Leases:
             leases.c.expires_at.is_not(None),
         )
 
+    def _runs(self, lease: Lease) -> ColumnElement[bool]:
+        """The row of the trial, if nobody has ended it."""
+        theirs = tables.optuna_trials
+        state = tables.state_of(theirs) == "RUNNING"
+        return and_(theirs.c.study_id == self.study.id, theirs.c.number == lease.trial, state)
+
     def _same_turn(self, turn: Turn) -> ColumnElement[bool]:
         return and_(self.study.rows(tables.turns), tables.turns.c.token == turn.token)
 
@@ -243,6 +252,6 @@ def _lease(row: Row[Any]) -> Lease:
 
 def _lost(lease: Lease) -> LeaseLost:
     return LeaseLost(
-        f"trial {lease.trial} isn't {lease.worker}'s any more (token {lease.token}): it was released or taken over; "
-        "drop what was not written yet and go on with another trial"
+        f"trial {lease.trial} isn't {lease.worker}'s any more (token {lease.token}): it was released, taken over, or "
+        "ended by somebody else; drop what was not written yet and go on with another trial"
     )

@@ -9,6 +9,7 @@ from sqlalchemy import Row, select
 from storage.connection import tables
 from storage.floats import decode, encode
 from storage.records import OutcomeRecord
+from storage.standings import ended_elsewhere
 from storage.study import StoredStudy
 from trial.outcome import Outcome
 from trial.verdict import Verdict
@@ -42,6 +43,13 @@ def record_outcome(study: StoredStudy, trial: int, verdict: Verdict) -> None:
     standing = read_outcome(study, trial)
     if standing is not None:
         _show_in_dashboard(study, standing)
+
+
+def record_others_ends(study: StoredStudy) -> None:
+    """Give every trial that somebody else ended, by `optuna tell` for example, its outcome."""
+    for trial in ended_elsewhere(study):
+        message = "somebody else told Optuna that it ended; the worker that trained it has dropped it"
+        record_outcome(study, trial, Verdict(outcome=Outcome.ENDED_ELSEWHERE, message=message))
 
 
 def read_outcome(study: StoredStudy, trial: int) -> OutcomeRecord | None:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from sqlalchemy import Select, and_, case, func, select
+from sqlalchemy import ColumnElement, Select, and_, case, func, select, true
 
 from storage.connection import tables
 from storage.study import StoredStudy
@@ -25,10 +25,18 @@ def count_standings(study: StoredStudy) -> Counter[Standing]:
 
 def left_behind(study: StoredStudy) -> list[int]:
     """The numbers of the trials that were begun and have no owner, ascending. Another may be faster to claim them."""
-    running = _facts(study).where(tables.state_of(tables.optuna_trials) == "RUNNING")
+    return _standing_so(study, Standing.LEFT_BEHIND, tables.state_of(tables.optuna_trials) == "RUNNING")
+
+
+def ended_elsewhere(study: StoredStudy) -> list[int]:
+    """The numbers of the trials that somebody else ended, as long as nobody has recorded it."""
+    return _standing_so(study, Standing.ENDED_ELSEWHERE, true())
+
+
+def _standing_so(study: StoredStudy, wanted: Standing, where: ColumnElement[bool]) -> list[int]:
     with study.database.reading() as connection:
-        rows = connection.execute(running.order_by(tables.optuna_trials.c.number)).all()
-    return [row.number for row in rows if _standing(row.state, row.outcome, row.leased) is Standing.LEFT_BEHIND]
+        rows = connection.execute(_facts(study).where(where).order_by(tables.optuna_trials.c.number)).all()
+    return [row.number for row in rows if _standing(row.state, row.outcome, row.leased) is wanted]
 
 
 def _facts(study: StoredStudy) -> Select[tuple[int, str, str | None, int]]:

@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Table, select
 from storage.connection import tables, trials
 from storage.connection.database import Database
 from storage.connection.errors import StorageError
+from trial.outcome import Outcome
 
 Direction = Literal["minimize", "maximize"]
 
@@ -110,12 +111,16 @@ def trial_ids(study: StoredStudy) -> dict[int, int]:
 
 
 def best_complete(study: StoredStudy) -> tuple[int, float] | None:
-    """The number and the value of the best trial that was trained in full, of equals the first; None while none was."""
-    theirs, values = tables.optuna_trials, tables.optuna_values
+    """The number and the value of the best trial that was trained in full, of equals the first; None while none was.
+
+    What somebody else ended does not count, whatever value it was told.
+    """
+    theirs, values, outcomes = tables.optuna_trials, tables.optuna_values, tables.outcomes
     best = (
         select(theirs.c.number, values.c.value)
         .join(values, values.c.trial_id == theirs.c.trial_id)
-        .where(theirs.c.study_id == study.id, tables.state_of(theirs) == "COMPLETE")
+        .join(outcomes, (outcomes.c.study_id == theirs.c.study_id) & (outcomes.c.trial == theirs.c.number))
+        .where(theirs.c.study_id == study.id, outcomes.c.outcome == Outcome.COMPLETE.value)
         .order_by(values.c.value.desc(), theirs.c.number)
     )
     with study.database.reading() as connection:

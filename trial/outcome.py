@@ -21,7 +21,7 @@ class Kind(StrEnum):
 class Outcome(StrEnum):
     """One word for the end of a trial, as it stands in SQL, in `status` and in the dashboard."""
 
-    state: str  # Optuna's
+    state: str  # Optuna's; empty where somebody else chose it
     kind: Kind
     meaning: str  # for a reader of the dashboard or of an explanation
     reason: str  # of refused proposals, in the plural
@@ -70,6 +70,10 @@ class Outcome(StrEnum):
         "crashed", "FAIL", Kind.FAULT,
         "the trainer process died; no hyperparameter is known to be at fault",
     )  # fmt: skip
+    ENDED_ELSEWHERE = (
+        "ended elsewhere", "", Kind.FAULT,
+        "somebody else ended it, as `optuna tell` does; what it reached is kept, and has no rank",
+    )  # fmt: skip
     INTERRUPTED = "interrupted", "RUNNING", Kind.OPEN, "stopped from outside; it goes on with the next launch"
 
     @classmethod
@@ -104,7 +108,7 @@ class Outcome(StrEnum):
     @property
     def blameless(self) -> bool:
         """Whether it ended by a fault that no hyperparameter caused."""
-        return self.state == "FAIL" and self.fault
+        return self.fault and not self.infeasible
 
 
 def refusals(counts: Mapping[Outcome, int]) -> str:

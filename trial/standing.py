@@ -15,6 +15,7 @@ class Standing(StrEnum):
     RUNNING = "running"  # a worker trains it
     LEFT_BEHIND = "left behind"  # begun, and without an owner: the next worker goes on with it
     FINISHED = "finished"  # trained, and told
+    ENDED_ELSEWHERE = "ended elsewhere"  # told by somebody else; no worker has recorded it yet
     REFUSED = "refused"  # a proposal that was told off before any training
 
     @property
@@ -32,5 +33,7 @@ def standing(state: str, outcome: Outcome | None, *, leased: bool = False) -> St
             return Standing.WAITING
         case "RUNNING":
             return Standing.RUNNING if leased else Standing.LEFT_BEHIND
+        case _ if outcome is None or not outcome.final:
+            return Standing.ENDED_ELSEWHERE
         case _:
             return Standing.FINISHED

@@ -14,11 +14,13 @@ class Spending:
     begun: int
     running: int  # with an owner or without
     finished: int
+    ended_elsewhere: int  # of the finished, those that somebody else ended without a record
 
 
 def read_spending(study: StoredStudy) -> Spending:
     """What is spent now."""
     counts = count_standings(study)
-    finished = counts[Standing.FINISHED]
+    elsewhere = counts[Standing.ENDED_ELSEWHERE]
+    finished = counts[Standing.FINISHED] + elsewhere
     begun = sum(count for standing, count in counts.items() if standing.spends_budget)
-    return Spending(begun=begun, running=begun - finished, finished=finished)
+    return Spending(begun=begun, running=begun - finished, finished=finished, ended_elsewhere=elsewhere)

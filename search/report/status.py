@@ -95,7 +95,7 @@ def read_status(study: StoredStudy) -> Status:
         states=_counts(trial.state.name.lower() for trial in trials),
         outcomes=_counts(record.outcome for record in outcomes),
         refused=standings[Standing.REFUSED],
-        finished=standings[Standing.FINISHED],
+        finished=standings[Standing.FINISHED] + standings[Standing.ENDED_ELSEWHERE],
         budget_trials=specification.get("budget", {}).get("trials"),
         best=best(places),
         reference=next((place for place in places if place.is_reference), None),

@@ -25,10 +25,10 @@ from spaces.parameters import Value
 from storage.box_samples import read_box_sample
 from storage.connection.errors import LeaseHeld, LeaseLost
 from storage.leases import Leases
-from storage.outcomes import outcomes_by_trial
+from storage.outcomes import outcomes_by_trial, record_others_ends
 from storage.records import Lease, Turn
 from storage.standings import left_behind
-from storage.study import StoredStudy
+from storage.study import StoredStudy, best_complete
 from storage.study_view import StudyView
 from trial.outcome import Outcome
 from trial.standing import standing
@@ -63,8 +63,10 @@ class TrialQueue:
         self._screening = Screening(plan.space, specification.sampler, read_box_sample(study))
 
     def outlook(self) -> Outlook:
-        """What there is to do, as far as one look tells."""
+        """What there is to do, as far as one look tells. What others ended meanwhile gets its outcome."""
         spending = read_spending(self._study)
+        if spending.ended_elsewhere:
+            record_others_ends(self._study)
         if spending.begun < self._plan.specification.budget.trials or self._left_behind():
             return Outlook.WORK
         return Outlook.WAIT if spending.running else Outlook.DONE
@@ -180,9 +182,7 @@ class TrialQueue:
     def tidy(self) -> None:
         """Remove the checkpoints of trials that are over, except the best one's."""
         kept = self._plan.kept_trials()
-        trials = self._view.refresh()
-        complete = (trial for trial in trials if trial.state is TrialState.COMPLETE)
-        best = max(complete, key=lambda trial: trial.value or 0.0, default=None)
-        for trial in trials:
-            if trial.number in kept and trial.state.is_finished() and trial is not best:
+        best = best_complete(self._study)
+        for trial in self._view.refresh():
+            if trial.number in kept and trial.state.is_finished() and (best is None or trial.number != best[0]):
                 shutil.rmtree(kept[trial.number], ignore_errors=True)

@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from optuna.exceptions import StorageInternalError
-from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError
+from optuna.storages._rdb.models import NOT_FOUND_MSG
+from sqlalchemy.exc import DatabaseError, DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 #: Words of SQLite and PostgreSQL that only the user can help with, and what to tell. First match wins.
@@ -73,6 +74,10 @@ def translated(label: str) -> Iterator[None]:
     """
     try:
         yield
+    except KeyError as error:
+        if error.args != (NOT_FOUND_MSG,):
+            raise
+        raise _deleted(label) from error
     except (StorageInternalError, DBAPIError, PoolTimeoutError) as error:
         explained = _explained(error.__cause__ if isinstance(error, StorageInternalError) else error, label)
         if explained is None:
@@ -84,6 +89,8 @@ def _explained(error: BaseException | None, label: str) -> Exception | None:
     """Ours for a database's error, or None where it is a bug of the caller."""
     if isinstance(error, PoolTimeoutError):
         return StorageUnavailable(f"database {label}: every connection of this process is in use; try again")
+    if isinstance(error, IntegrityError) and "foreign key" in str(error.orig).lower():
+        return _deleted(label)
     if not _concerns_the_user(error):
         return None
     text = str(error.orig).lower() if isinstance(error, DBAPIError) else ""
@@ -96,6 +103,11 @@ def _explained(error: BaseException | None, label: str) -> Exception | None:
     return StorageUnavailable(
         f"database {label} doesn't answer; check that it runs and can be reached, then launch again"
     )
+
+
+def _deleted(label: str) -> StorageError:
+    """All our rows hang on their study, and nothing else of Optuna's ever vanishes."""
+    return StorageError(f"database {label}: the study was deleted; stop its workers, or launch it again")
 
 
 def _concerns_the_user(error: BaseException | None) -> bool:

@@ -6,9 +6,9 @@ from optuna.trial import TrialState
 
 from storage.connection.database import Database
 from storage.leases import Leases
-from storage.outcomes import record_outcome
-from storage.standings import count_standings, left_behind
-from storage.study import StoredStudy, find_study
+from storage.outcomes import outcomes_by_trial, record_others_ends, record_outcome
+from storage.standings import count_standings, ended_elsewhere, left_behind
+from storage.study import StoredStudy, best_complete, find_study
 from storage.study_view import StudyView
 from tests.storage.test_leases import expire
 from trial.outcome import Outcome
@@ -97,12 +97,28 @@ def test_a_lease_that_outlived_its_trial_changes_nothing(study: optuna.Study, st
     leases.claim(told, "anna")
     leases.claim(running, "anna")
     study.tell(told, state=TrialState.FAIL)  # by hand, with the lease still alive
-    assert count_standings(stored) == {Standing.FINISHED: 1, Standing.RUNNING: 1}
+    assert count_standings(stored) == {Standing.ENDED_ELSEWHERE: 1, Standing.RUNNING: 1}
     expire(stored.database)
     assert left_behind(stored) == [running]
 
 
-@pytest.mark.parametrize("outcome", [outcome for outcome in Outcome if outcome.final])
+def test_what_somebody_else_ended_gets_its_outcome_and_is_finished_then(
+    study: optuna.Study, stored: StoredStudy
+) -> None:
+    failed, complete, running = begin(study, trials=3)
+    record_outcome(stored, failed, Verdict(outcome=Outcome.INTERRUPTED))
+    study.tell(failed, state=TrialState.FAIL)
+    study.tell(complete, 0.99)
+    assert ended_elsewhere(stored) == [failed, complete]
+    record_others_ends(stored)
+    assert ended_elsewhere(stored) == []
+    assert outcomes_by_trial(stored) == {failed: Outcome.ENDED_ELSEWHERE, complete: Outcome.ENDED_ELSEWHERE}
+    assert count_standings(stored) == {Standing.FINISHED: 2, Standing.LEFT_BEHIND: 1}
+    assert left_behind(stored) == [running]
+    assert best_complete(stored) is None  # whatever value it was told
+
+
+@pytest.mark.parametrize("outcome", [outcome for outcome in Outcome if outcome.final and outcome.state])
 def test_every_end_is_counted_as_the_table_has_it(study: optuna.Study, stored: StoredStudy, outcome: Outcome) -> None:
     (number,) = begin(study, trials=1)
     StudyView(stored).report(number, 160, 0.5)

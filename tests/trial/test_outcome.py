@@ -16,6 +16,7 @@ TABLE = {
     "invalid": ("FAIL", False, False, True, True, False, False),
     "bad data": ("FAIL", False, True, False, True, False, True),
     "crashed": ("FAIL", False, True, False, True, False, True),
+    "ended elsewhere": ("", False, True, False, True, False, True),
     "interrupted": ("RUNNING", False, False, False, False, False, False),
 }
 

@@ -22,7 +22,9 @@ OUTCOMES = st.none() | st.sampled_from(Outcome)
         ("PRUNED", Outcome.OUTRANKED, False, Standing.FINISHED),
         ("PRUNED", Outcome.DIVERGED, False, Standing.FINISHED),
         ("FAIL", Outcome.CRASHED, False, Standing.FINISHED),
-        ("FAIL", None, False, Standing.FINISHED),  # somebody told it by hand
+        ("FAIL", None, False, Standing.ENDED_ELSEWHERE),  # somebody told it by hand
+        ("COMPLETE", Outcome.INTERRUPTED, False, Standing.ENDED_ELSEWHERE),
+        ("COMPLETE", Outcome.ENDED_ELSEWHERE, False, Standing.FINISHED),  # recorded meanwhile
         ("PRUNED", Outcome.HOPELESS, False, Standing.REFUSED),
         ("PRUNED", Outcome.RISKY, False, Standing.REFUSED),
         ("FAIL", Outcome.INVALID, False, Standing.REFUSED),
@@ -51,4 +53,5 @@ def test_whatever_was_begun_spends_the_budget_unless_it_was_refused() -> None:
         Standing.RUNNING,
         Standing.LEFT_BEHIND,
         Standing.FINISHED,
+        Standing.ENDED_ELSEWHERE,
     }

@@ -10,15 +10,18 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
+from search.exit_codes import ExitCode
 from search.faults import crash_points, history
 from search.faults.crash_points import CrashPoint
 from search.faults.history import HistoryEvent
+from search.launch.progress import read_snapshot
+from search.report.ranking import ranking
 from search.report.status import read_status
 from storage.connection.database import Database
 from storage.leases import Leases
 from storage.outcomes import read_outcome, read_outcomes
 from storage.standings import left_behind
-from storage.study import find_study
+from storage.study import find_study, study_names
 from storage.workers import read_workers
 from tests.support.history_checker import check_history, read_history
 from tests.support.studies import load_optuna_study
@@ -202,3 +205,35 @@ def test_when_all_workers_died_the_next_one_takes_over_all_their_trials(url, tmp
         check_history(database, "analytic", read_history(records), trials=3, rungs=RUNGS, killed=dead)
         after = read_status(find_study(database, "analytic"))
         assert (after.claimable, after.changed_hands) == ((), {0: 1, 1: 1})
+
+
+@pytest.mark.parametrize(("state", "value"), [(TrialState.FAIL, None), (TrialState.COMPLETE, 0.99)])
+def test_a_trial_that_somebody_else_ends_is_dropped_and_wins_nothing(url, tmp_path, records, monkeypatch, state, value):
+    """As `optuna tell` does, or the dashboard."""
+    monkeypatch.setenv("FRCNN_ANALYTIC_STEP_S", "0.02")
+    found(url, tmp_path, trials=3)
+    worker = start_worker(url, tmp_path)
+    with Database.open(url) as database:
+        wait_until(lambda: trains(database, 0))
+        load_optuna_study(database, "analytic").tell(0, value, state=state)
+        assert leave(worker) == 0
+        study = find_study(database, "analytic")
+        check_history(database, "analytic", read_history(records), trials=3, rungs=RUNGS)
+        assert read_outcomes(study)[0].outcome is Outcome.ENDED_ELSEWHERE
+        status, snapshot = read_status(study), read_snapshot(study, trials=3)
+        assert status.best is not None
+        assert status.best.number != 0
+        assert snapshot.best == (status.best.number, status.best.ap)
+        assert (status.finished, snapshot.finished) == (3, 3)
+        assert ranking(study)[-1].ending == "ended elsewhere"
+
+
+def test_a_deleted_study_is_told_and_ends_its_worker(url, tmp_path, monkeypatch):
+    monkeypatch.setenv("FRCNN_ANALYTIC_STEP_S", "0.02")
+    found(url, tmp_path)
+    worker = start_worker(url, tmp_path)
+    with Database.open(url) as database:
+        wait_until(lambda: trains(database, 0))
+        database.optuna.delete_study(find_study(database, "analytic").id)
+        assert leave(worker) == ExitCode.USER_MUST_ACT
+        assert study_names(database) == []
