@@ -39,15 +39,15 @@ _LONGEST_WAIT_S = 0.5
 
 
 class Leases:
-    """The leases of one study. Values that leave are records; keep the newest one that `renew` gave."""
+    """The leases of one study; a new duration holds from the next claim or renewal on. What leaves are records."""
 
-    __slots__ = ("_database", "_duration_s", "_turn_s", "study")
+    __slots__ = ("_database", "duration_s", "study", "turn_s")
 
     def __init__(self, study: StoredStudy, *, duration_s: float = 60.0, turn_s: float = 30.0) -> None:
         self._database = study.database
         self.study = study
-        self._duration_s = duration_s
-        self._turn_s = turn_s
+        self.duration_s = duration_s
+        self.turn_s = turn_s
 
     def claim(self, trial: int, worker: str) -> Lease:
         """A new lease on a RUNNING trial, with the token one above its predecessor's.
@@ -58,7 +58,7 @@ class Leases:
         """
         with self._database.writing() as connection:
             key = {"study_id": self.study.id, "trial": trial}
-            row = _take(connection, tables.leases, key, worker, self._duration_s)
+            row = _take(connection, tables.leases, key, worker, self.duration_s)
             # After taking, not before: on PostgreSQL the take may have waited for the holder who was telling the trial.
             state = self.study.require_trial(connection, trial)
             if state != "RUNNING":
@@ -77,7 +77,7 @@ class Leases:
             statement = (
                 update(tables.leases)
                 .where(self._still(lease), exists().where(self._runs(lease)))
-                .values(expires_at=tables.clock() + self._duration_s)
+                .values(expires_at=tables.clock() + self.duration_s)
                 .returning(*tables.leases.c)
             )
             row = connection.execute(statement).first()
@@ -103,10 +103,10 @@ class Leases:
         Raises:
             LeaseLost: it was taken or released before, or somebody else ended the trial; nothing of the block happens.
         """
-        theirs = tables.optuna_trials
+        leases, theirs = tables.leases, tables.optuna_trials
         with self._database.together() as connection:
             # The trial's row too: whoever else would tell it waits, or was faster.
-            row = select(tables.leases.c.token, theirs.c.trial_id).where(self._still(lease), self._runs(lease))
+            row = select(leases.c.token).join(theirs, self._runs(lease)).where(self._still(lease))
             if connection.execute(row.with_for_update()).first() is None:
                 raise _lost(lease)
             yield
@@ -193,7 +193,7 @@ class Leases:
             with self._database.writing() as connection:
                 key = {"study_id": self.study.id}
                 own = tables.turns.c.worker == worker
-                row = _take(connection, tables.turns, key, worker, self._turn_s, or_(tables.is_free(tables.turns), own))
+                row = _take(connection, tables.turns, key, worker, self.turn_s, or_(tables.is_free(tables.turns), own))
             if row is not None:
                 return Turn(worker=row.worker, token=row.token, expires_at=tables.instant(row.expires_at))
             if time.monotonic() >= deadline:

@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 
 class Heartbeat:
-    """Context manager that calls `beat` every `interval_s`, in a thread, until it raises `LeaseLost` or the end."""
+    """Context manager that calls `beat` at once and every `interval_s`, in a thread, until it raises `LeaseLost`."""
 
     def __init__(self, beat: Callable[[], object], *, interval_s: float) -> None:
         self._beat = beat
@@ -40,7 +40,7 @@ class Heartbeat:
         self._thread.join(LEAVE_S)
 
     def _run(self) -> None:
-        while not self._over.wait(self._interval_s):
+        while not self._over.is_set():
             try:
                 self._beat()
             except LeaseLost as lost:
@@ -48,3 +48,4 @@ class Heartbeat:
                 return
             except Exception:  # whatever the database says: the lease is ours until it runs out
                 logger.warning("a heartbeat failed; the next one follows in %.1f s", self._interval_s, exc_info=True)
+            self._over.wait(self._interval_s)

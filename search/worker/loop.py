@@ -134,7 +134,6 @@ class Worker:
 
     def _carry_out(self, trial: TrialRecorder) -> None:
         """Bring one trial to its end, or leave it to whoever took it."""
-        self._presence.show(trial, device=self._trainer.device)
         try:
             with Heartbeat(lambda: self._beat(trial), interval_s=self._pace.lease_s / 6) as heartbeat:
                 verdict = self._outage.insist(trial.open) or self._train(trial, heartbeat)

@@ -7,6 +7,9 @@ import contextlib
 import enum
 import logging
 import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from optuna.trial import FrozenTrial, TrialState
 
@@ -18,6 +21,7 @@ from search.policy.feasibility import Screening
 from search.policy.proposal import ENQUEUED, propose
 from search.policy.pruning import make_pruner
 from search.policy.samplers import common_parameters, make_sampler
+from search.worker.heartbeat import Heartbeat
 from search.worker.outage import Outage
 from search.worker.outbox import Outbox
 from search.worker.recorder import TrialRecorder
@@ -35,6 +39,7 @@ from trial.standing import standing
 from trial.verdict import Verdict
 
 LONGEST_TURN_S = 30.0  # a worker that dies in its turn holds the others up for so long
+ROOM = 4  # taking a trial is at most a part so large of a lease
 
 logger = logging.getLogger(__name__)
 
@@ -84,12 +89,36 @@ class TrialQueue:
         """
         self._view.refresh()  # before the turn: the first time it reads all trials
         try:
-            with self._leases.turn(self._worker) as turn:
+            with self._leases.turn(self._worker) as turn, self._timed():
                 lease = self._claim_one()
-                return self._taken_over(lease) if lease is not None else self._ask(turn)
+                return self._kept(lease) if lease is not None else self._ask(turn)
         except LeaseLost as lost:  # of the turn: others had theirs meanwhile
             logger.warning("%s", lost)
             return None
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        """Make leases and turns longer where the block took a large part of one: this machine is slow, or very busy.
+
+        Else a trial would go from hand to hand, each worker losing it before it could begin.
+        """
+        began_s = time.monotonic()
+        try:
+            yield
+        finally:
+            took_s = time.monotonic() - began_s
+            if took_s * ROOM > self._leases.duration_s:
+                logger.warning(
+                    "taking a trial took %.1f s, too long for leases of %.1f s: this worker's last %.1f s from now on",
+                    *(took_s, self._leases.duration_s, took_s * ROOM),
+                )
+                self._leases.duration_s = took_s * ROOM
+                self._leases.turn_s = max(self._leases.turn_s, min(LONGEST_TURN_S, took_s * ROOM))
+
+    def _kept(self, lease: Lease) -> TrialRecorder | None:
+        """A trial that is ours again; its lease is kept alive while we find out what it tries."""
+        with Heartbeat(lambda: self._leases.renew(lease), interval_s=self._lease_s / 6):
+            return self._taken_over(lease)
 
     def _claim_one(self) -> Lease | None:
         """A trial that was begun: one of ours, or one that nobody owns."""
@@ -113,7 +142,7 @@ class TrialQueue:
         waiting = next((each for each in trials if each.state is TrialState.WAITING), None)
         if waiting is not None:
             lease = self._begin(turn, waiting)
-            return None if lease is None else self._taken_over(lease)
+            return None if lease is None else self._kept(lease)
         number, first_points = len(trials), self._plan.first_points
         fixed = first_points[number] if number < len(first_points) else {}
         proposal = self._proposed(number, fixed, outcomes)

@@ -1,12 +1,15 @@
 """What a new trial costs: few statements, few readings of the study, one sampler."""
 
 import threading
+import time
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import event
 
 from search.plan import Plan
+from search.policy.proposal import propose
 from search.worker import queue
 from search.worker.outage import Outage
 from search.worker.queue import TrialQueue
@@ -15,7 +18,10 @@ from spaces.catalogue import DEFINITIONS
 from spaces.parameters import Fixed
 from storage.connection import optuna_storage, trials
 from storage.connection.database import Database
-from storage.study import create_study
+from storage.leases import Leases
+from storage.standings import left_behind
+from storage.study import create_study, find_study
+from tests.storage.test_leases import expire
 from tests.support.studies import load_optuna_study, varied
 from trial.outcome import Outcome
 from trial.reports import RungReport
@@ -26,9 +32,9 @@ MOST_STATEMENTS = 60
 MOST_READINGS = 2
 
 
-def queue_of(database: Database, plan: Plan, worker: str) -> TrialQueue:
+def queue_of(database: Database, plan: Plan, worker: str, *, lease_s: float = 60.0) -> TrialQueue:
     outage = Outage(threading.Event(), give_up_s=1.0)
-    return TrialQueue(create_study(database, plan.study), plan, worker=worker, lease_s=60.0, outage=outage)
+    return TrialQueue(create_study(database, plan.study), plan, worker=worker, lease_s=lease_s, outage=outage)
 
 
 def begun(its: TrialQueue) -> TrialRecorder:
@@ -71,6 +77,38 @@ def test_a_new_trial_costs_few_statements_two_readings_and_one_sampler(database,
     assert 0 < spent["statements"] <= MOST_STATEMENTS, spent
     assert 0 < spent["readings"] <= MOST_READINGS, spent
     assert spent["samplers"] == 1, spent
+
+
+def test_a_trial_whose_takeover_takes_longer_than_its_lease_changes_hands_once(database, plan, monkeypatch):
+    plan = varied(plan, trials=1)
+    begun(queue_of(database, plan, "a"))
+    expire(database)
+    study = find_study(database, plan.study)
+    seen: list[list[int]] = []
+
+    def slow(*arguments, **named):
+        for _ in range(8):
+            time.sleep(0.25)
+            seen.append(left_behind(study))
+        return propose(*arguments, **named)
+
+    monkeypatch.setattr(queue, "propose", slow)
+    trial = begun(queue_of(database, plan, "b", lease_s=0.8))
+    assert seen == [[]] * 8  # nobody else may take it meanwhile
+    assert trial.number == 0
+    assert Leases(study).changes_of_hands() == {0: 1}
+
+
+def test_who_asks_for_longer_than_a_lease_gets_longer_leases(database, plan, monkeypatch, caplog):
+    plan = varied(plan, trials=4)
+    its = queue_of(database, plan, "a", lease_s=0.3)
+    monkeypatch.setattr(queue, "propose", lambda *a, **b: time.sleep(0.5) or propose(*a, **b))
+    assert begun(its).number == 0
+    assert "too long for leases of 0.3 s" in caplog.text
+    [lease] = Leases(find_study(database, plan.study)).held()
+    its._leases.renew(lease)
+    [lease] = Leases(find_study(database, plan.study)).held()
+    assert lease.expires_at - datetime.now(UTC) > timedelta(seconds=1)
 
 
 def counted(function, cost: Counter[str], what: str):
