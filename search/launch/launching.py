@@ -1,6 +1,5 @@
 """Creates or resumes a study on this machine and runs it to its end."""
 
-import contextlib
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from search.engines.local_executor import LocalExecutor
 from search.exit_codes import ExitCode
 from search.launch.compatibility import agree
 from search.launch.progress import Progress, Snapshot, read_snapshot
+from search.launch.trouble import Trouble
 from search.launch.worker_pool import PoolExit, WorkerPool
 from search.policy.anchor_screen import AnchorScreen, varies_anchors
 from search.report.console import plain_console
@@ -168,22 +168,27 @@ def _with_derived(specification: Specification, training_set: "Dataset", data: s
 def _run(study: StoredStudy, specification: Specification, job: Job, executor: Executor, console: Console) -> PoolExit:
     with executor.open(job, specification.workers, console.print) as start:
         pool = WorkerPool(start, workers=specification.workers, say=console.print)
-        progress = Progress(console, rungs=specification.rungs)
+        progress, trouble = Progress(console, rungs=specification.rungs), Trouble(job.folder, console.print)
         with stop_signals(at_once=pool.interrupt) as stop, progress.shown():
             while pool.supervise() and not stop.is_set():
-                _update(progress, study, specification)
+                _update(progress, trouble, study, specification)
                 stop.wait(TICK_S)
             if stop.is_set():
                 console.print("stopping: trials are checkpointed; once more ends at once")
             pool.stop()
             ended = pool.leave(complete=lambda: _complete(study, specification))
-            _update(progress, study, specification)
+            _update(progress, trouble, study, specification)
     return ended
 
 
-def _update(progress: Progress, study: StoredStudy, specification: Specification) -> None:
-    with contextlib.suppress(StorageUnavailable):  # the workers know what to do then
-        progress.update(_snapshot(study, specification, since=progress.since))
+def _update(progress: Progress, trouble: Trouble, study: StoredStudy, specification: Specification) -> None:
+    try:
+        snapshot = _snapshot(study, specification, since=progress.since)
+    except StorageUnavailable as error:  # the workers know what to do then
+        trouble.database_away(error)
+    else:
+        progress.update(snapshot)
+        trouble.look(snapshot)
 
 
 def _snapshot(study: StoredStudy, specification: Specification, since: datetime | None = None) -> Snapshot:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from search.engines.handle import WorkerExit, WorkerHandle
 from search.exit_codes import ExitCode
@@ -50,6 +50,9 @@ class WorkerPool:
             self._look(member)
             if member.exit is not None and member.exit.code is None:
                 self._replace(member, member.exit)
+            elif member.exit is not None and member.exit.code == ExitCode.TRY_LATER and member.exit.said:
+                self._say(f"worker {member.number} left: {member.exit.said}")
+                member.exit = replace(member.exit, said="")
         codes = [member.exit.code if member.exit else None for member in self._members]
         return None in codes and ExitCode.USER_MUST_ACT not in codes
 

@@ -39,7 +39,7 @@ def _summary(status: Status) -> Table:
         and f"{refusals({Outcome(word): count for word, count in status.outcomes.items()})}; none of the budget",
         "pace": f"{status.trials_per_hour:.1f} trials per hour" if status.trials_per_hour else "",
         "waiting": _numbers(status.waiting),
-        "left behind": status.claimable and f"{_numbers(status.claimable)}; the next launch or worker goes on",
+        "left behind": status.claimable and f"{_left_behind(status)}; the next launch or worker goes on",
         "changed hands": _times(status.changed_hands),
         "lost trainers": "; ".join(map(_loss, status.lost_trainers)),
         "outages survived": status.outages.count and f"{status.outages.count}, {status.outages.seconds:.0f} s in all",
@@ -48,6 +48,17 @@ def _summary(status: Status) -> Table:
         if text:
             table.add_row(Text(name, style="bold"), Text(text))
     return table
+
+
+def _left_behind(status: Status) -> str:
+    """Trials without a living lease. A worker that can't reach its database, or write there, still trains its own."""
+    silent_s = {worker.trial: worker.age_s for worker in status.workers if worker.trial is not None}
+    return ", ".join(
+        f"{trial} (its worker was last heard of {silent_s[trial]:.0f} s ago, and may be waiting for database or disk)"
+        if trial in silent_s
+        else str(trial)
+        for trial in status.claimable
+    )
 
 
 def _result(trial: RankedTrial | None) -> str:
