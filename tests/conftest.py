@@ -48,7 +48,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 def _is_slow(item: pytest.Item) -> bool:
     fixtures = HEAVY_FIXTURES.intersection(getattr(item, "fixturenames", ()))
     parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
-    return bool(fixtures) or "postgresql" in parameters or item.get_closest_marker("slow") is not None
+    return bool(fixtures) or "postgresql" in parameters or any(map(item.get_closest_marker, ("slow", "bulk")))
 
 
 def start_postgresql(folder: Path) -> Any:

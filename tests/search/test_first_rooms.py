@@ -18,6 +18,8 @@ from storage.telemetry import read_rungs
 from trial.outcome import Outcome
 from trial.standing import Standing
 
+pytestmark = pytest.mark.bulk  # each copies and opens a whole study
+
 LEFT = Path(__file__).resolve().parents[1] / "fixtures" / "first_rooms"
 STUDY = "before rooms"
 INTERRUPTED = 19  # its worker was killed with an evaluation on disk that the database did not have

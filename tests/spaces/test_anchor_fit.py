@@ -153,6 +153,7 @@ def test_a_dataset_without_boxes_has_a_fit_without_figures():
     assert math.isnan(fit.positives_per_image)
 
 
+@pytest.mark.bulk
 def test_ten_thousand_images_take_seconds():
     random = np.random.default_rng(0)
     canvas = Canvas(height_px=512, width_px=512)

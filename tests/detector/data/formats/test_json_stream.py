@@ -84,6 +84,7 @@ def test_a_list_that_nobody_looks_at_is_passed_over() -> None:
     assert stream.digest == hashlib.sha256(b'{"a": [1, 2, {"b": []}], "c": 4}').hexdigest()
 
 
+@pytest.mark.bulk
 def test_memory_holds_the_boxes_and_not_their_outlines(tmp_path: Path) -> None:
     """20 MB of which nearly all are outlines: as one object Python takes six times that."""
     outline = [[float(number) + 0.5 for number in range(250)]]
