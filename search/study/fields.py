@@ -1,6 +1,7 @@
 """Types of a study file's values that the sections share: how they are read, checked and written."""
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -8,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainSe
 
 from detector.config import require
 
+_HALVES = re.compile("[\ud800-\udfff]")  # in place of bytes that are no UTF-8
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
@@ -30,8 +32,14 @@ def _check_path(path: Path) -> Path:
 
 
 def absolute_path(path: Path, folder: Path) -> Path:
-    """The path taken from the folder unless it is absolute; `~` is the user's home."""
-    return Path(os.path.abspath(folder / os.path.expanduser(path)))
+    """The path taken from the folder unless it is absolute; `~` is the user's home.
+
+    Raises:
+        ConfigError: its name is no text, so that neither a file nor a database could keep it.
+    """
+    whole = os.path.abspath(folder / os.path.expanduser(path))
+    require(not _HALVES.search(whole), f"a path must be UTF-8 text, but {whole!r} is not; rename the folder or file")
+    return Path(whole)
 
 
 T = TypeVar("T")

@@ -180,11 +180,11 @@ class Specification:
 
     def absolute(self, folder: Path) -> "Specification":
         """The same with relative paths, in data, weights and storage, taken from the folder."""
-        detector = self.detector
+        data, detector = self.data.absolute(folder), self.detector
         if detector.weights not in _KNOWN_WEIGHTS:
             detector = replace(detector, weights=str(absolute_path(Path(detector.weights), folder)))
         storage = absolute_storage(self.storage, folder)
-        return replace(self, data=self.data.absolute(folder), detector=detector, storage=storage)
+        return replace(self, data=data, detector=detector, storage=storage)
 
     @property
     def micro_batch(self) -> int:
