@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
+from detector.json_text import read_json
 from detector.whole_file import sync
 
 KEPT = 2
@@ -85,7 +86,7 @@ def _folders(directory: Path) -> list[Path]:
 
 def _read(folder: Path) -> Checkpoint | None:
     try:
-        manifest = json.loads((folder / MANIFEST).read_text())
+        manifest = read_json((folder / MANIFEST).read_text())
         images, step = manifest["images"], manifest["step"]
         if manifest["sha256"] == _digest(folder / STATE, images, step):
             return Checkpoint(arrays=load_file(folder / STATE), images=images, step=step)

@@ -13,6 +13,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from detector.config import ConfigError, require
+from detector.json_text import read_json
 from detector.whole_file import write_whole
 from trial.reports import ProgressReport, RungReport
 
@@ -103,7 +104,7 @@ def metrics_table(metrics: Mapping[str, float]) -> Table:
 
 def _read(file: Path) -> dict[str, Any] | None:
     try:
-        content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        content: dict[str, Any] = read_json(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:

@@ -20,6 +20,8 @@ from detector.data_source import DataFormat, DataSource
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm"})
 
+MOST_DIGITS = 18  # of a size
+
 
 def read_voc(source: DataSource) -> Annotations:
     """The annotations of the XML files that the split lists, or of all; image ids count from 1 in that order.
@@ -179,7 +181,7 @@ def _size(root: ElementTree.Element, path: str, file: Path) -> int | None:
     text = root.findtext(path)
     if text is None or text.strip() == "0":  # some tools write 0 for unknown
         return None
-    if not text.strip().isdecimal():
+    if not text.strip().isdecimal() or len(text.strip()) > MOST_DIGITS:
         raise DataError(f"{file}: {path} must be a whole number of pixels, but is {text[:60]!r}")
     return int(text)
 

@@ -121,3 +121,15 @@ def test_nothing_is_left_of_a_trial_that_is_over(tmp_path: Path) -> None:
     save_checkpoint(tmp_path, checkpoint(40))
     drop_checkpoints(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("manifest", ["[" * 20_000 + "]" * 20_000, '{"images": ' + "9" * 5_000 + "}", "[1]", "7"])
+def test_a_manifest_that_nobody_wrote_is_passed_over(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, manifest: str
+) -> None:
+    save_checkpoint(tmp_path, checkpoint(40))
+    (save_checkpoint(tmp_path, checkpoint(80)) / MANIFEST).write_text(manifest)
+    found = newest_checkpoint(tmp_path)
+    assert found is not None
+    assert found.images == 40
+    assert "passed over" in caplog.text
