@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 from detector.config import require
+from trial.counts import COUNT_LIMIT
 
 _HALVES = re.compile("[\ud800-\udfff]")  # in place of bytes that are no UTF-8
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
@@ -43,7 +44,7 @@ def absolute_path(path: Path, folder: Path) -> Path:
 
 
 T = TypeVar("T")
-Positive = Annotated[int, Field(ge=1)]
+Positive = Annotated[int, Field(ge=1, lt=COUNT_LIMIT)]
 Auto = Annotated[T | None, BeforeValidator(_from_auto), PlainSerializer(write_auto)]
 All = Annotated[T | None, BeforeValidator(_from_auto), PlainSerializer(_write_all)]
 SafePath = Annotated[Path, AfterValidator(_check_path)]

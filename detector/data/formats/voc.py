@@ -8,6 +8,7 @@ An object marked `difficult` is treated as a COCO crowd: no training target, ign
 """
 
 import hashlib
+import os
 from pathlib import Path
 from typing import NoReturn
 from xml.etree import ElementTree
@@ -82,7 +83,7 @@ def _stem(line: str, folder: Path) -> str:
     if "\0" in line or "/" in line or "\\" in line:
         raise DataError(f"{folder}: {line!r} in the list of images must be a plain file name without a folder")
     name, _, flag = line.rpartition(" ")
-    if name and flag in {"1", "0", "-1"} and not (folder / f"{line}.xml").exists():
+    if name and flag in {"1", "0", "-1"} and not os.path.exists(folder / f"{line}.xml"):
         return name.rstrip()
     return line
 
