@@ -12,7 +12,7 @@ from tests.support import fuzz
 from tests.support.fuzz import Tally
 from tests.support.fuzz_targets import TARGETS, Target
 
-INPUTS = 217  # of each whole share: 2,000 in all
+INPUTS = 196  # of each whole share: 2,000 in all
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)

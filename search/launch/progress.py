@@ -53,13 +53,14 @@ def read_snapshot(study: StoredStudy, *, trials: int, since: datetime | None = N
     Raises:
         StorageUnavailable: the database is away.
     """
+    outcomes = tuple(read_outcomes(study, since=since))  # first: what is told is then among what is counted
     spending = read_spending(study)
     return Snapshot(
         finished=spending.finished,
         trials=max(trials, spending.begun),
         best=best_complete(study),
         activities=_activities(study),
-        outcomes=tuple(read_outcomes(study, since=since)),
+        outcomes=outcomes,
     )
 
 

@@ -32,6 +32,11 @@ def _check_path(path: Path) -> Path:
     return path
 
 
+def is_text(text: str) -> bool:
+    """Whether a file or a database can keep it: no byte of it was no UTF-8."""
+    return not _HALVES.search(text)
+
+
 def absolute_path(path: Path, folder: Path) -> Path:
     """The path taken from the folder unless it is absolute; `~` is the user's home.
 
@@ -39,7 +44,7 @@ def absolute_path(path: Path, folder: Path) -> Path:
         ConfigError: its name is no text, so that neither a file nor a database could keep it.
     """
     whole = os.path.abspath(folder / os.path.expanduser(path))
-    require(not _HALVES.search(whole), f"a path must be UTF-8 text, but {whole!r} is not; rename the folder or file")
+    require(is_text(whole), f"a path must be UTF-8 text, but {whole!r} is not; rename the folder or file")
     return Path(whole)
 
 

@@ -50,7 +50,8 @@ CALLS: dict[str, list[list[str]]] = {
     "train": [["FOLDER/none.yaml"], ["FOLDER/best.yaml", "--data", "FOLDER/broken"]],
     "worker": [["--storage", "sqlite:///FOLDER/none.db", "--study", MESSAGE],
                ["--storage", "sqlite:///FOLDER/study.db", "--study", MESSAGE],
-               ["--storage", "file:FOLDER/none", "--study", MESSAGE]],
+               ["--storage", "file:FOLDER/none", "--study", MESSAGE],
+               ["--storage", "sqlite:///FOLDER/\udcff.db", "--study", MESSAGE]],
     "dashboard": [["FOLDER/none.yaml"], ["FILE", "--password-file", "FOLDER/none"]],
 }  # fmt: skip
 

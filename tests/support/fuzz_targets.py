@@ -18,6 +18,7 @@ from PIL import Image as Pillow
 from safetensors.numpy import save
 
 from detector.config import Canvas, ConfigError, Detector, Hyperparameters
+from detector.data import image_cache
 from detector.data.dataset import load_dataset
 from detector.data.image_file import read_header, read_rgb
 from detector.data.layout import find_sources
@@ -283,6 +284,19 @@ def _read_weights(content: bytes, folder: Path) -> None:
     load_backbone(_network(), str(_written(folder / f"w{suffix}", content)))
 
 
+PIXELS = (2, 8, 8, 3)
+
+
+def _pixels_seeds(folder: Path) -> list[bytes]:
+    np.save(folder / "pixels.npy", np.zeros(PIXELS, np.uint8))
+    return [(folder / "pixels.npy").read_bytes()]
+
+
+def _read_pixels(content: bytes, folder: Path) -> None:
+    whole = image_cache._mapped(_written(folder / "pixels.npy", content), PIXELS)
+    assert whole is None or whole.shape == PIXELS
+
+
 def _evaluations_seeds(_: Path) -> list[bytes]:
     return [json.dumps({"80": {"ap": 0.1}, "160": {"ap": 0.2, "ap/cat": 0.1}}).encode()]
 
@@ -307,5 +321,6 @@ TARGETS = (
     Target(name="outbox", seeds=_outbox_seeds, read=_read_outbox, refusals=()),
     Target(name="checkpoint", seeds=_checkpoint_seeds, read=_read_checkpoint, refusals=()),
     Target(name="weights", seeds=_weights_seeds, read=_read_weights, share=0.2),  # each in a process of its own
+    Target(name="pixels", seeds=_pixels_seeds, read=_read_pixels, refusals=()),
     Target(name="evaluations", seeds=_evaluations_seeds, read=_read_evaluations),
 )

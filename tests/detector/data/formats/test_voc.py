@@ -126,3 +126,9 @@ def test_a_size_that_no_image_has_is_refused(voc: Any, xml: Callable[..., str], 
     voc.write("two", xml(("cat", (5, 6, 15, 26))).replace("<width>60", f"<width>{width}"))
     with pytest.raises(DataError, match=r"two\.xml: size/width must be a whole number of pixels"):
         read_voc(voc.source())
+
+
+def test_a_name_that_no_file_can_have_is_missing(voc: Any) -> None:
+    voc.list("train", "x" * 300 + " 1")
+    with pytest.raises(DataError, match="the annotation file"):
+        read_voc(voc.source("train"))
