@@ -4,6 +4,7 @@ import os
 import re
 import time
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -11,6 +12,7 @@ from detector.config import ConfigError
 from tests.support import fuzz
 from tests.support.fuzz import Tally
 from tests.support.fuzz_targets import TARGETS, Target
+from tests.support.mutations import MOST_BYTES, mutated
 
 INPUTS = 196  # of each whole share: 2,000 in all
 
@@ -34,6 +36,12 @@ def test_the_same_seed_makes_the_same_inputs_wherever_it_runs(target: Target, tm
         made.append([fuzz.input_of(target, seeds, 5, number) for number in range(40)])
     assert made[0] == made[1]
     assert len(set(made[0])) > 30
+
+
+def test_repetitions_of_repetitions_stay_small() -> None:
+    """Number 8,370 of seed 0 once had 5 GB."""
+    whole = [b'{"80": {"ap": 0.1}, "160": {"ap": 0.2, "ap/cat": 0.1}}']
+    assert max(len(mutated(whole, Random(f"0/evaluations/{number}"))) for number in range(8_300, 8_400)) <= MOST_BYTES
 
 
 def seeds(_: Path) -> list[bytes]:

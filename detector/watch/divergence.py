@@ -61,7 +61,7 @@ class Exploding(Divergence):
             return None
         start = sorted(self._first)[len(self._first) // 2]
         bound = max(limits.explosion_ratio * start, limits.explosion_floor)
-        mean = math.fsum(self._recent) / len(self._recent)
+        mean = math.fsum(recent / len(self._recent) for recent in self._recent)  # their sum may be beyond a float
         if mean <= bound:
             return None
         return self.found(step, worst, f"the loss rose from {start:.3g} to {mean:.3g}", circumstances(figures))

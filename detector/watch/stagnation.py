@@ -35,7 +35,7 @@ class Mean:
         self._values.append(value)
         if len(self._values) < (self._values.maxlen or 1):
             return None
-        return math.fsum(self._values) / len(self._values)
+        return math.fsum(value / len(self._values) for value in self._values)  # a sum of 1e308s is beyond a float
 
 
 class Updates:

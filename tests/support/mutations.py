@@ -12,6 +12,7 @@ from random import Random
 from typing import Any
 
 DEEP, DIGITS = "@DEEP@", "@DIGITS@"  # become what no `json.dumps` writes
+MOST_BYTES = 1 << 22  # or a few repetitions of repetitions make gigabytes
 NUMBERS = (
     0, -1, 1, 2, 255, 65_535, 1_000_000, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1, 2**63, 10**30, -(10**30), 10**400,
     0.5, 1.5, -0.0, 1e-320, 1e308, -1e308, float("nan"), float("inf"), float("-inf"),
@@ -35,7 +36,7 @@ def mutated(seeds: Sequence[bytes], random: Random) -> bytes:
     """One of the seeds, changed once to four times."""
     content = random.choice(seeds)
     for _ in range(random.choice((1, 1, 1, 2, 2, 3, 4))):
-        content = random.choice(_ways(content))(content, random)
+        content = random.choice(_ways(content))(content, random)[:MOST_BYTES]
     return content if random.random() < 0.99 else content + random.choice(seeds)
 
 
@@ -158,7 +159,8 @@ def _change(container: Any, others: list[Any], random: Random) -> None:
         case 0 if len(container) > 1 or isinstance(container, dict):
             del container[key]
         case 1:
-            container[key] = [deepcopy(container[key])] * random.choice((1, 2, 500))
+            times = random.choice((1, 2, 500))
+            container[key] = [deepcopy(container[key])] * (times if len(json.dumps(container[key])) < 5_000 else 2)
         case 2 if isinstance(container, dict):
             container[random.choice(TEXTS)] = container.pop(key)
         case 3:
