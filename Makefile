@@ -12,7 +12,7 @@ STUDY_IMAGES ?= 240
 STUDY_CANVAS ?= 96x128
 
 .DEFAULT_GOAL := help
-.PHONY: help setup study quick test test-slow chaos check lint types imports duplicates format bench planted clean
+.PHONY: help setup study quick test test-slow chaos fuzz check lint types imports duplicates format bench planted clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ test-slow: setup ## the tests that train for minutes
 
 chaos: setup ## 200 random faults on studies with the analytic trainer: none may lose, double or stick a trial
 	$(BIN)/python -W error -m tests.support.chaos --faults 200
+
+fuzz: setup ## 100,000 hostile files and messages to every reader: no traceback, no hang, no full memory
+	$(BIN)/python -m tests.support.fuzz --inputs 100000 --seed 0
 
 check: lint types imports ## format, lint, types, import rules
 

@@ -16,13 +16,13 @@ from typing import Annotated, Any
 
 import optuna
 import typer
-from rich.console import Console
 
 from benchmarks.parts.table import Table, drawing, wide_console
 from detector.data.sample_data import write_sample
 from search.launch.launching import launch
 from search.report.ranking import best, ranking
 from search.study.specification import Sampler, Specification, specification_from
+from search.terminal import PlainConsole
 from search.trainer.analytic import explosion_step
 from storage.connection.database import Database
 from storage.outcomes import read_outcomes
@@ -113,7 +113,7 @@ def _study(folder: Path, **sections: Any) -> Specification:
 def cost(specification: Specification, folder: Path) -> Cost:
     """Run the study to its end, and count; a study that was stopped is not counted."""
     with (folder / LOG).open("w") as log:
-        code = launch(specification, folder=folder, console=Console(file=log, width=200))
+        code = launch(specification, folder=folder, console=PlainConsole(file=log, width=200))
     if code != 0:
         raise typer.Exit(code)
     with Database.open(specification.storage) as database:

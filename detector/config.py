@@ -12,6 +12,7 @@ from enum import StrEnum
 LEVELS = 5  # P2 to P6
 STRIDES_PX = (4, 8, 16, 32, 64)  # of P2 to P6
 CANVAS_MULTIPLE_PX = 32
+MOST_CANVAS_PX = 16_384  # no memory holds the features of more
 
 # How the RPN matches anchors and boxes, for the network and for what foretells it.
 POSITIVE_IOU, NEGATIVE_IOU = 0.7, 0.3  # Detectron2's
@@ -63,6 +64,10 @@ class Canvas:
 
     def __post_init__(self) -> None:
         for name, value in (("height", self.height_px), ("width", self.width_px)):
+            require(
+                value <= MOST_CANVAS_PX,
+                f"canvas {name} must be at most {MOST_CANVAS_PX} px, but is {str(value)[:20]}",
+            )
             require(
                 value >= CANVAS_MULTIPLE_PX and value % CANVAS_MULTIPLE_PX == 0,
                 f"canvas {name} must be a positive multiple of {CANVAS_MULTIPLE_PX} px, but is {value}; "

@@ -10,6 +10,7 @@ import typer
 
 from detector.config import ConfigError
 from search.exit_codes import ExitCode, exit_codes
+from search.terminal import PlainConsole, guard_streams, say
 
 if TYPE_CHECKING:
     from search.doctor.diagnosis import Diagnosis
@@ -49,6 +50,7 @@ CpusPerWorker = Annotated[float | None, typer.Option(help="With --engine ray: CP
 
 def main() -> None:
     """The entry point of the installed command."""
+    guard_streams()
     app()
 
 
@@ -132,7 +134,6 @@ def doctor(
     with exit_codes():
         from search.doctor.diagnosis import examine, refused
         from search.doctor.diagnosis_text import diagnosis_json, diagnosis_report
-        from search.report.console import plain_console
         from search.study.first_launch import dataset_specification
         from search.study.study_file import Options, load_study_file, with_options
 
@@ -144,9 +145,9 @@ def doctor(
         except ConfigError as error:
             diagnosis = refused(str(data or study_file), error)
         if as_json:
-            typer.echo(diagnosis_json(diagnosis))
+            say(diagnosis_json(diagnosis))
         else:
-            plain_console().print(diagnosis_report(diagnosis))
+            PlainConsole().print(diagnosis_report(diagnosis))
         if pictures is not None:
             _draw(diagnosis, pictures)
         if write_space:
@@ -206,7 +207,6 @@ def status(
 ) -> None:
     """How the study stands: states, best so far, causes of death, trials per hour, what runs where."""
     with exit_codes(), _opened(study_file) as (specification, stored):
-        from search.report.console import plain_console
         from search.report.ranking import ranking as rank
         from search.report.ranking import ranking_table
         from search.report.status import read_status, status_json
@@ -214,9 +214,9 @@ def status(
 
         now = read_status(stored)
         if as_json:
-            typer.echo(status_json(now))
+            say(status_json(now))
             return
-        console = plain_console()
+        console = PlainConsole()
         console.print(status_table(now))
         if ranking:
             console.print(ranking_table(rank(stored), specification.space))
@@ -244,7 +244,6 @@ def explain(
     with exit_codes():
         from search.explanation.explain_command import Options
         from search.explanation.explain_command import explain as run
-        from search.report.console import plain_console
 
         if trial is None and study_file.name.isdecimal() and not study_file.exists():
             study_file, trial = DEFAULT_STUDY_FILE, int(study_file.name)  # `explain 3`
@@ -254,9 +253,9 @@ def explain(
             trial=trial, confirm=confirm, images=images, html=html, as_json=as_json, with_data=not without_data
         )
         with _opened(study_file) as (specification, stored):
-            run(stored, specification, options, folder=study_file.resolve().parent, console=plain_console())
+            run(stored, specification, options, folder=study_file.resolve().parent, console=PlainConsole())
         if html is not None:
-            typer.echo(f"wrote {html}", err=True)
+            say(f"wrote {html}", err=True)
 
 
 @app.command(rich_help_panel="Results")
@@ -270,7 +269,7 @@ def export(
     with exit_codes(), _opened(study_file) as (specification, stored):
         from search.export.export import export as write
 
-        typer.echo(write(stored, specification, output=output, trial=trial, format=format))
+        say(write(stored, specification, output=output, trial=trial, format=format))
 
 
 @app.command(rich_help_panel="Results")
@@ -318,7 +317,7 @@ def dashboard(
             password=read_password(password_file),
             writable=writable,
             allowed_hosts=allow_host or (),
-            announce=typer.echo,
+            announce=say,
         )
 
 
@@ -332,7 +331,7 @@ def sample_data(
         from detector.data.sample_data import write_sample
 
         write_sample(folder, seed=seed)
-        typer.echo(f"wrote {folder}; next: frcnn-search launch --data {folder}")
+        say(f"wrote {folder}; next: frcnn-search launch --data {folder}")
 
 
 def _engine(name: EngineName, **options: Any) -> "Executor":
@@ -358,7 +357,7 @@ def _specification(study_file: Path, data: Path | None, options: "Options") -> "
 
     if data is not None:
         if write_study_file(study_file, data, options):
-            typer.echo(f"wrote {study_file}: every setting of the study, to look at and to change")
+            say(f"wrote {study_file}: every setting of the study, to look at and to change")
         return load_study_file(study_file)
     useless = [f"--{name}" for name in ("name", "storage") if getattr(options, name) is not None]
     if useless:
@@ -372,7 +371,7 @@ def _draw(diagnosis: "Diagnosis", folder: Path) -> None:
     from search.doctor.anchor_pictures import draw_diagnosis
 
     files = draw_diagnosis(diagnosis, folder)
-    typer.echo("\n".join(f"drew {file}" for file in files) or "nothing to draw", err=True)
+    say("\n".join(f"drew {file}" for file in files) or "nothing to draw", err=True)
 
 
 def _write_space(study_file: Path, diagnosis: "Diagnosis") -> None:
@@ -381,7 +380,7 @@ def _write_space(study_file: Path, diagnosis: "Diagnosis") -> None:
     if not diagnosis.space:
         raise ConfigError(f"{study_file}: there is no space to propose; see the findings")
     write_space(study_file, diagnosis.space, diagnosis.detector or {})
-    typer.echo(f"wrote the proposed ranges to {study_file}", err=True)
+    say(f"wrote the proposed ranges to {study_file}", err=True)
 
 
 @contextmanager

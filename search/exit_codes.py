@@ -7,6 +7,7 @@ from enum import IntEnum
 import typer
 
 from detector.config import ConfigError
+from search.terminal import say
 from search.trainer.exits import DiskFull, SetupFailed
 from trial.outcome import Outcome
 
@@ -54,5 +55,5 @@ def exit_codes(*, on_stdout: bool = False) -> Iterator[None]:
 
 
 def _leave(message: str, error: BaseException, on_stdout: bool) -> None:
-    typer.echo(message, err=not on_stdout)
+    say(message, err=not on_stdout)
     raise typer.Exit(exit_code_of(error))

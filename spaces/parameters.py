@@ -4,6 +4,7 @@ Named as Optuna names them, of which nothing here knows: `suggest` asks whatever
 """
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeGuard, assert_never
@@ -19,8 +20,9 @@ def three_digits(value: float) -> float:
 
 
 def is_number(value: object) -> TypeGuard[float]:
-    """Whether it is a finite number; `True` is none."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """Whether it is a number that a float can be, finite; `True` is none."""
+    largest = sys.float_info.max  # by comparison: a whole number may be too large to be made a float
+    return isinstance(value, int | float) and not isinstance(value, bool) and -largest <= value <= largest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ def test_make_alone_lists_every_target_that_a_person_calls() -> None:
         "quick",
         "test",
         "test-slow",
+        "fuzz",
         "check",
         "duplicates",
         "format",

@@ -1,6 +1,9 @@
 """What a trainer says of its trial; plain values, so that another process or a database can be given them."""
 
+import math
 from dataclasses import dataclass
+
+from trial.counts import check_counts
 
 WARNING = "warning: "  # prefix of a figure that is the step of a warning; the rest is the rule
 
@@ -21,6 +24,9 @@ class TelemetryPoint:
     step: int
     images: int
     figures: dict[str, float]
+
+    def __post_init__(self) -> None:
+        check_counts(step=self.step, images=self.images)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,10 +49,15 @@ class RungReport:
 
     step: int
     images: int
-    ap: float  # at IoU .50:.95, in [0, 1]
+    ap: float  # at IoU .50:.95, in [0, 1]; NaN where no box could be found
     metrics: dict[str, float]
     training_s: float  # since the last rung
     evaluation_s: float
+
+    def __post_init__(self) -> None:
+        check_counts(step=self.step, images=self.images)
+        if not (math.isnan(self.ap) or 0 <= self.ap <= 1):
+            raise ValueError(f"ap must lie in [0, 1], but is {self.ap}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,3 +65,6 @@ class PausedReport:
     """A valid checkpoint of the trial lies in its directory, written after so many images."""
 
     images: int
+
+    def __post_init__(self) -> None:
+        check_counts(images=self.images)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from trial.counts import check_counts
 from trial.outcome import Outcome
 
 DISK_FULL = "disk full"  # the cause of an interruption: nothing of the trial is at fault
@@ -19,3 +20,6 @@ class Verdict:
     images: int = 0  # images seen
     evidence: dict[str, float | str] = field(default_factory=dict)
     study_wide: bool = False  # every trial would end like this: somebody must act before another one is begun
+
+    def __post_init__(self) -> None:
+        check_counts(step=self.step, images=self.images)

@@ -103,7 +103,7 @@ def _mapped(file: Path, shape: tuple[int, ...]) -> np.memmap | None:
     """The file's array, or None unless it is whole and has this shape."""
     try:
         pixels = np.lib.format.open_memmap(file, mode="r")
-    except (OSError, ValueError, EOFError):
+    except Exception:  # NumPy lets through whatever its parser of a damaged header stumbles over
         return None
     return pixels if pixels.shape == shape and pixels.dtype == np.uint8 else None
 

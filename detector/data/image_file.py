@@ -67,7 +67,7 @@ def path_inside(folder: Path, name: str) -> Path:
         raise DataError(
             f"{place} is missing; add the file or remove its annotations", fault=Fault.IMAGE_MISSING
         ) from error
-    except (OSError, RuntimeError) as error:  # a name too long, a folder used as a file, a loop of links
+    except (OSError, RuntimeError, ValueError) as error:  # too long, a folder used as a file, a loop of links, no text
         raise DataError(f"{place} can't be reached: {error}", fault=Fault.IMAGE_PATH) from error
     if not path.is_relative_to(folder.resolve()):
         message = f"{place} is a link that leaves the image folder; copy the file there, or name its real folder"

@@ -18,6 +18,7 @@ from safetensors.numpy import load_file, save_file
 from detector.backend import Compiled, to_device, to_host
 from detector.boxes import Tensor
 from detector.config import ConfigError
+from detector.network.hdf5_file import check_hdf5
 from detector.network.network import Network
 from detector.whole_file import write_whole
 
@@ -49,11 +50,12 @@ def load_backbone(network: Network, weights: str) -> None:
 
 
 def _load_keras(network: Network, path: Path) -> None:
+    check_hdf5(path)
     # With the single output that such files are written for; the layers are the same objects.
     single = keras.Model(network.backbone.input, network.backbone.outputs[-1])
     try:
         single.load_weights(path)
-    except (ValueError, OSError, KeyError) as error:
+    except Exception as error:  # a damaged file makes keras and HDF5 raise whatever they stumble over
         raise ConfigError(
             f"{path} does not hold the weights of a {network.kind.name} without its top: {error}"
         ) from error
@@ -102,10 +104,10 @@ def initial_backbone(network: Network, weights: str, seed: int, images: np.ndarr
 def _load_backbone_values(network: Network, path: Path) -> bool:
     try:
         values = load_file(path)
-    except (FileNotFoundError, SafetensorError):
+        for variable in network.backbone.variables:
+            variable.assign(values[variable.path])
+    except (FileNotFoundError, SafetensorError, KeyError, ValueError):
         return False
-    for variable in network.backbone.variables:
-        variable.assign(values[variable.path])
     return True
 
 
@@ -179,9 +181,10 @@ def load_weights(network: Network, path: Path) -> None:
     """
     try:
         values = load_file(path)
-    except (SafetensorError, OSError) as error:
+    except Exception as error:  # an array of a type that NumPy lacks is a KeyError
         raise ConfigError(f"{path} is not a safetensors file of weights: {error}") from error
-    if missing := [v.path for v in network.backbone.variables if v.path not in values]:
+    shapes = {name: value.shape for name, value in values.items()}
+    if missing := [v.path for v in network.backbone.variables if shapes.get(v.path) != tuple(v.shape)]:
         raise ConfigError(f"{path} is not a detector of this kind: it lacks {missing[0]} and {len(missing) - 1} more")
     for variable in (*network.trainable, *network.frozen):
         value = values.get(variable.path)

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from detector.json_text import read_json
 from detector.whole_file import sync
 
 KEPT = 2
@@ -85,15 +87,21 @@ def _folders(directory: Path) -> list[Path]:
 
 def _read(folder: Path) -> Checkpoint | None:
     try:
-        manifest = json.loads((folder / MANIFEST).read_text())
-        images, step = manifest["images"], manifest["step"]
+        manifest = read_json((folder / MANIFEST).read_text())
+        images, step = (_count(manifest[name]) for name in ("images", "step"))
         if manifest["sha256"] == _digest(folder / STATE, images, step):
             return Checkpoint(arrays=load_file(folder / STATE), images=images, step=step)
         reason = "its contents are not what was written"
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         reason = f"{type(error).__name__}: {error}"
     logger.warning("%s is damaged (%s), and passed over", folder, reason)
     return None
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or value < 0:
+        raise ValueError(f"{str(value)[:60]!r} is no count")
+    return value
 
 
 def _digest(path: Path, images: int, step: int) -> str:

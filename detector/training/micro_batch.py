@@ -9,6 +9,7 @@ from pathlib import Path
 
 from detector.backend import ran_out_of_memory
 from detector.config import ConfigError
+from detector.json_text import read_json
 from detector.whole_file import write_whole
 
 
@@ -62,7 +63,7 @@ class Choices:
 
     def _read(self) -> dict[str, object]:
         try:
-            read = json.loads(self._path.read_text(encoding="utf-8"))
+            read = read_json(self._path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
         return read if isinstance(read, dict) else {}

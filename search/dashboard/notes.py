@@ -3,6 +3,7 @@
 A note is written anew only when its text changed, and never over one that a person wrote.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ from optuna.study.study import _SYSTEM_ATTR_METRIC_NAMES as _METRIC_NAMES
 from optuna_dashboard._note import get_note_from_system_attrs, save_note_with_version
 
 from search.report.ranking import reference_text
+from search.terminal import visible
 from spaces.faster_rcnn import Space
 from storage.outcomes import read_outcomes
 from storage.records import OutcomeRecord
@@ -20,6 +22,7 @@ from trial.outcome import Outcome
 SIGNATURE = "*Written by frcnn-search.*"  # at the end of every note of ours
 OBJECTIVE = "COCO AP"  # on every axis, in place of `Objective 0`
 LEARNING_RATE = "learning_rate"  # the name of the figure in telemetry
+_MARKDOWN = re.compile(r"[\\`*\[\]<>|$~&#:@!]|(?<!\w)_|_(?!\w)")  # not the `_` within a word, which marks nothing
 
 
 class Notes:
@@ -82,12 +85,12 @@ def legend(space: Space | None) -> str:
 
 def trial_note(outcome: OutcomeRecord, learning_rate: float | None) -> str:
     """The note of one trial, in Markdown: outcome, cause, where, the learning rate at that time, the evidence."""
-    cause = f": {outcome.cause}" if outcome.cause else ""
+    cause = f": {_escaped(outcome.cause)}" if outcome.cause else ""
     never = outcome.outcome.refused
     where = "never trained" if never else f"at step {outcome.step}, after {outcome.images} images"
     lines = [f"**{outcome.outcome}{cause}** {where}."]
     if outcome.message:
-        lines.append(outcome.message)
+        lines.append(_escaped(outcome.message))
     evidence: dict[str, float | str] = dict(outcome.evidence)
     if learning_rate is not None:
         evidence = {"learning rate at the end": learning_rate, **evidence}
@@ -99,9 +102,14 @@ def trial_note(outcome: OutcomeRecord, learning_rate: float | None) -> str:
 def _rows(evidence: Iterable[tuple[str, float | str]]) -> Iterable[str]:
     for name, value in evidence:
         text = f"{value:.4g}" if isinstance(value, float) else str(value)
-        yield f"| {name} | {_cell(text)} |"
+        yield f"| {_cell(name)} | {_cell(text)} |"
 
 
 def _cell(text: str) -> str:
     """Text that cannot break out of a table: a trainer's last words may hold anything."""
-    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ⏎ ")[:500]
+    return _escaped(text[:500]).replace("\n", " ⏎ ")
+
+
+def _escaped(text: str) -> str:
+    """Text that Markdown shows as it stands: no markup, no link, no image that a browser would fetch, no formula."""
+    return _MARKDOWN.sub(r"\\\g<0>", visible(text))

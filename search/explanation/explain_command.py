@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import optuna
-from rich.console import Console
 from rich.text import Text
 
 from detector.config import ConfigError
@@ -19,6 +18,7 @@ from search.explanation.trial_explanation import TrialExplanation, explain_trial
 from search.report.trial_history import TrialHistory, read_trial_history
 from search.signals import stop_signals
 from search.study.specification import Specification
+from search.terminal import PlainConsole, visible
 from storage.connection.address import secret_variables
 from storage.study import StoredStudy
 
@@ -36,7 +36,7 @@ class Options:
 
 
 def explain(
-    study: StoredStudy, specification: Specification, options: Options, *, folder: Path, console: Console
+    study: StoredStudy, specification: Specification, options: Options, *, folder: Path, console: PlainConsole
 ) -> None:
     """Print the explanation of a study or of one trial, and write its page.
 
@@ -75,9 +75,9 @@ def _at_once() -> None:
     raise KeyboardInterrupt
 
 
-def _write_study(explanation: StudyExplanation, options: Options, console: Console) -> None:
+def _write_study(explanation: StudyExplanation, options: Options, console: PlainConsole) -> None:
     if options.as_json:
-        console.file.write(explanation_json(explanation) + "\n")
+        console.file.write(visible(explanation_json(explanation)) + "\n")
     else:
         print_explanation(explanation, console)
     if options.html is not None:
@@ -92,11 +92,11 @@ def _write_trial(
     explanation: TrialExplanation,
     confirmation: Confirmation | None,
     options: Options,
-    console: Console,
+    console: PlainConsole,
 ) -> None:
     if options.as_json:
         whole = {**explanation.to_json(), "confirmation": confirmation.to_json() if confirmation else None}
-        console.file.write(json.dumps(whole, indent=2, allow_nan=False) + "\n")
+        console.file.write(visible(json.dumps(whole, indent=2, allow_nan=False)) + "\n")
     elif confirmation is not None:
         console.print(confirmation_report(confirmation))
     else:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -17,6 +17,7 @@ from search.explanation.repair import Repair
 from search.explanation.study_explanation import StudyExplanation
 from search.explanation.trial_explanation import HealthFigure, TrialExplanation
 from search.report.value_text import value_text
+from search.terminal import PlainConsole
 
 MOST_ROWS = 14  # of figures and of importances; --json has all
 LONGEST_EVIDENCE = 600  # characters; a log's tail may be long
@@ -27,7 +28,7 @@ def explanation_json(explanation: StudyExplanation | TrialExplanation) -> str:
     return json.dumps(explanation.to_json(), indent=2, allow_nan=False)
 
 
-def print_explanation(explanation: StudyExplanation | TrialExplanation, console: Console) -> None:
+def print_explanation(explanation: StudyExplanation | TrialExplanation, console: PlainConsole) -> None:
     """Print the report."""
     report = study_report(explanation) if isinstance(explanation, StudyExplanation) else trial_report(explanation)
     console.print(report)

@@ -7,7 +7,6 @@ from pathlib import Path
 from threading import Event
 
 from filelock import FileLock, Timeout
-from rich.console import Console
 
 from detector.config import ConfigError
 from detector.data.layout import find_sources
@@ -15,8 +14,8 @@ from detector.setup import Setup
 from search.exit_codes import ExitCode
 from search.export.configuration_file import Configuration, read_configuration
 from search.export.training_record import TrainingRecord, agree, metrics_table
-from search.report.console import plain_console
 from search.signals import stop_signals
+from search.terminal import PlainConsole
 from search.trainer.exits import DiskFull, SetupFailed
 from search.trainer.protocol import Start
 from search.trainer.warm import WarmTrainer
@@ -35,7 +34,7 @@ def train(
     output: Path,
     seed: int | None,
     trainer: str = "detector",
-    console: Console | None = None,
+    console: PlainConsole | None = None,
 ) -> ExitCode:
     """Train the configuration in the file, or go on with it; prints COCO AP and returns the exit code.
 
@@ -44,7 +43,7 @@ def train(
     Raises:
         ConfigError: the file, the data or the folder cannot be used.
     """
-    console = console or plain_console()
+    console = console or PlainConsole()
     configuration = read_configuration(file)
     start = _start(configuration, images, seed, output)
     setup = _setup(configuration, data, output)
@@ -106,7 +105,7 @@ def evaluation_points(budget_images: int, batch_size: int) -> tuple[int, ...]:
     return tuple(last_of_step.values())
 
 
-def _conclude(verdict: Verdict, record: TrainingRecord, start: Start, console: Console) -> ExitCode:
+def _conclude(verdict: Verdict, record: TrainingRecord, start: Start, console: PlainConsole) -> ExitCode:
     """Say how it ended; the exit code."""
     if verdict.outcome is Outcome.COMPLETE:
         console.print(metrics_table(record.metrics[start.budget_images]))

@@ -9,10 +9,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from detector.config import ConfigError, require
+from detector.json_text import read_json
 from detector.whole_file import write_whole
 from trial.reports import ProgressReport, RungReport
 
@@ -28,6 +30,7 @@ _HEADINGS = {
     "ar100": "AR, 100 detections",
 }
 _CLASS_PREFIX = "ap/"
+_EVALUATIONS = TypeAdapter(dict[int, dict[str, float]])
 
 
 class TrainingRecord:
@@ -38,9 +41,7 @@ class TrainingRecord:
         self._show = show
         self._shown_images = 0
         self._warned: set[str] = set()
-        self.metrics: dict[int, dict[str, float]] = {
-            int(images): metrics for images, metrics in (_read(self._file) or {}).items()
-        }
+        self.metrics = _evaluations(self._file)
 
     def reported(self) -> dict[int, float]:
         """AP by images, from before an interruption."""
@@ -101,14 +102,28 @@ def metrics_table(metrics: Mapping[str, float]) -> Table:
     return table
 
 
+def _evaluations(file: Path) -> dict[int, dict[str, float]]:
+    """Metrics by images, the AP among them."""
+    try:
+        metrics = _EVALUATIONS.validate_python(_read(file) or {})
+    except ValidationError:
+        metrics = {0: {}}
+    require(
+        all("ap" in each for each in metrics.values()),
+        f"{file} must hold metrics by images, each with its ap, but does not; choose another --output",
+    )
+    return metrics
+
+
 def _read(file: Path) -> dict[str, Any] | None:
     try:
-        content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        content = read_json(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
         raise ConfigError(f"{file} cannot be read ({error}); choose another --output") from error
-    return content
+    require(isinstance(content, dict), f"{file} must hold a JSON object, but does not; choose another --output")
+    return dict(content)
 
 
 def _replace(file: Path, content: Mapping[str, Any]) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import optuna
-from rich.console import Console
 
 from detector.config import Anchors, ConfigError
 from search.engines.handle import Executor, Job
@@ -20,10 +19,10 @@ from search.launch.progress import Progress, Snapshot, read_snapshot
 from search.launch.trouble import Trouble
 from search.launch.worker_pool import PoolExit, WorkerPool
 from search.policy.anchor_screen import AnchorScreen, varies_anchors
-from search.report.console import plain_console
 from search.report.ranking import ranking, ranking_table
 from search.signals import stop_signals
 from search.study.specification import Specification, resolved
+from search.terminal import PlainConsole
 from search.worker.fingerprint import Identity, code_version, keep_identity, pair_fingerprint
 from search.worker.local_paths import LocalPaths
 from spaces.anchor_fit import share_fitted
@@ -42,7 +41,7 @@ def launch(
     specification: Specification,
     *,
     folder: Path,
-    console: Console | None = None,
+    console: PlainConsole | None = None,
     options: tuple[str, ...] = (),
     executor: Executor | None = None,
 ) -> ExitCode:
@@ -56,7 +55,7 @@ def launch(
         ConfigError: the data or the executor cannot be used, or the study was begun with another specification.
         StorageError, StorageUnavailable: the database cannot be used, or not now.
     """
-    console = console or plain_console()
+    console = console or PlainConsole()
     with _created(specification, console) as (specification, study):
         if _snapshot(study, specification).finished >= specification.budget.trials:
             ended = PoolExit(code=ExitCode.DONE, messages=())
@@ -66,13 +65,13 @@ def launch(
         return _close(study, specification, ended, console, folder)
 
 
-def only_create(specification: Specification, *, console: Console | None = None) -> ExitCode:
+def only_create(specification: Specification, *, console: PlainConsole | None = None) -> ExitCode:
     """Create the study, or see that it agrees with what is there, for workers that somebody else starts. Returns 0.
 
     Raises:
         ConfigError, StorageError, StorageUnavailable: as `launch`.
     """
-    console = console or plain_console()
+    console = console or PlainConsole()
     with _created(specification, console):
         kind = "env:NAME" if specification.storage.startswith("postgresql") else specification.storage
         console.print(
@@ -83,7 +82,7 @@ def only_create(specification: Specification, *, console: Console | None = None)
 
 
 @contextmanager
-def _created(specification: Specification, console: Console) -> Iterator[tuple[Specification, StoredStudy]]:
+def _created(specification: Specification, console: PlainConsole) -> Iterator[tuple[Specification, StoredStudy]]:
     """The study in its database, with its settled specification, which agrees with what was there before."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # it would write between our lines
     kept = ("derived",) if specification.derived is None else ()
@@ -108,7 +107,7 @@ class Settled:
     screen: AnchorScreen | None = None  # None where there are no anchors to choose
 
 
-def settle(specification: Specification, console: Console) -> Settled:
+def settle(specification: Specification, console: PlainConsole) -> Settled:
     """The specification with what depends on the data worked out.
 
     Every file is checked before any trial starts.
@@ -137,7 +136,7 @@ def settle(specification: Specification, console: Console) -> Settled:
     return _with_derived(settled, training_set, fingerprint, console)
 
 
-def _with_derived(specification: Specification, training_set: "Dataset", data: str, console: Console) -> Settled:
+def _with_derived(specification: Specification, training_set: "Dataset", data: str, console: PlainConsole) -> Settled:
     """With anchors derived from the boxes and a rate that random weights bear: for trial 1, unless the user decided.
 
     Proposals are screened by these anchors, too.
@@ -165,7 +164,9 @@ def _with_derived(specification: Specification, training_set: "Dataset", data: s
     return replace(settled, specification=replace(specification, derived=derived.values | rate))
 
 
-def _run(study: StoredStudy, specification: Specification, job: Job, executor: Executor, console: Console) -> PoolExit:
+def _run(
+    study: StoredStudy, specification: Specification, job: Job, executor: Executor, console: PlainConsole
+) -> PoolExit:
     with executor.open(job, specification.workers, console.print) as start:
         pool = WorkerPool(start, workers=specification.workers, say=console.print)
         progress, trouble = Progress(console, rungs=specification.rungs), Trouble(job.folder, console.print)
@@ -212,7 +213,7 @@ def _opening(snapshot: Snapshot, study: StoredStudy, specification: Specificatio
 
 
 def _close(
-    study: StoredStudy, specification: Specification, ended: PoolExit, console: Console, folder: Path
+    study: StoredStudy, specification: Specification, ended: PoolExit, console: PlainConsole, folder: Path
 ) -> ExitCode:
     if ended.code is ExitCode.USER_MUST_ACT:
         raise ConfigError("\n".join(ended.messages))

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from search.policy.budget import read_spending
+from search.terminal import PlainConsole
 from storage.outcomes import read_outcomes
 from storage.records import OutcomeRecord, WorkerRecord
 from storage.study import StoredStudy, best_complete
@@ -52,13 +53,14 @@ def read_snapshot(study: StoredStudy, *, trials: int, since: datetime | None = N
     Raises:
         StorageUnavailable: the database is away.
     """
+    outcomes = tuple(read_outcomes(study, since=since))  # first: what is told is then among what is counted
     spending = read_spending(study)
     return Snapshot(
         finished=spending.finished,
         trials=max(trials, spending.begun),
         best=best_complete(study),
         activities=_activities(study),
-        outcomes=tuple(read_outcomes(study, since=since)),
+        outcomes=outcomes,
     )
 
 
@@ -77,7 +79,7 @@ def _activities(study: StoredStudy) -> tuple[Activity, ...]:
 class Progress:
     """Shows snapshots: live at the foot of a terminal, else only the lines of trials that ended."""
 
-    def __init__(self, console: Console, *, rungs: tuple[int, ...]) -> None:
+    def __init__(self, console: PlainConsole, *, rungs: tuple[int, ...]) -> None:
         self._console = console
         self._rungs = rungs
         self._told: dict[int, Outcome] | None = None  # outcomes shown; None before the first snapshot

@@ -8,6 +8,7 @@ from pydantic import PlainSerializer, PlainValidator
 
 from detector.config import ConfigError, require
 from search.study.fields import All, Auto, Positive, write_auto
+from trial.counts import COUNT_LIMIT
 
 FIRST_RUNG_SHARE = 0.08  # of the budget: ranks of trials are noise before (docs/decisions)
 _EPOCHS = 12  # Detectron2's 1x schedule on COCO
@@ -18,7 +19,7 @@ def _parse_rungs(value: object) -> tuple[int, ...] | int | None:
     if value in (None, "auto"):
         return None
     rungs: list[Any] = list(value) if isinstance(value, list | tuple) else [value]
-    whole = all(isinstance(rung, int) and not isinstance(rung, bool) and rung >= 1 for rung in rungs)
+    whole = all(isinstance(rung, int) and not isinstance(rung, bool) and 1 <= rung < COUNT_LIMIT for rung in rungs)
     if not whole or not rungs:
         raise ConfigError(f"must be auto, a number of rungs, or a list of image counts, but is {value!r}")
     increasing = all(a < b for a, b in pairwise(rungs))

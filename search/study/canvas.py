@@ -1,9 +1,12 @@
 """The canvas: `128x256` or [128, 256], height first, or fitted to the data's own aspect."""
 
+import re
 from collections.abc import Sequence
 from statistics import median
 
 from detector.config import Canvas, ConfigError, nearest_side_px, require
+
+_DIGITS = re.compile(r"\s*[0-9]{1,9}\s*")
 
 
 def parse_canvas(value: object) -> Canvas:
@@ -17,7 +20,7 @@ def parse_canvas(value: object) -> Canvas:
     parts = value.lower().replace("×", "x").split("x") if isinstance(value, str) else value
     if not isinstance(parts, list | tuple) or len(parts) != 2:
         raise ConfigError(f"must be HEIGHTxWIDTH such as 256x320, [256, 320], or auto, but is {value!r}")
-    height, width = (int(part) if isinstance(part, str) and part.strip().isdecimal() else part for part in parts)
+    height, width = (int(part) if isinstance(part, str) and _DIGITS.fullmatch(part) else part for part in parts)
     whole = type(height) is int and type(width) is int
     require(whole, f"height and width must be whole numbers of pixels, but are {value!r}")
     return Canvas(height_px=height, width_px=width)

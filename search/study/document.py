@@ -30,11 +30,15 @@ class Loader(yaml.SafeLoader):
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self._sizes: dict[yaml.Node | None, int] = {}  # of the nodes composed, in values
+        self._begun = 0  # nodes; a long list is refused before it is read to its end
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         event = self.peek_event()  # type: ignore[no-untyped-call]
         if getattr(event, "tag", None) is not None:
             raise _refused(f"tags are refused, but there is {event.tag}; write the plain value", event)
+        self._begun += 1
+        if self._begun > 2 * MAX_VALUES:  # keys are nodes too
+            raise _refused(f"at most {MAX_VALUES:,} values are allowed, but there are more", event)
         node = super().compose_node(parent, index)
         if not isinstance(event, yaml.AliasEvent):
             self._sizes[node] = 1 + sum(self._sizes[child] for child in _children(node))

@@ -1,13 +1,16 @@
 """Types of a study file's values that the sections share: how they are read, checked and written."""
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 from detector.config import require
+from trial.counts import COUNT_LIMIT
 
+_HALVES = re.compile("[\ud800-\udfff]")  # in place of bytes that are no UTF-8
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
@@ -29,13 +32,24 @@ def _check_path(path: Path) -> Path:
     return path
 
 
+def is_text(text: str) -> bool:
+    """Whether a file or a database can keep it: no byte of it was no UTF-8."""
+    return not _HALVES.search(text)
+
+
 def absolute_path(path: Path, folder: Path) -> Path:
-    """The path taken from the folder unless it is absolute; `~` is the user's home."""
-    return Path(os.path.abspath(folder / os.path.expanduser(path)))
+    """The path taken from the folder unless it is absolute; `~` is the user's home.
+
+    Raises:
+        ConfigError: its name is no text, so that neither a file nor a database could keep it.
+    """
+    whole = os.path.abspath(folder / os.path.expanduser(path))
+    require(is_text(whole), f"a path must be UTF-8 text, but {whole!r} is not; rename the folder or file")
+    return Path(whole)
 
 
 T = TypeVar("T")
-Positive = Annotated[int, Field(ge=1)]
+Positive = Annotated[int, Field(ge=1, lt=COUNT_LIMIT)]
 Auto = Annotated[T | None, BeforeValidator(_from_auto), PlainSerializer(write_auto)]
 All = Annotated[T | None, BeforeValidator(_from_auto), PlainSerializer(_write_all)]
 SafePath = Annotated[Path, AfterValidator(_check_path)]

@@ -51,6 +51,8 @@ def validate(adapter: TypeAdapter[T], model: type, document: object, source: str
         lines = [line for problem in error.errors() for line in _lines(model, problem)]
     except TypeError as error:
         lines = [str(error)]
+    except OverflowError:  # in one of the detector's own rules
+        lines = ["holds a number that is too large for any setting"]
     raise StudyFileError("\n".join(f"{source}: {line}" for line in lines)) from None
 
 

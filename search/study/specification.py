@@ -20,7 +20,7 @@ from pydantic import (
     WrapSerializer,
 )
 
-from detector.config import Canvas, ConfigError, Detector, DetectorSettings, require
+from detector.config import MOST_CANVAS_PX, Canvas, ConfigError, Detector, DetectorSettings, require
 from search.study.budget import Budget, automatic_images
 from search.study.canvas import canvas_for, parse_canvas
 from search.study.data_section import Data
@@ -31,6 +31,7 @@ from spaces.faster_rcnn import Space
 from spaces.parameters import Value
 from spaces.section import parse as parse_space
 from spaces.section import write as write_space
+from trial.counts import COUNT_LIMIT
 
 
 class SamplerName(StrEnum):
@@ -82,7 +83,7 @@ class DetectorSection(DetectorSettings):
         PlainValidator(lambda value: None if value is None else parse_canvas(value)),
         PlainSerializer(str, when_used="unless-none"),
     ] = None
-    long_side_px: Annotated[int, Field(ge=32)] = 512  # of an automatic canvas
+    long_side_px: Annotated[int, Field(ge=32, le=MOST_CANVAS_PX)] = 512  # of an automatic canvas
 
     def __post_init__(self) -> None:
         DetectorSettings.__post_init__(self)
@@ -117,7 +118,7 @@ class Sampler:
 
     name: SamplerName = SamplerName.TPE
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    startup_trials: Annotated[int, Field(ge=0)] = 10
+    startup_trials: Annotated[int, Field(ge=0, lt=COUNT_LIMIT)] = 10
     least_anchor_fit: Annotated[float, Field(ge=0, lt=1)] = 0.5  # of what the best anchors reach; 0 trains them all
     most_divergence_risk: Annotated[float, Field(gt=0, le=1)] = 0.6  # by the study's own trials; 1 trains them all
 
@@ -127,7 +128,7 @@ class Pruner:
     """How healthy trials are stopped early."""
 
     name: PrunerName = PrunerName.HALVING
-    reduction_factor: Annotated[int, Field(ge=2)] = 3
+    reduction_factor: Annotated[int, Field(ge=2, lt=COUNT_LIMIT)] = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,11 +181,11 @@ class Specification:
 
     def absolute(self, folder: Path) -> "Specification":
         """The same with relative paths, in data, weights and storage, taken from the folder."""
-        detector = self.detector
+        data, detector = self.data.absolute(folder), self.detector
         if detector.weights not in _KNOWN_WEIGHTS:
             detector = replace(detector, weights=str(absolute_path(Path(detector.weights), folder)))
         storage = absolute_storage(self.storage, folder)
-        return replace(self, data=self.data.absolute(folder), detector=detector, storage=storage)
+        return replace(self, data=data, detector=detector, storage=storage)
 
     @property
     def micro_batch(self) -> int:

@@ -12,6 +12,7 @@ import os
 from pathlib import Path
 
 from detector.config import require
+from search.study.fields import is_text
 
 SQLITE = "sqlite:///"
 _KINDS = (SQLITE, "postgresql://", "postgresql+psycopg://", "env:", "file:")
@@ -37,6 +38,7 @@ def check_storage(storage: str) -> str:
     rest = storage.removeprefix(kind)
     require(bool(rest) and rest != ":memory:", f"must name a file, database or variable after {kind}")
     require("\0" not in storage, "must not hold a NUL character")
+    require(is_text(storage), "must be UTF-8 text, but a path or a name in it is not")
     return storage
 
 

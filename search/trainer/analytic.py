@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from detector.config import Hyperparameters, Optimizer
+from detector.json_text import read_json
 from detector.setup import Setup
 from detector.whole_file import write_whole
 from search.trainer.analytic_faults import Faults, WrongWeights
@@ -191,5 +192,5 @@ def _read_checkpoint(start: Start) -> int:
     path = start.directory / "checkpoint.json"
     if not path.exists():
         return 0
-    kept = json.loads(path.read_text())
+    kept = read_json(path.read_text())
     return int(kept["images"]) if kept["identity"] == _identity(start) else 0

@@ -19,6 +19,9 @@ from search.trainer.exits import TAIL_CHARACTERS, TAIL_LINES, TrainerDied, Train
 from search.trainer.protocol import Command, Event, Message, ProtocolError, Start, decode, encode
 from search.trainer.watchdog import Speed
 
+PROGRAM = ("-P", "-m", "search.trainer.process")  # -P: a user's folder may hold a search.py of its own
+MOST_CHARACTERS = 1 << 24  # of one message; an evaluation of a thousand classes has 60,000
+
 _END = None  # what the reader puts after the last event
 
 
@@ -42,8 +45,7 @@ class TrainerLink:
         self._memory_kills = count_memory_kills()
         with log.open("ab") as stderr:
             self._process = subprocess.Popen(
-                # -P: a user's folder may hold a search.py of its own
-                [sys.executable, "-P", "-m", "search.trainer.process", kind],
+                [sys.executable, *PROGRAM, kind],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
@@ -146,14 +148,19 @@ class TrainerLink:
         return self._process.stdout
 
     def _read(self) -> None:
-        for line in self._stdout:
-            if not line.endswith("\n"):
-                break  # cut off by its death
-            try:
-                self._events.put(_event(line))
-            except ProtocolError as error:
-                self._events.put(error)
-        self._events.put(_END)
+        """Hand on every event. However this ends, whoever polls is told."""
+        try:
+            while line := self._stdout.readline(MOST_CHARACTERS):
+                if len(line) == MOST_CHARACTERS:
+                    raise ProtocolError(f"a message may have {MOST_CHARACTERS:,} characters, but one is longer")
+                if line.endswith("\n"):  # else its death cut it off
+                    self._events.put(_event(line))
+        except ProtocolError as error:
+            self._events.put(error)
+        except Exception as error:  # no UTF-8; a bug
+            self._events.put(ProtocolError(f"its messages can't be read any more ({type(error).__name__}: {error})"))
+        finally:
+            self._events.put(_END)
 
     def _finish(self) -> int:
         """Release the pipes of a process that is over."""

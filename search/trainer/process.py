@@ -21,6 +21,7 @@ from typing import IO, Protocol, assert_never
 
 from detector.config import ConfigError
 from detector.setup import Setup
+from search.terminal import log_to_stderr, visible
 from search.trainer.exits import TAIL_CHARACTERS, says_disk_full, says_out_of_memory
 from search.trainer.protocol import (
     Advance,
@@ -174,7 +175,7 @@ class Service:
         """Report an exception that the runner did not foresee; the process is not to be trusted any more."""
         trace = "".join(traceback.format_exception(error))
         with contextlib.suppress(OSError):  # a full disk takes no log either
-            sys.stderr.write(trace)
+            sys.stderr.write(visible(trace))
         evidence: dict[str, float | str] = {"traceback": trace[-TAIL_CHARACTERS:]}
         summary = f"{type(error).__name__}: {error}"[:300]
         if says_out_of_memory(summary):
@@ -221,7 +222,7 @@ def main(arguments: list[str]) -> int:
     outbox = Outbox(take_over_stdout())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
+    log_to_stderr("%(asctime)s %(name)s: %(message)s")
     if len(arguments) != 1:
         raise ConfigError(f"one argument is needed, detector or analytic, but got {arguments}")
     inbox = Inbox(sys.stdin)  # before anything heavy is loaded, so that the end of the input is noticed

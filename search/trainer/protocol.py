@@ -27,8 +27,10 @@ from typing import Any, get_args
 from pydantic import TypeAdapter
 
 from detector.config import Hyperparameters
+from detector.json_text import read_json
 from detector.setup import Setup
 from search.trainer.exits import TrainerLost
+from trial.counts import check_counts
 from trial.reports import PausedReport, ProgressReport, RungReport
 from trial.verdict import Verdict
 
@@ -84,6 +86,9 @@ class Started:
 
     images: int
 
+    def __post_init__(self) -> None:
+        check_counts(images=self.images)
+
 
 Command = Setup | Start | Advance | Pause
 Event = (
@@ -108,10 +113,10 @@ def decode(line: str) -> Message:
     """The message on one line.
 
     Raises:
-        ProtocolError: it is not JSON, or not one of the messages above.
+        ProtocolError: it is not JSON, or not one of the messages above, with values that they can have.
     """
     try:
-        fields = json.loads(line)
+        fields = read_json(line)
         return _ADAPTERS[fields.pop("type")].validate_python(fields)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except Exception as error:  # the rules of our own values too: none of them was made for a stranger's
         raise ProtocolError(f"not a message of this protocol: {line[:200]!r}") from error

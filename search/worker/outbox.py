@@ -14,6 +14,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
+from detector.json_text import read_json
+from trial.counts import COUNT_LIMIT
 from trial.reports import RungReport, TelemetryPoint
 from trial.verdict import Verdict
 
@@ -35,7 +37,7 @@ class Evaluation:
     """A rung that was reached; `rung` is its nominal image count, equal for all trials."""
 
     kind: Literal["evaluation"] = "evaluation"
-    rung: int
+    rung: Annotated[int, Field(ge=0, lt=COUNT_LIMIT)]
     record: RungReport
 
 
@@ -44,8 +46,8 @@ class Crashes:
     """How many trainers were lost under the trial so far: counts, not steps, so that they may be written twice."""
 
     kind: Literal["crashes"] = "crashes"
-    count: int = 0
-    hangs: int = 0  # those among them that lived on, but made no step
+    count: Annotated[int, Field(ge=0, lt=COUNT_LIMIT)] = 0
+    hangs: Annotated[int, Field(ge=0, lt=COUNT_LIMIT)] = 0  # those among them that lived on, but made no step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +113,7 @@ def read_entries(path: Path) -> list[Entry]:
     for line in path.read_bytes().splitlines(keepends=True):
         parsed = _parsed(line)
         if parsed is None:
-            logger.warning("%s: a line is torn, and left out", path)
+            logger.warning("%s: a line is torn or altered, and left out", path)
         else:
             entries.append(parsed)
     return entries
@@ -119,7 +121,7 @@ def read_entries(path: Path) -> list[Entry]:
 
 def _parsed(line: bytes) -> Entry | None:
     try:
-        value: Any = json.loads(line) if line.endswith(b"\n") else None
+        value: Any = read_json(line) if line.endswith(b"\n") else None
         return None if value is None else _ADAPTER.validate_python(value)
     except ValueError:
         return None

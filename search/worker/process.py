@@ -1,6 +1,5 @@
 """A worker as a process: `frcnn-search worker`, of a launch or on its own, for schedulers and for other machines."""
 
-import logging
 import os
 import threading
 from dataclasses import replace
@@ -13,6 +12,7 @@ from search.exit_codes import ExitCode
 from search.plan import Plan, as_launched
 from search.signals import stop_signals
 from search.study.storage_url import check_storage
+from search.terminal import log_to_stderr
 from search.worker.fingerprint import require_identity
 from search.worker.local_paths import LocalPaths
 from search.worker.loop import Pace, Worker
@@ -49,7 +49,7 @@ def work(
     path = Address.parse(storage).path
     if path is not None and not path.exists():
         raise ConfigError(f"{path}: there is no such database; a study begins with `frcnn-search launch`")
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    log_to_stderr("%(asctime)s %(levelname)s %(name)s: %(message)s")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     paths = LocalPaths.here(data_root=data_root, cache=cache)
     workers: list[Worker] = []

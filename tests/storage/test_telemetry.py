@@ -99,7 +99,7 @@ class TestRungs:
         assert count_rungs(find_study(database, "cells"), [0, 1, 7]) == {0: 2, 1: 1}
         assert count_rungs(find_study(database, "cells"), [1])[0] == 0
 
-    @pytest.mark.parametrize("ap", [0.0, 1.0, math.nan, math.inf, -math.inf])
+    @pytest.mark.parametrize("ap", [0.0, 1 / 3, 1.0, math.nan])
     def test_at_the_same_images_are_replaced_whatever_the_precision_is(self, database: Database, ap: float) -> None:
         record_rung(find_study(database, "cells"), 0, RUNG)
         record_rung(find_study(database, "cells"), 0, replace(RUNG, ap=ap))

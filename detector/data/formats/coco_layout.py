@@ -1,7 +1,6 @@
 """Recognises a folder of COCO data by its usual layouts."""
 
 import contextlib
-import json
 import mmap
 import re
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 from detector.data.formats.annotation import DataError
 from detector.data.formats.reader import Pair
 from detector.data_source import DataFormat, DataSource
+from detector.json_text import read_json
 
 LAYOUTS = (
     "annotations/instances_train*.json and instances_val*.json, with train*/, val*/ or images/ (COCO)",
@@ -91,7 +91,7 @@ def _first_file_name(annotations: Path) -> str | None:
     try:
         with annotations.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             match = _FILE_NAME.search(content)
-            name = json.loads(match.group(1)) if match else None
+            name = read_json(match.group(1)) if match else None
     except (OSError, ValueError):  # unreadable, empty or no JSON: reading it later says so
         return None
     return name if name and "\0" not in name else None

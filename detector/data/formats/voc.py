@@ -8,6 +8,7 @@ An object marked `difficult` is treated as a COCO crowd: no training target, ign
 """
 
 import hashlib
+import os
 from pathlib import Path
 from typing import NoReturn
 from xml.etree import ElementTree
@@ -19,6 +20,8 @@ from detector.data.formats.reader import Floats, Pair, Reader
 from detector.data_source import DataFormat, DataSource
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm"})
+
+MOST_DIGITS = 18  # of a size
 
 
 def read_voc(source: DataSource) -> Annotations:
@@ -80,7 +83,7 @@ def _stem(line: str, folder: Path) -> str:
     if "\0" in line or "/" in line or "\\" in line:
         raise DataError(f"{folder}: {line!r} in the list of images must be a plain file name without a folder")
     name, _, flag = line.rpartition(" ")
-    if name and flag in {"1", "0", "-1"} and not (folder / f"{line}.xml").exists():
+    if name and flag in {"1", "0", "-1"} and not os.path.exists(folder / f"{line}.xml"):
         return name.rstrip()
     return line
 
@@ -179,7 +182,7 @@ def _size(root: ElementTree.Element, path: str, file: Path) -> int | None:
     text = root.findtext(path)
     if text is None or text.strip() == "0":  # some tools write 0 for unknown
         return None
-    if not text.strip().isdecimal():
+    if not text.strip().isdecimal() or len(text.strip()) > MOST_DIGITS:
         raise DataError(f"{file}: {path} must be a whole number of pixels, but is {text[:60]!r}")
     return int(text)
 

@@ -189,6 +189,7 @@ def fenced(tmp_path: Path, picture: Callable[..., None]) -> Path:
         ("loop.png", "can't be reached"),
         ("good.png/inside", "can't be reached"),
         ("x" * 5000, "can't be reached"),
+        ("half a character \ud800.png", "can't be reached"),
         (".", "is not a regular file"),
         ("pipe.png", "is not a regular file"),
         ("none.png", "is missing"),

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 from detector.config import Canvas, ConfigError, StepShape
-from detector.network import weights
+from detector.network import hdf5_file, weights
 from detector.network.network import Network, build
 
 SHAPE = StepShape(
     canvas=Canvas(height_px=32, width_px=32), micro_batch=1, anchors_per_cell=3, boxes_per_image=4, classes=2
 )
+
+FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
 
 
 @pytest.fixture(scope="module")
@@ -124,3 +126,35 @@ def test_another_seed_draws_another_backbone(network: Network, tmp_path: Path) -
     first = np.asarray(network.backbone.variables[0])
     weights.initial_backbone(network, "none", 1, images, tmp_path)
     assert not np.array_equal(first, np.asarray(network.backbone.variables[0]))
+
+
+def test_a_damaged_file_that_hdf5_never_finishes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One byte too many in a valid file; it lies at 2,233."""
+    monkeypatch.setattr(hdf5_file, "MOST_S", 1)
+    with pytest.raises(ConfigError, match=r"endless\.h5 does not hold weights.*could not read it in 1 s"):
+        hdf5_file.check_hdf5(FIXTURES / "endless.h5")
+
+
+def test_an_array_larger_than_any_weights_is_refused_before_it_takes_memory(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "w.h5", "w") as file:
+        file.create_dataset("a", shape=(1 << 40,), chunks=(1 << 20,), dtype=np.float32)
+    with pytest.raises(ConfigError, match="a is said to have 4398046511104 bytes"):
+        hdf5_file.check_hdf5(tmp_path / "w.h5")
+
+
+def test_a_backbone_of_another_shape_is_refused(network: Network, tmp_path: Path) -> None:
+    values = {v.path: np.ones(v.shape, np.float32) for v in network.backbone.variables}
+    first = next(iter(values))
+    weights.save_weights(tmp_path / "w.safetensors", values | {first: np.ones((1, 1, 1, 1), np.float32)})
+    with pytest.raises(ConfigError, match=f"it lacks {first} and 0 more"):
+        weights.load_backbone(network, str(tmp_path / "w.safetensors"))
+
+
+def test_a_damaged_cache_of_drawn_values_is_drawn_anew(network: Network, tmp_path: Path) -> None:
+    images = np.full((2, 32, 32, 3), 7, np.uint8)
+    weights.initial_backbone(network, "none", 0, images, tmp_path)
+    drawn = np.asarray(network.backbone.variables[0])
+    (file,) = tmp_path.glob("*.safetensors")
+    weights.save_weights(file, {"another": np.ones(3, np.float32)})
+    weights.initial_backbone(network, "none", 0, images, tmp_path)
+    np.testing.assert_array_equal(np.asarray(network.backbone.variables[0]), drawn)

@@ -1,5 +1,7 @@
 """Checkpoints: whole or not there, newest valid first."""
 
+import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -121,3 +123,38 @@ def test_nothing_is_left_of_a_trial_that_is_over(tmp_path: Path) -> None:
     save_checkpoint(tmp_path, checkpoint(40))
     drop_checkpoints(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("manifest", ["[" * 20_000 + "]" * 20_000, '{"images": ' + "9" * 5_000 + "}", "[1]", "7"])
+def test_a_manifest_that_nobody_wrote_is_passed_over(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, manifest: str
+) -> None:
+    save_checkpoint(tmp_path, checkpoint(40))
+    (save_checkpoint(tmp_path, checkpoint(80)) / MANIFEST).write_text(manifest)
+    found = newest_checkpoint(tmp_path)
+    assert found is not None
+    assert found.images == 40
+    assert "passed over" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("state", "facts"),
+    [
+        pytest.param(b"not safetensors", {"images": 80, "step": 20}, id="a state that is none"),
+        pytest.param(b"\xff" * 8 + b"{}", {"images": 80, "step": 20}, id="a header of 18 quintillion bytes"),
+        pytest.param(None, {"images": -80, "step": 20}, id="images below 0"),
+        pytest.param(None, {"images": "80", "step": [20]}, id="counts of other types"),
+    ],
+)
+def test_a_checkpoint_that_agrees_with_itself_and_still_is_none_is_passed_over(
+    tmp_path: Path, state: bytes | None, facts: dict[str, object]
+) -> None:
+    save_checkpoint(tmp_path, checkpoint(40))
+    folder = save_checkpoint(tmp_path, checkpoint(80))
+    if state is not None:
+        (folder / STATE).write_bytes(state)
+    digest = hashlib.sha256((folder / STATE).read_bytes() + f"{facts['images']} {facts['step']}".encode())
+    (folder / MANIFEST).write_text(json.dumps({**facts, "sha256": digest.hexdigest()}))
+    found = newest_checkpoint(tmp_path)
+    assert found is not None
+    assert found.images == 40

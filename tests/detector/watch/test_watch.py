@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from detector.config import Canvas, Hyperparameters, StepShape
@@ -197,6 +197,8 @@ ROWS = st.dictionaries(MEASURED, EXTREMES, max_size=6)
 
 
 @given(runs=st.lists(st.tuples(ROWS, st.integers(1, 12)), min_size=1, max_size=6))
+@example(runs=[({"boxes": 1e308}, 60)])
+@example(runs=[({}, 12), ({"loss": 1e308}, 8)])
 def test_no_figures_that_a_step_may_have_end_the_watch(runs):
     found_in([figures() | row for row, steps in runs for _ in range(steps)])
 

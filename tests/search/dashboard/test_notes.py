@@ -2,17 +2,19 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 import optuna
 import pytest
 from optuna_dashboard import get_note
 from sqlalchemy import event
 
-from search.dashboard.notes import Notes
+from search.dashboard.notes import Notes, trial_note
 from spaces.faster_rcnn import Space
 from spaces.parameters import Categorical
 from storage.connection.database import Database
 from storage.outcomes import record_outcome
+from storage.records import OutcomeRecord
 from storage.study import StoredStudy, find_study
 from storage.study_view import StudyView
 from storage.telemetry import append_telemetry
@@ -94,3 +96,15 @@ def test_the_legend_tells_where_the_space_excludes_a_default(database: Database)
     space = Space.default().replaced({"batch_size": Categorical(values=(4, 8))})
     Notes(find_study(database, "cells"), space).publish()
     assert "Trial 0 is the reference, Detectron2's defaults, but batch_size 8 for 16." in get_note(made)
+
+
+def test_a_note_shows_what_it_is_told_as_it_stands_and_fetches_nothing() -> None:
+    told = "![x](http://a/b) <img src=y> $z$ | [/] **b** \x1b[31m"
+    record = OutcomeRecord(
+        trial=0, outcome=Outcome.CRASHED, cause=told, message=told, evidence={told: told}, recorded_at=datetime.now(UTC)
+    )
+    note = trial_note(record, None)
+    shown = r"\!\[x\](http\://a/b) \<img src=y\> \$z\$ \| \[/\] \*\*b\*\* \\x1b\[31m"
+    assert note.splitlines()[0] == f"**crashed: {shown}** at step 0, after 0 images."
+    assert note.splitlines()[2] == shown
+    assert note.splitlines()[6] == f"| {shown} | {shown} |"

@@ -17,7 +17,7 @@ from detector.config import ConfigError
 from search.exit_codes import ExitCode
 from search.export.export import export
 from search.export.training import evaluation_points, train
-from search.export.training_record import EVALUATIONS_FILE, metrics_table
+from search.export.training_record import AGREEMENT_FILE, EVALUATIONS_FILE, TrainingRecord, agree, metrics_table
 from search.study.study_file import load_study_file
 from storage.connection.database import Database
 from storage.study import find_study
@@ -112,6 +112,31 @@ def test_ctrl_c_pauses_and_the_same_command_goes_on_to_the_same_result(configura
     assert run(configuration, tmp_path / "whole", images=6400)[0] == ExitCode.DONE
     results = [json.loads((tmp_path / name / EVALUATIONS_FILE).read_text()) for name in ("cut", "whole")]
     assert results[0] == results[1]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "7",
+        "[1]",
+        '{"a": {"ap": 1}}',
+        '{"80": 0.5}',
+        '{"80": {}}',
+        '{"80": {"ap": "high"}}',
+        "[" * 20_000 + "]" * 20_000,
+    ],
+)
+def test_evaluations_that_this_program_did_not_write_are_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / EVALUATIONS_FILE).write_text(content)
+    with pytest.raises(ConfigError, match=r"evaluations\.json .*; choose another --output"):
+        TrainingRecord(tmp_path, show=lambda _: None)
+
+
+@pytest.mark.parametrize("content", ["7", "[1]", "[" * 20_000 + "]" * 20_000])
+def test_an_agreement_that_this_program_did_not_write_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / AGREEMENT_FILE).write_text(content)
+    with pytest.raises(ConfigError, match=r"training\.json .*; choose another --output"):
+        agree(tmp_path, {"seed": 1})
 
 
 def test_the_table_shows_overall_sizes_and_classes_and_nothing_that_was_not_measured() -> None:

@@ -23,13 +23,13 @@ from search.engines.handle import WorkerExit
 from search.launch.compatibility import agree
 from search.launch.launching import launch, only_create, settle
 from search.plan import Plan
-from search.report.console import plain_console
 from search.study.specification import (
     Specification,
     specification_from,
     specification_from_json,
     specification_to_json,
 )
+from search.terminal import PlainConsole
 from spaces.parameters import Fixed
 from storage.connection.database import Database
 from storage.outcomes import read_outcomes
@@ -67,7 +67,7 @@ def specification(tmp_path) -> Specification:
 
 @pytest.fixture
 def console() -> Console:
-    return plain_console(file=io.StringIO(), width=400)
+    return PlainConsole(file=io.StringIO(), width=400)
 
 
 def text_of(console: Console) -> str:

@@ -1,3 +1,4 @@
+import contextlib
 import os
 import signal
 import time
@@ -6,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from detector.config import Hyperparameters
-from search.trainer.exits import TrainerDied
+from search.trainer import link as link_module
+from search.trainer.exits import TrainerDied, TrainerLost
 from search.trainer.link import TrainerLink, _event
 from search.trainer.protocol import Advance, Event, Pause, Preparing, ProtocolError, Ready, Start, Started, encode
+from tests.search.conftest import analytic_plan
 from trial.outcome import Outcome
 from trial.reports import PausedReport, ProgressReport, RungReport
 from trial.verdict import Verdict
@@ -186,3 +189,27 @@ def test_an_earlier_trials_last_words_do_not_count_for_the_next(connect, start, 
 def test_a_command_from_the_trainer_is_refused():
     with pytest.raises(ProtocolError, match="a command came from the trainer"):
         _event(encode(Pause()))
+
+
+@pytest.mark.parametrize("said", ["b'\\xff\\n'", "b'[' * 100_000 + b'\\n'", "b'x' * 40_000_000 + b'\\n'"])
+def test_whatever_a_trainer_says_the_worker_is_told_within_seconds(tmp_path, monkeypatch, said):
+    """No UTF-8, nested too deep, a line without an end: the reader must not die in silence, nor fill the memory."""
+    monkeypatch.setattr(
+        link_module, "PROGRAM", ("-c", f"import sys, time; sys.stdout.buffer.write({said}); time.sleep(60)")
+    )
+    with contextlib.closing(TrainerLink("analytic", log=tmp_path / "trainer.log")) as link:
+        with pytest.raises(TrainerLost):
+            receive(link)
+        link.kill()
+
+
+def test_a_reader_that_dies_tells_why(tmp_path, monkeypatch):
+    def broken(_: str) -> Event:
+        raise RuntimeError("a bug of ours")
+
+    monkeypatch.setattr(link_module, "_event", broken)
+    link = TrainerLink("analytic", log=tmp_path / "trainer.log")
+    link.send(analytic_plan(tmp_path).setup)
+    with pytest.raises(ProtocolError, match="a bug of ours"):
+        receive(link)
+    link.kill()

@@ -1,3 +1,4 @@
+import json
 import math
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from trial.outcome import Outcome
 from trial.reports import PausedReport, ProgressReport, RungReport, Warned
 from trial.verdict import Verdict
 
-counts = st.integers(0, 2**53)
+counts = st.integers(0, 2**31 - 1)
 numbers = st.floats(allow_nan=False)  # infinities included; NaN is not equal to itself and has its own test
 positive = st.floats(1e-6, 1e6)
 figures = st.dictionaries(st.text(), numbers)
@@ -87,7 +88,13 @@ messages = st.one_of(
     st.builds(Started, images=counts),
     st.builds(ProgressReport, step=counts, images=counts, figures=figures, images_per_s=numbers, warnings=warned),
     st.builds(
-        RungReport, step=counts, images=counts, ap=numbers, metrics=figures, training_s=numbers, evaluation_s=numbers
+        RungReport,
+        step=counts,
+        images=counts,
+        ap=st.floats(0, 1),
+        metrics=figures,
+        training_s=numbers,
+        evaluation_s=numbers,
     ),
     st.builds(PausedReport, images=counts),
     verdicts,
@@ -115,3 +122,29 @@ def test_a_figure_that_is_not_a_number_stays_one():
 def test_what_is_no_message_is_refused_with_the_line(line):
     with pytest.raises(ProtocolError, match="not a message"):
         decode(line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param('{"type": "Started", "images": ' + "[" * 20_000 + "]" * 20_000 + "}", id="nested too deep"),
+        pytest.param('{"type": "Started", "images": ' + "9" * 5_000 + "}", id="thousands of digits"),
+        pytest.param('{"type": "Started", "images": -1}', id="images below 0"),
+        pytest.param('{"type": "PausedReport", "images": 1e30}', id="more images than there are"),
+    ],
+)
+def test_what_no_trainer_can_have_said_is_no_message(line: str) -> None:
+    with pytest.raises(ProtocolError, match="not a message"):
+        decode(line)
+
+
+@pytest.mark.parametrize(("ap", "valid"), [(0.0, True), (1.0, True), (math.nan, True), (1.01, False), (-0.01, False)])
+def test_an_ap_lies_between_0_and_1_or_is_unknown(ap: float, valid: bool) -> None:
+    line = json.dumps(
+        {"type": "RungReport", "step": 1, "images": 1, "ap": ap, "metrics": {}, "training_s": 1, "evaluation_s": 1}
+    )
+    if valid:
+        assert isinstance(decode(line), RungReport)
+    else:
+        with pytest.raises(ProtocolError):
+            decode(line)

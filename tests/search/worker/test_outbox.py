@@ -1,5 +1,6 @@
 import math
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -68,3 +69,29 @@ def test_a_disk_that_takes_nothing_is_said_aloud_and_stops_nobody(tmp_path, capl
     (tmp_path / "file").write_text("")
     filled(tmp_path / "file" / "folder", 1, ENTRIES[:1])
     assert "can't be kept on disk" in caplog.text
+
+
+DEEP = '{"kind": "figures", "points": ' + "[" * 20_000 + "]" * 20_000 + "}"
+RECORDED = '{"step": 1, "images": %s, "ap": %s, "metrics": {}, "training_s": 1, "evaluation_s": 1}'
+EVALUATION = '{"kind": "evaluation", "rung": %s, "record": ' + RECORDED + "}"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param(DEEP, id="nested too deep"),
+        pytest.param(EVALUATION % (-1, 16, 0.5), id="a rung below 0"),
+        pytest.param(EVALUATION % (10**30, 16, 0.5), id="a rung that no column takes"),
+        pytest.param(EVALUATION % (16, -1, 0.5), id="images below 0"),
+        pytest.param(EVALUATION % (16, 16, 1.5), id="an AP above 1"),
+        pytest.param(EVALUATION % (16, 16, -0.5), id="an AP below 0"),
+        pytest.param('{"kind": "crashes", "count": -1}', id="crashes below 0"),
+        pytest.param('{"kind": "end", "verdict": {"outcome": "complete", "images": -3}}', id="a verdict below 0"),
+    ],
+)
+def test_a_line_that_nobody_can_have_written_is_left_out_and_the_others_stay(tmp_path, caplog, line):
+    filled(tmp_path, 1, ENTRIES[:2])
+    path = tmp_path / "outbox-000001.jsonl"
+    path.write_text(line + "\n" + path.read_text())
+    assert read_entries(path) == ENTRIES[:2]
+    assert "left out" in caplog.text

@@ -119,3 +119,16 @@ def test_a_folder_without_annotations_is_refused(voc: Any) -> None:
         file.unlink()
     with pytest.raises(DataError, match=r"holds no \.xml file"):
         read_voc(voc.source())
+
+
+@pytest.mark.parametrize("width", ["9" * 5_000, "9" * 19, "-1", "1e3", "sixty"])
+def test_a_size_that_no_image_has_is_refused(voc: Any, xml: Callable[..., str], width: str) -> None:
+    voc.write("two", xml(("cat", (5, 6, 15, 26))).replace("<width>60", f"<width>{width}"))
+    with pytest.raises(DataError, match=r"two\.xml: size/width must be a whole number of pixels"):
+        read_voc(voc.source())
+
+
+def test_a_name_that_no_file_can_have_is_missing(voc: Any) -> None:
+    voc.list("train", "x" * 300 + " 1")
+    with pytest.raises(DataError, match="the annotation file"):
+        read_voc(voc.source("train"))
