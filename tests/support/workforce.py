@@ -9,14 +9,14 @@ from dataclasses import replace
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import NoReturn
 
-from search.exit_codes import ExitCode
+from search.exit_codes import ExitCode, exit_code_of
 from search.launch.compatibility import agree
 from search.study.specification import Specification, specification_from
 from search.worker.loop import Pace
 from search.worker.process import work
 from storage.connection.database import Database
-from storage.connection.errors import StorageUnavailable
 from storage.study import create_study
 
 PACE = Pace(lease_s=1.5, wait_s=0.05)
@@ -59,10 +59,17 @@ def _work(url: str, folder: Path, lease_s: float, variables: Mapping[str, str]) 
     if offset_s := float(variables.get("TEST_CLOCK_OFFSET_S", "0")):
         true_time = time.time
         time.time = lambda: true_time() + offset_s
+    leave_with_code(lambda: work(url, "analytic", folder=folder, pace=replace(PACE, lease_s=lease_s), checked=True))
+
+
+def leave_with_code(command: Callable[[], ExitCode]) -> NoReturn:
+    """End this process as the command line would; a bug keeps its traceback."""
     try:
-        code = work(url, "analytic", folder=folder, pace=replace(PACE, lease_s=lease_s), checked=True)
-    except StorageUnavailable:  # as search/exit_codes.py
-        code = ExitCode.TRY_LATER
+        code = command()
+    except Exception as error:
+        code = exit_code_of(error)
+        if code is ExitCode.BUG:
+            raise
     sys.exit(code)
 
 
