@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 
+NO_TRAP = (b"", 0.0)
 _OPTIONS = "sslmode=disable&gssencmode=disable&connect_timeout=2"
 
 
@@ -32,6 +33,7 @@ class FaultProxy:
         self._target = target
         self._mode = Mode.PASS
         self._commits_until_cut: int | None = None
+        self._trap = NO_TRAP
         self._writers: set[asyncio.StreamWriter] = set()
         self._loop = asyncio.new_event_loop()
         self._listening = threading.Event()
@@ -45,6 +47,10 @@ class FaultProxy:
     def cut_commit(self, after: int) -> None:
         """Deliver so many COMMITs, then one more, wait for its effect, lose its answer, and end its connection."""
         self._call(self._arm, after)
+
+    def leave_at(self, statement: bytes, for_s: float) -> None:
+        """When a statement that holds these bytes comes next, it goes nowhere, and the server is away for so long."""
+        self._call(self._set_trap, statement, for_s)
 
     def __enter__(self) -> "FaultProxy":
         self._thread.start()
@@ -68,6 +74,20 @@ class FaultProxy:
 
     def _arm(self, after: int) -> None:
         self._commits_until_cut = after
+
+    def _set_trap(self, statement: bytes, for_s: float) -> None:
+        self._trap = (statement, for_s)
+
+    def _springs(self, data: bytes) -> bool:
+        """Whether the trap is for this data: then the server is away."""
+        statement, for_s = self._trap
+        if not statement or statement not in data:
+            return False
+        self._trap = NO_TRAP
+        self.counts["left"] += 1
+        self._change(Mode.REFUSE)
+        self._loop.call_later(for_s, self._change, Mode.PASS)
+        return True
 
     async def _serve(self) -> None:
         server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
@@ -117,6 +137,8 @@ class FaultProxy:
                     continue
                 if not upwards and lost.is_set():
                     self.counts["commits cut"] += 1
+                    return
+                if upwards and self._springs(data):
                     return
                 if upwards and self._is_due(data):
                     lost.set()

@@ -3,7 +3,7 @@ import os
 import pytest
 
 from search.faults import history
-from tests.support.chaos import FAULTS_PER_STUDY, strike
+from tests.support.chaos.study import FAULTS_PER_STUDY, strike
 
 
 @pytest.mark.slow
