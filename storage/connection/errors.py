@@ -31,6 +31,9 @@ _USER_MUST_ACT = (
     ("permission denied", "this user lacks a right on it; ask its administrator"),
 )
 
+#: How Optuna says that a record is not there any more.
+_NOT_FOUND = (NOT_FOUND_MSG, "No trial with trial number ")
+
 #: What we say ourselves of an SQLite file that is not there any more.
 GONE = "the database's file is gone"
 
@@ -75,7 +78,7 @@ def translated(label: str) -> Iterator[None]:
     try:
         yield
     except KeyError as error:
-        if error.args != (NOT_FOUND_MSG,):
+        if not str(error.args[0]).startswith(_NOT_FOUND):
             raise
         raise _deleted(label) from error
     except (StorageInternalError, DBAPIError, PoolTimeoutError) as error:

@@ -169,7 +169,7 @@ class TestRefresh:
 
 
 class TestEnd:
-    @pytest.mark.parametrize("outcome", [outcome for outcome in Outcome if outcome.final])
+    @pytest.mark.parametrize("outcome", [outcome for outcome in Outcome if outcome.final and outcome.state])
     def test_tells_optuna_the_state_the_value_and_what_cannot_work(self, view: StudyView, outcome: Outcome) -> None:
         number = view.begin(proposal()).number
         for images, ap in ((160, 0.25), (320, 0.125)):

@@ -82,7 +82,7 @@ def test_a_deleted_study_or_trial_is_a_key_error_as_in_optuna(database: Database
 
 def test_it_is_counted_where_they_stand(database: Database, full: optuna.Study) -> None:
     assert count_standings(find_study(database, "cells")) == {
-        Standing.FINISHED: 5,
+        Standing.ENDED_ELSEWHERE: 5,  # no worker of ours told them
         Standing.LEFT_BEHIND: 1,
         Standing.WAITING: 1,
     }
