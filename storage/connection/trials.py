@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from optuna.distributions import BaseDistribution, json_to_distribution
+from optuna.storages._rdb.models import NOT_FOUND_MSG
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Column, ColumnElement, Connection, or_, select
 
@@ -32,7 +33,7 @@ def read_trials(connection: Connection, study_id: int, *, newer_than: int, also:
     """
     studies, trials = tables.optuna_studies, tables.optuna_trials
     if connection.execute(select(studies.c.study_id).where(studies.c.study_id == study_id)).first() is None:
-        raise KeyError(f"study {study_id} has been deleted")
+        raise KeyError(NOT_FOUND_MSG)
     chosen = trials.c.trial_id > newer_than
     if also:
         chosen = or_(chosen, trials.c.trial_id.in_(sorted(also)))
@@ -47,7 +48,7 @@ def read_trial(connection: Connection, trial_id: int) -> FrozenTrial:
     """
     found = _read(connection, tables.optuna_trials.c.trial_id == trial_id)
     if not found:
-        raise KeyError(f"trial {trial_id} has been deleted")
+        raise KeyError(NOT_FOUND_MSG)
     return found[0]
 
 

@@ -24,7 +24,7 @@ from storage.standings import left_behind
 from storage.study import find_study, study_names
 from storage.workers import read_workers
 from tests.support.history_checker import check_history, read_history
-from tests.support.studies import load_optuna_study
+from tests.support.studies import delete_study, load_optuna_study
 from tests.support.workforce import found, leave, start_worker, wait_until
 from trial.outcome import Outcome
 
@@ -230,10 +230,10 @@ def test_a_trial_that_somebody_else_ends_is_dropped_and_wins_nothing(url, tmp_pa
 
 def test_a_deleted_study_is_told_and_ends_its_worker(url, tmp_path, monkeypatch):
     monkeypatch.setenv("FRCNN_ANALYTIC_STEP_S", "0.02")
-    found(url, tmp_path)
+    found(url, tmp_path, trials=50)
     worker = start_worker(url, tmp_path)
     with Database.open(url) as database:
         wait_until(lambda: trains(database, 0))
-        database.optuna.delete_study(find_study(database, "analytic").id)
+        delete_study(database, "analytic")
         assert leave(worker) == ExitCode.USER_MUST_ACT
         assert study_names(database) == []
