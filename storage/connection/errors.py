@@ -78,7 +78,7 @@ def translated(label: str) -> Iterator[None]:
     try:
         yield
     except KeyError as error:
-        if not str(error.args[0]).startswith(_NOT_FOUND):
+        if not any(str(said).startswith(_NOT_FOUND) for said in error.args):
             raise
         raise _deleted(label) from error
     except (StorageInternalError, DBAPIError, PoolTimeoutError) as error:

@@ -13,8 +13,8 @@ import psutil
 
 from search.exit_codes import ExitCode
 from search.launch.launching import launch
-from search.report.console import plain_console
 from search.study.specification import Specification
+from search.terminal import PlainConsole
 from tests.support.workforce import leave, leave_with_code, start_worker
 
 WORKERS = 2
@@ -139,5 +139,5 @@ def _launch(specification: Specification, folder: Path, environment: Mapping[str
     os.environ.update(environment)
     with (folder / "launch.log").open("a") as log:
         options = ("--lease-s", str(LEASE_S))
-        console = plain_console(file=log, width=200)
+        console = PlainConsole(file=log, width=200)
         leave_with_code(lambda: launch(specification, folder=folder, console=console, options=options))
