@@ -296,10 +296,15 @@ def dashboard(
         str, typer.Option(help="Address to listen on; others than loopback need a password.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8080,
-    writable: Annotated[bool, typer.Option("--writable", help="Allow editing notes and deleting studies.")] = False,
+    writable: Annotated[
+        bool, typer.Option("--writable", help="Allow editing notes and deleting the study; needs a password.")
+    ] = False,
     allow_host: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Another host name to answer to; repeatable.")
     ] = None,
+    all_studies: Annotated[
+        bool, typer.Option("--all-studies", help="Show every study of the database, not this one alone.")
+    ] = False,
     password_file: Annotated[
         Path | None,
         typer.Option(help="File with the password, mode 600 (default: the variable FRCNN_DASHBOARD_PASSWORD, if set)."),
@@ -317,6 +322,7 @@ def dashboard(
             password=read_password(password_file),
             writable=writable,
             allowed_hosts=allow_host or (),
+            all_studies=all_studies,
             announce=say,
         )
 

@@ -10,15 +10,24 @@ import binascii
 import hashlib
 import hmac
 import ipaddress
+import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+from search.dashboard.attempts import Attempts
 
 if TYPE_CHECKING:
     from _typeshed import OptExcInfo
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+SECURITY_HEADERS = (
+    ("X-Frame-Options", "SAMEORIGIN"),
+    ("Content-Security-Policy", "frame-ancestors 'self'"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "same-origin"),
+)
 READING_METHODS = frozenset({"GET", "HEAD"})
 
 
@@ -39,6 +48,7 @@ class Rules:
     addresses: bool = False  # any literal address as well: a rebinding attack always needs a name
     password: str | None = None  # None: nobody is asked
     writable: bool = False
+    attempts: Attempts = field(default_factory=Attempts)
 
     def refusal(self, environ: "WSGIEnvironment") -> Refusal | None:
         """Why this request may not pass, or None."""
@@ -59,8 +69,20 @@ class Rules:
         )
 
     def _wrong_password(self, environ: "WSGIEnvironment") -> Refusal | None:
-        if self.password is None or same_secret(_given_password(environ), self.password):
+        if self.password is None:
             return None
+        address, given = environ.get("REMOTE_ADDR", ""), _given_password(environ)
+        if (wait_s := self.attempts.wait_s(address)) > 0:
+            return Refusal(
+                status="429 Too Many Requests",
+                reason=f"Too many wrong passwords from {address}; try again in {wait_s:.0f} s.",
+                headers=(("Retry-After", str(math.ceil(wait_s))),),
+            )
+        if same_secret(given, self.password):
+            self.attempts.succeeded(address)
+            return None
+        if given:  # a browser asks once without
+            self.attempts.failed(address)
         return Refusal(
             status="401 Unauthorized",
             reason="The password of this dashboard is needed (any user name).",
@@ -87,10 +109,10 @@ def guarded(application: "WSGIApplication", rules: Rules) -> "WSGIApplication":
     def guard(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         refusal = rules.refusal(environ)
         if refusal is None:
-            return application(environ, _unframed(start_response))
+            return application(environ, _secured(start_response))
         body = (refusal.reason + "\n").encode()
         headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))]
-        start_response(refusal.status, [*headers, *refusal.headers])
+        _secured(start_response)(refusal.status, [*headers, *refusal.headers])
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
 
     return guard
@@ -128,12 +150,12 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def _unframed(start_response: "StartResponse") -> "StartResponse":
-    """Adds that no other site may show our pages inside its own, where a click could be stolen."""
+def _secured(start_response: "StartResponse") -> "StartResponse":
+    """Adds that no other site may show our pages inside its own, where a click could be stolen, and the like."""
 
     def start(
         status: str, headers: list[tuple[str, str]], error: "OptExcInfo | None" = None, /
     ) -> Callable[[bytes], object]:
-        return start_response(status, [*headers, ("X-Frame-Options", "SAMEORIGIN")], error)
+        return start_response(status, [*headers, *SECURITY_HEADERS], error)
 
     return start

@@ -20,11 +20,13 @@ import optuna_dashboard
 import waitress
 
 from detector.config import ConfigError, require
+from search.dashboard.channel import SETTINGS, BoundedChannel
 from search.dashboard.guard import Rules, guarded
 from search.dashboard.notes import Notes
+from search.dashboard.one_study import only
 from spaces.faster_rcnn import Space
-from storage.connection.errors import StorageUnavailable
-from storage.study import StoredStudy
+from storage.connection.errors import StorageError, StorageUnavailable
+from storage.study import StoredStudy, trial_ids
 
 PASSWORD_VARIABLE = "FRCNN_DASHBOARD_PASSWORD"
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -43,6 +45,7 @@ def serve(
     password: str | None = None,
     writable: bool = False,
     allowed_hosts: Collection[str] = (),
+    all_studies: bool = False,
     announce: Callable[[str], None],
 ) -> None:
     """Serve until interrupted; `announce` gets the address once it listens. Port 0 takes a free one.
@@ -53,7 +56,10 @@ def serve(
     rules = rules_for(host, password=password, writable=writable, allowed_hosts=allowed_hosts)
     notes = Notes(study, space)
     notes.publish()
-    server = _listen(guarded(optuna_dashboard.wsgi(study.database.optuna), rules), host, port)
+    application = optuna_dashboard.wsgi(study.database.optuna)
+    if not all_studies:
+        application = only(application, study.id, lambda trial_id: trial_id in trial_ids(study).values())
+    server = _listen(guarded(application, rules), host, port)
     shown = f"[{host}]" if ":" in host else host
     with _kept_fresh(notes):
         announce(f"http://{shown}:{server.effective_port}/dashboard/studies/{study.id}")
@@ -64,8 +70,13 @@ def rules_for(host: str, *, password: str | None, writable: bool, allowed_hosts:
     """Whom a dashboard on this address may answer.
 
     Raises:
-        ConfigError: the address is not loopback and there is no password.
+        ConfigError: the address is not loopback, or writing is allowed, and there is no password.
     """
+    require(
+        not writable or password is not None,
+        "a dashboard that may write needs a password, even on loopback: every user of this machine reaches it; "
+        f"set {PASSWORD_VARIABLE} or --password-file, or leave --writable out",
+    )
     loopback = _is_loopback(host)
     require(
         loopback or password is not None,
@@ -130,7 +141,9 @@ def _listen(application: Any, host: str, port: int) -> Any:
     except OSError as error:
         listener.close()
         raise ConfigError(_why_not(error, host, port)) from error
-    return waitress.create_server(application, sockets=[listener], threads=4, ident=None)
+    server = waitress.create_server(application, sockets=[listener], threads=4, ident=None, **SETTINGS)
+    server.channel_class = BoundedChannel
+    return server
 
 
 def _why_not(error: OSError, host: str, port: int) -> str:
@@ -150,7 +163,7 @@ def _kept_fresh(notes: Notes) -> Iterator[None]:
         while not stop.wait(REFRESH_S):
             try:
                 notes.publish()
-            except StorageUnavailable as error:
+            except (StorageError, StorageUnavailable) as error:  # a deleted study may be launched again
                 _log.warning("notes not refreshed: %s", error)
 
     thread = threading.Thread(target=refresh, name="dashboard notes", daemon=True)

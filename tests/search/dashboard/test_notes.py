@@ -1,5 +1,6 @@
 """What a refresh of the dashboard's notes costs, and what they tell of the study."""
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -9,10 +10,12 @@ import pytest
 from optuna_dashboard import get_note
 from sqlalchemy import event
 
+from search.dashboard import server
 from search.dashboard.notes import Notes, trial_note
 from spaces.faster_rcnn import Space
 from spaces.parameters import Categorical
 from storage.connection.database import Database
+from storage.connection.errors import StorageError
 from storage.outcomes import record_outcome
 from storage.records import OutcomeRecord
 from storage.study import StoredStudy, find_study
@@ -108,3 +111,18 @@ def test_a_note_shows_what_it_is_told_as_it_stands_and_fetches_nothing() -> None
     assert note.splitlines()[0] == f"**crashed: {shown}** at step 0, after 0 images."
     assert note.splitlines()[2] == shown
     assert note.splitlines()[6] == f"| {shown} | {shown} |"
+
+
+def test_the_thread_that_refreshes_them_outlives_a_study_that_is_deleted(monkeypatch, caplog):
+    monkeypatch.setattr(server, "REFRESH_S", 0.01)
+    asked = threading.Semaphore(0)
+
+    class OfADeletedStudy:
+        def publish(self) -> int:
+            asked.release()
+            raise StorageError("the study was deleted")
+
+    with server._kept_fresh(OfADeletedStudy()):  # type: ignore[arg-type]
+        for _ in range(3):
+            assert asked.acquire(timeout=10)
+    assert "the study was deleted" in caplog.text
