@@ -15,6 +15,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import IO
 
+from search.trainer.environment import trainer_environment
 from search.trainer.exits import TAIL_CHARACTERS, TAIL_LINES, TrainerDied, TrainerHung, count_memory_kills
 from search.trainer.protocol import Command, Event, Message, ProtocolError, Start, decode, encode
 from search.trainer.watchdog import Speed
@@ -28,17 +29,15 @@ _END = None  # what the reader puts after the last event
 class TrainerLink:
     """A running trainer. Events are read in a thread, so that none is lost while the worker is busy elsewhere.
 
-    The log file gets the child's standard error, appended. Variables named in `withheld` are kept from the child:
-    it never opens the study, so it needs no credentials.
+    The log file gets the child's standard error, appended. Variables named in `withheld` are kept from the child, and
+    so is whatever else looks like a secret.
     """
 
     def __init__(
         self, kind: str, *, log: Path, withheld: Collection[str] = (), environment: Mapping[str, str] | None = None
     ) -> None:
         log.parent.mkdir(parents=True, exist_ok=True)
-        variables = dict(os.environ if environment is None else environment)
-        for name in withheld:
-            variables.pop(name, None)
+        variables = trainer_environment(os.environ if environment is None else environment, withheld=withheld)
         self.speed = Speed()
         self._log = log
         self._mark = log.stat().st_size if log.exists() else 0

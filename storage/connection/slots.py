@@ -8,6 +8,7 @@ import fcntl
 import hashlib
 import os
 import random
+import stat
 import tempfile
 import time
 from pathlib import Path
@@ -65,7 +66,9 @@ class Slots:
             ) from error
 
     def _wait(self, patience_s: float) -> Slot:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in (self._folder.parent, self._folder):
+            folder.mkdir(mode=0o700, exist_ok=True)
+            _require_ours(folder)
         deadline = time.monotonic() + patience_s
         pause_s = _SHORTEST_WAIT_S
         while True:
@@ -81,10 +84,26 @@ class Slots:
             pause_s = min(_LONGEST_WAIT_S, 2 * pause_s)
 
     def _try(self, number: int) -> Slot | None:
-        descriptor = os.open(self._folder / f"{number:02d}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(
+            self._folder / f"{number:02d}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+        )
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(descriptor)
             return None
         return Slot(descriptor)
+
+
+def _require_ours(folder: Path) -> None:
+    """Return if nobody else can put anything there: others may have made it first, where all of a machine's users write.
+
+    Raises:
+        StorageError: they can.
+    """
+    there = folder.lstat()  # a link is none of ours
+    if not stat.S_ISDIR(there.st_mode) or there.st_uid != os.getuid() or there.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise StorageError(
+            f"{folder} is another user's, a link, or open to others, so the locks of this machine's connections can't "
+            "be kept there; remove it, or let TMPDIR name a folder of yours"
+        )

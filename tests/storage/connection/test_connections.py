@@ -72,6 +72,44 @@ def test_a_folder_that_cannot_hold_locks_is_named_with_what_to_do(tmp_path: Path
         Slots("db").take()
 
 
+@pytest.mark.parametrize("trap", ["a link", "another user's", "open to others"])
+@pytest.mark.parametrize("level", ["own folder", "the database's"])
+def test_a_folder_that_others_may_have_laid_is_refused_and_nothing_is_put_there(
+    tmp_path: Path, trap: str, level: str
+) -> None:
+    slots_of_ours = Slots("db")
+    laid = slots_of_ours._folder.parent if level == "own folder" else slots_of_ours._folder
+    laid.parent.mkdir(mode=0o700, exist_ok=True)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir(mode=0o700)
+    if trap == "a link":
+        laid.symlink_to(elsewhere)
+    else:
+        laid.mkdir(mode=0o700)
+        if trap == "open to others":
+            laid.chmod(0o777)
+        elif os.getuid() == 0:
+            os.chown(laid, 65534, 65534)
+        else:
+            pytest.skip("only root can give a folder away")
+    with pytest.raises(StorageError, match="another user's, a link, or open to others"):
+        slots_of_ours.take()
+    assert [*elsewhere.iterdir()] == []
+    if trap != "a link":
+        assert [*laid.iterdir()] == []
+
+
+def test_a_lock_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
+    ours = Slots("db", most=1)
+    ours.take().release()
+    [lock] = ours._folder.iterdir()
+    lock.unlink()
+    lock.symlink_to(tmp_path / "victim")
+    with pytest.raises(StorageError):
+        ours.take()
+    assert not (tmp_path / "victim").exists()
+
+
 def hold_a_slot(folder: str, ready: "multiprocessing.synchronize.Event") -> None:
     slots.tempfile.gettempdir = lambda: folder  # type: ignore[attr-defined]
     slot = Slots("db", most=1).take()
