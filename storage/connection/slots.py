@@ -17,6 +17,7 @@ from storage.connection.errors import MachineBusy, StorageError
 
 MOST_CONNECTIONS = 16
 PATIENCE_S = 15.0
+_FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 _SHORTEST_WAIT_S = 0.01
 _LONGEST_WAIT_S = 0.25  # dozens that look again every few milliseconds would keep a core from those who are at work
 
@@ -84,9 +85,7 @@ class Slots:
             pause_s = min(_LONGEST_WAIT_S, 2 * pause_s)
 
     def _try(self, number: int) -> Slot | None:
-        descriptor = os.open(
-            self._folder / f"{number:02d}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
-        )
+        descriptor = os.open(self._folder / f"{number:02d}.lock", _FLAGS, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -96,7 +95,7 @@ class Slots:
 
 
 def _require_ours(folder: Path) -> None:
-    """Return if nobody else can put anything there: others may have made it first, where all of a machine's users write.
+    """Return if nobody else can put anything there: where all users write, others may have made it first.
 
     Raises:
         StorageError: they can.

@@ -47,6 +47,5 @@ def test_what_a_trainer_works_with_reaches_it(name):
 
 def test_what_holds_the_studys_credentials_is_withheld_whatever_it_is_called():
     assert trainer_environment({"OURS": "postgresql://a:b@c/d"}, withheld=("OURS",)) == {}
-    assert trainer_environment({"OURS": "x", ALLOWED_VARIABLE: "OURS"}, withheld=("OURS",)) == {
-        ALLOWED_VARIABLE: "OURS"
-    }
+    allowed = {ALLOWED_VARIABLE: "OURS"}
+    assert trainer_environment({"OURS": "x", **allowed}, withheld=("OURS",)) == allowed
