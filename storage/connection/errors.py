@@ -15,8 +15,14 @@ from contextlib import contextmanager
 
 from optuna.exceptions import StorageInternalError
 from optuna.storages._rdb.models import NOT_FOUND_MSG
-from sqlalchemy.exc import DatabaseError, DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import DatabaseError, DBAPIError, IntegrityError, InterfaceError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+#: What PostgreSQL's client says of the URL itself, before it asks any server.
+_BAD_URL = tuple(
+    (words, "the storage URL has an option, or a value of one, that PostgreSQL's client does not know; correct it")
+    for words in ("invalid connection option", "bad value for", "invalid sslmode", "invalid port", "invalid integer")
+)
 
 #: Words of SQLite and PostgreSQL that only the user can help with, and what to tell. First match wins.
 _USER_MUST_ACT = (
@@ -27,9 +33,16 @@ _USER_MUST_ACT = (
     ("password authentication failed", "the server refuses the user or the password; check the storage URL"),
     ("no password supplied", "the server wants a password; put it into the storage URL (env:NAME or file:PATH)"),
     ("no pg_hba.conf entry", "the server admits no such user from this machine; ask its administrator"),
+    ("read-only transaction", "this user's sessions, or the server, are read-only; use another user, or the primary"),
+    ("not permitted to log in", "the server lets no such user log in; check the storage URL, or ask its administrator"),
+    ("certificate", "the server's certificate can't be verified; check sslmode and sslrootcert in the storage URL"),
+    ("does not support ssl", "the server speaks no SSL, which sslmode asks for; change one of them"),
+    *_BAD_URL,
     ("does not exist", "the server has no such database, user or table; create it, or check the storage URL"),
     ("permission denied", "this user lacks a right on it; ask its administrator"),
 )
+
+_REFUSALS = ("42501", "25006")  # insufficient privilege, read-only transaction
 
 #: How Optuna says that a record is not there any more.
 _NOT_FOUND = (NOT_FOUND_MSG, "No trial with trial number ")
@@ -37,12 +50,20 @@ _NOT_FOUND = (NOT_FOUND_MSG, "No trial with trial number ")
 #: What we say ourselves of an SQLite file that is not there any more.
 GONE = "the database's file is gone"
 
+_NO_ROOM = "it admits no more connections of this user now; wait, or have its administrator raise the limit"
+
 #: Words that pass by themselves, or once somebody made room.
 _TRY_LATER = (
     (GONE, "its file was deleted or moved away; put it back, or stop the workers"),
     ("is locked", "another process has been writing for too long; try again"),
     ("disk is full", "its disk is full; make room, then launch again"),
     ("disk i/o error", "its disk fails to read or write; check it, then launch again"),
+    *((words, _NO_ROOM) for words in ("too many connections", "too many clients", "connection slots")),
+    (
+        "statement timeout",
+        "it ends statements after a statement_timeout that is too short; have it raised for this user",
+    ),
+    ("failed to resolve host", "nobody here knows its host name; check the storage URL, or the network"),
     ("lock timeout", "another process holds its tables for too long; try again"),
 )
 
@@ -118,7 +139,7 @@ def _concerns_the_user(error: BaseException | None) -> bool:
         return True
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
-    insufficient_privilege = "42501"
-    return (
-        type(error) is DatabaseError or getattr(getattr(error, "orig", None), "sqlstate", "") == insufficient_privilege
-    )
+    said = getattr(error, "orig", None)
+    if type(error) is DatabaseError or getattr(said, "sqlstate", "") in _REFUSALS:
+        return True
+    return isinstance(error, ProgrammingError) and any(words in str(said) for words, _ in _BAD_URL)
