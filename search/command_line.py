@@ -207,19 +207,21 @@ def status(
 ) -> None:
     """How the study stands: states, best so far, causes of death, trials per hour, what runs where."""
     with exit_codes(), _opened(study_file) as (specification, stored):
+        from search.plan import as_launched, logs_folder, trials_folder
         from search.report.ranking import ranking as rank
         from search.report.ranking import ranking_table
         from search.report.status import read_status, status_json
         from search.report.status_table import status_table
 
-        now = read_status(stored)
+        folder = study_file.resolve().parent
+        now = read_status(stored, folders=(trials_folder(folder, stored.name), logs_folder(folder)))
         if as_json:
             say(status_json(now))
             return
         console = PlainConsole()
         console.print(status_table(now))
         if ranking:
-            console.print(ranking_table(rank(stored), specification.space))
+            console.print(ranking_table(rank(stored), as_launched(stored, storage=specification.storage).space))
 
 
 @app.command(rich_help_panel="Results")
@@ -313,10 +315,11 @@ def dashboard(
     """Serve the Optuna dashboard on this study, read-only, with the reason why each trial ended. Ctrl-c stops it."""
     with exit_codes(), _opened(study_file) as (specification, stored):
         from search.dashboard.server import read_password, serve
+        from search.plan import as_launched
 
         serve(
             stored,
-            specification.space,
+            as_launched(stored, storage=specification.storage).space,
             host=host,
             port=port,
             password=read_password(password_file),

@@ -66,15 +66,25 @@ class Plan:
 
     def trial_directory(self, trial: int) -> Path:
         """Where the checkpoints of a trial lie. Only the best trial's stay when the trial is over."""
-        return self.folder / "trials" / self.study / f"{trial:05d}"
+        return trials_folder(self.folder, self.study) / f"{trial:05d}"
 
     def kept_trials(self) -> dict[int, Path]:
         """The trials that this machine keeps a directory of, by number."""
-        found = (self.folder / "trials" / self.study).glob("[0-9]*")
+        found = trials_folder(self.folder, self.study).glob("[0-9]*")
         return {int(directory.name): directory for directory in found if directory.name.isdecimal()}
 
     def log_file(self, name: str) -> Path:
-        return self.folder / "logs" / f"{name}.log"
+        return logs_folder(self.folder) / f"{name}.log"
+
+
+def trials_folder(folder: Path, study: str) -> Path:
+    """Where a study's checkpoints lie."""
+    return folder / "trials" / study
+
+
+def logs_folder(folder: Path) -> Path:
+    """Where workers and trainers write their logs."""
+    return folder / "logs"
 
 
 def as_launched(study: StoredStudy, *, storage: str) -> Specification:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from search.trainer.exits import signal_name
+from search.trainer.log_file import open_log
 from storage.connection.address import STORAGE_VARIABLE, is_reference
 
 
@@ -70,11 +71,10 @@ class ProcessHandle:
     """A worker process on this machine. It stops by itself when we die, because its standard input ends then."""
 
     def __init__(self, job: Job, *, log: Path, environment: Mapping[str, str]) -> None:
-        log.parent.mkdir(parents=True, exist_ok=True)
         storage = job.storage if is_reference(job.storage) else f"env:{STORAGE_VARIABLE}"
         command = [sys.executable, "-P", "-m", "search.command_line", "worker", "--launched"]
         command += ["--storage", storage, "--study", job.study, "--folder", str(job.folder)]
-        with log.open("ab") as stderr:
+        with open_log(log) as stderr:
             self._process = subprocess.Popen(
                 [*command, *job.options],
                 stdin=subprocess.PIPE,

@@ -1,10 +1,14 @@
 """How a study stands: states, best so far, causes of death, pace, what runs where."""
 
+import contextlib
 import json
+import math
+import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
@@ -80,10 +84,11 @@ class Status:
     changed_hands: dict[int, int]  # how often a trial passed to another worker; only those that did
     lost_trainers: tuple[TrialLosses, ...]
     outages: Outages
+    disk_mib: int | None  # of checkpoints and logs on this machine; None: nobody said where they lie
 
 
-def read_status(study: StoredStudy) -> Status:
-    """The study as it stands now."""
+def read_status(study: StoredStudy, *, folders: Iterable[Path] | None = None) -> Status:
+    """The study as it stands now; its checkpoints and logs on this machine lie in those folders."""
     trials, outcomes, rungs = read_trials(study), read_outcomes(study), read_rungs(study)
     refused = {record.trial for record in outcomes if record.outcome.refused}
     standings = count_standings(study)
@@ -107,7 +112,19 @@ def read_status(study: StoredStudy) -> Status:
         changed_hands=Leases(study).changes_of_hands(),
         lost_trainers=trial_losses(trials),
         outages=outages_survived(read_outages(study)),
+        disk_mib=None if folders is None else disk_mib(folders),
     )
+
+
+def disk_mib(folders: Iterable[Path]) -> int:
+    """How much the files in the folders hold, in MiB, rounded up. What vanishes meanwhile counts nothing."""
+    size_bytes = 0
+    for folder in folders:
+        for directory, _, names in os.walk(folder):
+            for name in names:
+                with contextlib.suppress(OSError):
+                    size_bytes += os.lstat(os.path.join(directory, name)).st_size
+    return math.ceil(size_bytes / 2**20)
 
 
 def deaths(outcomes: Iterable[OutcomeRecord]) -> tuple[Death, ...]:

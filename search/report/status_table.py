@@ -42,6 +42,7 @@ def _summary(status: Status) -> Table:
         "left behind": status.claimable and f"{_left_behind(status)}; the next launch or worker goes on",
         "changed hands": _times(status.changed_hands),
         "lost trainers": "; ".join(map(_loss, status.lost_trainers)),
+        "disk": status.disk_mib and f"{status.disk_mib} MiB of checkpoints and logs on this machine",
         "outages survived": status.outages.count and f"{status.outages.count}, {status.outages.seconds:.0f} s in all",
     }
     for name, text in rows.items():

@@ -17,6 +17,7 @@ from typing import IO
 
 from search.trainer.environment import trainer_environment
 from search.trainer.exits import TAIL_CHARACTERS, TAIL_LINES, TrainerDied, TrainerHung, count_memory_kills
+from search.trainer.log_file import open_log
 from search.trainer.protocol import Command, Event, Message, ProtocolError, Start, decode, encode
 from search.trainer.watchdog import Speed
 
@@ -36,13 +37,12 @@ class TrainerLink:
     def __init__(
         self, kind: str, *, log: Path, withheld: Collection[str] = (), environment: Mapping[str, str] | None = None
     ) -> None:
-        log.parent.mkdir(parents=True, exist_ok=True)
         variables = trainer_environment(os.environ if environment is None else environment, withheld=withheld)
         self.speed = Speed()
         self._log = log
-        self._mark = log.stat().st_size if log.exists() else 0
         self._memory_kills = count_memory_kills()
-        with log.open("ab") as stderr:
+        with open_log(log) as stderr:
+            self._mark = stderr.tell()
             self._process = subprocess.Popen(
                 [sys.executable, *PROGRAM, kind],
                 stdin=subprocess.PIPE,

@@ -5,6 +5,7 @@ folder takes over what the earlier ones could not deliver. Checkpoint and outbox
 checkpoint has passed is in the database or in here. A line that a death cut off is no entry; its result comes again.
 """
 
+import contextlib
 import json
 import logging
 import os
@@ -92,6 +93,12 @@ class Outbox:
         """Forget what was delivered, of this owner and of those before."""
         for path in self._files():
             path.unlink(missing_ok=True)
+
+    def discard(self) -> None:
+        """Leave nothing of a trial that was never trained."""
+        self.clear()
+        with contextlib.suppress(OSError):  # it is not there, or an earlier owner's trainer left something
+            self._directory.rmdir()
 
     def left_behind(self) -> list[Entry]:
         """What earlier owners put here and did not deliver, as far as they knew, oldest first."""

@@ -205,6 +205,7 @@ class TrialQueue:
             return recorder
         recorder.finish(verdict)
         recorder.deliver()
+        outbox.discard()
         logger.info("trial %d: %s (%s)", lease.trial, verdict.outcome, verdict.message)
         return None
 

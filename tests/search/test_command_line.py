@@ -14,7 +14,10 @@ import optuna
 import pytest
 
 from search.command_line import main
+from search.study.specification import specification_to_json
 from search.study.study_file import load_study_file
+from storage.connection.database import Database
+from storage.study import find_study, replace_specification
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, "-c", "from search.command_line import main; main()"]
@@ -109,10 +112,14 @@ def test_status_tells_how_the_study_stands(run: Callable[..., Run], study: optun
     assert "trial 0: the reference, Detectron2's defaults\n" in shown.out
 
 
-def test_the_ranking_tells_where_the_study_s_space_excludes_a_default(
-    run: Callable[..., Run], study: optuna.Study, study_file: Path
+def test_the_ranking_tells_where_the_space_as_it_was_launched_excludes_a_default(
+    run: Callable[..., Run], study: optuna.Study, database: Database, study_file: Path
 ) -> None:
-    study_file.write_text(study_file.read_text().replace("[4, 8, 12, 16]", "[4, 8]").replace("high: 0.1", "high: 0.01"))
+    now = study_file.read_text()
+    study_file.write_text(now.replace("[4, 8, 12, 16]", "[4, 8]").replace("high: 0.1", "high: 0.01"))
+    launched = specification_to_json(load_study_file(study_file))
+    replace_specification(find_study(database, study.study_name), launched)
+    study_file.write_text(now)  # edited since
     shown = run("status", "--ranking").out
     assert "* trial 0: the reference, Detectron2's defaults, but lr_per_16 0.01 for 0.02, batch_size 8 for 16" in (
         " ".join(shown.split())

@@ -198,3 +198,16 @@ def _finished(begin_min: int, end_min: int) -> FrozenTrial:
     trial.datetime_start = MIDNIGHT + timedelta(minutes=begin_min)
     trial.datetime_complete = MIDNIGHT + timedelta(minutes=end_min)
     return trial
+
+
+def test_the_disk_that_a_study_uses_is_told_in_whole_mib(database: Database, study: optuna.Study, tmp_path) -> None:
+    stored = find_study(database, study.study_name)
+    (tmp_path / "trials" / "00003").mkdir(parents=True)
+    (tmp_path / "trials" / "00003" / "checkpoint").write_bytes(bytes(3 * 2**20 + 1))
+    there, missing = tmp_path / "trials", tmp_path / "logs"
+    assert read_status(stored, folders=(there, missing)).disk_mib == 4
+    assert read_status(stored).disk_mib is None
+    console = Console(width=100, file=io.StringIO())
+    with console.capture() as captured:
+        console.print(status_table(read_status(stored, folders=(there,))))
+    assert "4 MiB of checkpoints and logs on this machine" in captured.get()

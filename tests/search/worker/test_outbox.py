@@ -95,3 +95,14 @@ def test_a_line_that_nobody_can_have_written_is_left_out_and_the_others_stay(tmp
     path.write_text(line + "\n" + path.read_text())
     assert read_entries(path) == ENTRIES[:2]
     assert "left out" in caplog.text
+
+
+def test_a_trial_that_was_never_trained_leaves_no_folder_and_one_that_was_keeps_its_own(tmp_path):
+    for checkpoint in (False, True):
+        folder = tmp_path / str(checkpoint)
+        outbox = Outbox(folder, 1)
+        outbox.append(Crashes(count=1))
+        if checkpoint:
+            (folder / "checkpoint").touch()
+        outbox.discard()
+        assert folder.exists() == checkpoint
