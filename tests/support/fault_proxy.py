@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 
-NO_TRAP = (b"", 0.0)
+NO_TRAP = (b"", 0.0, 0)
 _OPTIONS = "sslmode=disable&gssencmode=disable&connect_timeout=2"
 
 
@@ -48,9 +48,9 @@ class FaultProxy:
         """Deliver so many COMMITs, then one more, wait for its effect, lose its answer, and end its connection."""
         self._call(self._arm, after)
 
-    def leave_at(self, statement: bytes, for_s: float) -> None:
-        """When a statement that holds these bytes comes next, it goes nowhere, and the server is away for so long."""
-        self._call(self._set_trap, statement, for_s)
+    def leave_at(self, statement: bytes, for_s: float, *, after: int = 0) -> None:
+        """Let so many statements with these bytes pass; the next goes nowhere, and the server is away for so long."""
+        self._call(self._set_trap, statement, for_s, after)
 
     def __enter__(self) -> "FaultProxy":
         self._thread.start()
@@ -75,13 +75,16 @@ class FaultProxy:
     def _arm(self, after: int) -> None:
         self._commits_until_cut = after
 
-    def _set_trap(self, statement: bytes, for_s: float) -> None:
-        self._trap = (statement, for_s)
+    def _set_trap(self, statement: bytes, for_s: float, after: int) -> None:
+        self._trap = (statement, for_s, after)
 
     def _springs(self, data: bytes) -> bool:
         """Whether the trap is for this data: then the server is away."""
-        statement, for_s = self._trap
+        statement, for_s, after = self._trap
         if not statement or statement not in data:
+            return False
+        if after:
+            self._trap = (statement, for_s, after - 1)
             return False
         self._trap = NO_TRAP
         self.counts["left"] += 1

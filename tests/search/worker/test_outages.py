@@ -96,6 +96,29 @@ class InThread:
         return self.code
 
 
+@pytest.mark.parametrize("trial", [0, 2, 4], ids=["the first", "one in the middle", "the last"])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        pytest.param(b"INSERT INTO trials ", id="ask"),
+        pytest.param(b"INSERT INTO frcnn_leases ", id="claim", marks=pytest.mark.slow),
+    ],
+)
+def test_a_server_that_goes_away_between_ask_and_commit_costs_no_trial(
+    proxy_and_url, direct, tmp_path, records, statement, trial
+):
+    """It stays away for 2 s; meanwhile the worker waits and does not spin."""
+    proxy, url = proxy_and_url
+    found(direct, tmp_path, trials=5)
+    proxy.leave_at(statement, 2.0, after=trial)
+    worker = start_worker(url, tmp_path, lease_s=30, FRCNN_ANALYTIC_STEP_S="0")
+    assert leave(worker) == ExitCode.DONE
+    assert proxy.counts["left"] == 1
+    assert 1 <= count_events(records, HistoryEvent.OUTAGE) < 30
+    with Database.open(direct) as database:
+        check_history(database, "analytic", read_history(records), trials=5, rungs=(160, 480, 1440))
+
+
 @pytest.mark.parametrize("first", [0, 1, *(pytest.param(later, marks=pytest.mark.slow) for later in range(2, 12))])
 def test_a_commit_whose_answer_is_lost_is_neither_repeated_nor_forgotten(proxy_and_url, direct, plan, records, first):
     """Every so many transactions one is cut after the server has committed it, each time at another place."""
