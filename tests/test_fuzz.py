@@ -9,10 +9,12 @@ from random import Random
 import pytest
 
 from detector.config import ConfigError
-from tests.support import fuzz
-from tests.support.fuzz import Tally
-from tests.support.fuzz_targets import TARGETS, Target
-from tests.support.mutations import MOST_BYTES, mutated
+from tests.support.fuzz import run
+from tests.support.fuzz.mutations import MOST_BYTES, mutated
+from tests.support.fuzz.report import report
+from tests.support.fuzz.run import Tally, fuzz, input_of
+from tests.support.fuzz.target import Target
+from tests.support.fuzz.targets import TARGETS
 
 INPUTS = 196  # of each whole share: 2,000 in all
 
@@ -20,8 +22,8 @@ INPUTS = 196  # of each whole share: 2,000 in all
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 def test_no_hostile_input_ends_in_a_traceback_a_hang_or_a_full_memory(target: Target) -> None:
     numbers = range(round(INPUTS * target.share))
-    tally = fuzz.fuzz(target, 0, numbers)
-    assert tally.findings == {}, fuzz.report(target, tally)
+    tally = fuzz(target, 0, numbers)
+    assert tally.findings == {}, report(target, tally)
     assert tally.read + tally.refused == len(numbers)
     assert tally.read
     assert tally.refused or not target.refusals
@@ -33,7 +35,7 @@ def test_the_same_seed_makes_the_same_inputs_wherever_it_runs(target: Target, tm
     for name in ("here", "elsewhere"):
         (tmp_path / name).mkdir()
         seeds = target.seeds(tmp_path / name)
-        made.append([fuzz.input_of(target, seeds, 5, number) for number in range(40)])
+        made.append([input_of(target, seeds, 5, number) for number in range(40)])
     assert made[0] == made[1]
     assert len(set(made[0])) > 30
 
@@ -83,17 +85,17 @@ def swell(content: bytes, _: Path) -> None:
     ],
 )
 def test_a_run_finds_what_it_is_there_to_find(read: object, finding: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fuzz, "MOST_S", 0.3 if read is hang else 60.0)
-    monkeypatch.setattr(fuzz, "MOST_BYTES", 400 * 2**20)
+    monkeypatch.setattr(run, "MOST_S", 0.3 if read is hang else 60.0)
+    monkeypatch.setattr(run, "MOST_BYTES", 400 * 2**20)
     target = Target(name="planted", seeds=seeds, read=read)
-    tally = fuzz.fuzz(target, 0, range(3))
+    tally = fuzz(target, 0, range(3))
     assert len(tally.findings) == (1 if read is refuse_all else 2)
     assert all(re.search(finding, text) for text in tally.findings.values())
-    assert " findings; " in fuzz.report(target, tally)
+    assert " findings; " in report(target, tally)
 
 
 def test_a_report_groups_findings_by_their_place_and_says_how_to_read_one_again() -> None:
     tally = Tally(read=1, findings={4: "hang: more than 10 s", 9: "hang: more than 10 s"})
-    assert "2 × hang: more than 10 s (--only planted:4)" in fuzz.report(
+    assert "2 × hang: more than 10 s (--only planted:4)" in report(
         Target(name="planted", seeds=seeds, read=hang), tally
     )

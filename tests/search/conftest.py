@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from detector.data.sample_data import write_sample
+from search.faults import history
 from search.launch.progress import Progress, read_snapshot
 from search.plan import Plan
 from search.report.ranking import ranking, ranking_table
@@ -147,6 +148,15 @@ def analytic_plan(folder: Path) -> Plan:
         "sampler": {"seed": 7, "most_divergence_risk": 1.0},  # every proposal is a trial
     }
     return Plan.of(specification_from(document, "the fixture"), folder)
+
+
+@pytest.fixture
+def records(tmp_path: Path, monkeypatch) -> Path:
+    """Where every process notes what it did."""
+    folder = tmp_path / "history"
+    folder.mkdir()
+    monkeypatch.setenv(history.VARIABLE, str(folder))
+    return folder
 
 
 def all_shown(database: Database, plan: Plan) -> str:

@@ -11,7 +11,7 @@ import pytest
 from optuna.trial import TrialState
 
 from search.exit_codes import ExitCode
-from search.faults import crash_points, history
+from search.faults import crash_points
 from search.faults.crash_points import CrashPoint
 from search.faults.history import HistoryEvent
 from search.launch.progress import read_snapshot
@@ -30,15 +30,6 @@ from trial.outcome import Outcome
 
 RUNGS = (160, 480, 1440)
 QUICK = (CrashPoint.AFTER_CLAIM, CrashPoint.AFTER_OUTBOX, CrashPoint.BETWEEN_OUTCOME_AND_TELL, CrashPoint.AFTER_TELL)
-
-
-@pytest.fixture
-def records(tmp_path: Path, monkeypatch) -> Path:
-    """Where every process notes what it did."""
-    folder = tmp_path / "history"
-    folder.mkdir()
-    monkeypatch.setenv(history.VARIABLE, str(folder))
-    return folder
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])

@@ -18,7 +18,6 @@ from optuna.trial import TrialState
 from sqlalchemy import event
 
 from search.exit_codes import ExitCode
-from search.faults import history
 from search.faults.history import HistoryEvent
 from search.plan import Plan
 from search.report.status import read_status
@@ -37,15 +36,6 @@ from tests.support.workforce import found, leave, start_worker, wait_until
 PACE = Pace(lease_s=3.0, wait_s=0.05)
 LONG = (160, 480, 1440, 2000)  # at 16 images and a slow step each: 10 s, far longer than a worker's patience here
 SLOW_STEP_S = "0.08"
-
-
-@pytest.fixture
-def records(tmp_path: Path, monkeypatch) -> Path:
-    """Where every process notes what it did."""
-    folder = tmp_path / "history"
-    folder.mkdir()
-    monkeypatch.setenv(history.VARIABLE, str(folder))
-    return folder
 
 
 @pytest.fixture

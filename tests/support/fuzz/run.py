@@ -1,22 +1,12 @@
-"""Hostile files and messages, made of valid ones, against every reader that a stranger's bytes can reach.
+"""Readers in processes of their own, given one input after the other, watched for what they may not do."""
 
-    python -m tests.support.fuzz [--inputs 100000] [--seed 0] [--only NAME[:NUMBER]]
-
-Each reader (tests/support/fuzz_targets.py) gets its share of the inputs, in a process of its own. It must return, or
-refuse with the error that becomes a message and exit code 2. A finding is any other exception, the death of the
-process, 10 s on one input, or 2 GB of memory. The same seed makes the same inputs; `--only coco:17` reads one again.
-"""
-
-import argparse
 import contextlib
 import logging
 import multiprocessing
-import sys
 import tempfile
 import time
 import traceback
 import warnings
-from collections import Counter
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -25,11 +15,9 @@ from random import Random
 
 import psutil
 
-from search.terminal import visible
-from tests.support.fuzz_targets import TARGETS, Target
-from tests.support.mutations import mutated
+from tests.support.fuzz.mutations import mutated
+from tests.support.fuzz.target import Target
 
-ROOT = Path(__file__).resolve().parents[2]
 MOST_S = 10.0  # of the process's own time, on one input
 MOST_BYTES = 2 * 10**9
 LOOK_S = 0.2
@@ -167,53 +155,3 @@ def _excess(process: BaseProcess, reading: Begun) -> str:
     if times.user + times.system - reading.at_s > MOST_S:
         return f"hang: more than {MOST_S:.0f} s"
     return f"memory: {memory / 1e9:.1f} GB" if memory > MOST_BYTES else ""
-
-
-def report(target: Target, tally: Tally) -> str:
-    """One line, and below it the findings by their last line, each with one input and its traceback."""
-    head = (
-        f"{target.name:12} {tally.read:6} read, {tally.refused:6} refused, {len(tally.findings):4} findings; "
-        f"slowest {tally.slowest_s:.2f} s, peak {tally.peak_bytes / 1e6:.0f} MB"
-    )
-    kinds = Counter(_kind(finding) for finding in tally.findings.values())
-    lines = [head]
-    for kind, count in kinds.most_common():
-        number, example = next(item for item in tally.findings.items() if _kind(item[1]) == kind)
-        lines += [f"  {count} × {kind} (--only {target.name}:{number})", *example.splitlines()[-7:]]
-    return "\n".join(lines)
-
-
-def _kind(finding: str) -> str:
-    """The place and the type of an exception, or the finding itself."""
-    places = [line.strip() for line in finding.splitlines() if line.lstrip().startswith("File ")]
-    ours = [place for place in places if str(ROOT) in place and "/tests/" not in place and ".venv" not in place]
-    words = (finding.strip().splitlines() or [""])[-1].split(":")[0]
-    return f"{words} at {(ours or places)[-1].replace(str(ROOT), '')}" if places else finding
-
-
-def main() -> int:
-    """Fuzz every reader with its share; returns 0 where nothing was found."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--inputs", type=int, default=100_000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", default="", metavar="NAME[:NUMBER]")
-    options = parser.parse_args()
-    name, _, number = options.only.partition(":")
-    targets = [target for target in TARGETS if name in ("", target.name)]
-    each = options.inputs / sum(target.share for target in targets)
-    began_s = time.monotonic()
-    tallies = []
-    for target in targets:
-        numbers = range(int(number), int(number) + 1) if number else range(round(each * target.share))
-        tallies.append(fuzz(target, options.seed, numbers))
-        sys.stdout.write(visible(report(target, tallies[-1])) + "\n")
-        sys.stdout.flush()
-    found = sum(len(tally.findings) for tally in tallies)
-    total = sum(tally.read + tally.refused + len(tally.findings) for tally in tallies)
-    took_s = time.monotonic() - began_s
-    sys.stdout.write(f"{total} inputs (seed {options.seed}) in {took_s:.0f} s: {found} findings.\n")
-    return 1 if found else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
