@@ -31,6 +31,7 @@ from tests.support.studies import load_optuna_study
 
 RUNGS = (32, 64, 128)
 PATIENCE_S = 480.0
+CANARY = "c4nary-of-a-cloud"
 GENTLE = {"batch_size": 4, "optimizer": "sgd", "lr_per_16": 0.02, "clip_norm": 10, "warmup_fraction": 0.05}
 
 
@@ -61,7 +62,8 @@ class Study:
     def start_worker(self, number: int) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-P", "-m", "search.command_line", "worker", "--storage", f"env:{STORAGE_VARIABLE}"]
         options = ["--study", self.name, "--folder", str(self.folder), "--checked", "--lease-s", "5"]
-        environment = {**os.environ, STORAGE_VARIABLE: self.url, history.VARIABLE: str(self.notes)}
+        ours = {STORAGE_VARIABLE: self.url, history.VARIABLE: str(self.notes), "CLOUD_SECRET_KEY": CANARY}
+        environment = {**os.environ, **ours}
         with self.log(number).open("wb") as log:
             return subprocess.Popen([*command, *options], env=environment, stdout=log, stderr=log)
 
@@ -126,3 +128,6 @@ def test_a_trial_that_was_killed_and_resumed_by_another_worker_ends_as_if_nothin
     assert (found.images, found.step) == (expected.images, expected.step)
     for name, array in expected.arrays.items():
         np.testing.assert_allclose(found.arrays[name], array, rtol=1e-3, atol=1e-5, err_msg=name)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {"state.safetensors", "MANIFEST.json", "study.db"} <= {path.name for path in files}
+    assert [path for path in files if CANARY.encode() in path.read_bytes()] == []

@@ -8,7 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -40,6 +40,7 @@ class Scene:
     folder: Path
     workers: Workers
     random: random.Random
+    busy: list[subprocess.Popen[bytes]] = field(default_factory=list)  # processes that do nothing else
 
     def victim(self) -> psutil.Process | None:
         """A worker at work, if there is one."""
@@ -99,7 +100,7 @@ def clock_off(scene: Scene) -> bool:
 def machine_busy(scene: Scene) -> bool:
     """From now on for a while; the next faults strike on a busy machine."""
     for _ in range(BUSY_PER_CORE * (os.cpu_count() or 1)):
-        subprocess.Popen(["timeout", str(BUSY_S), "yes"], stdout=subprocess.DEVNULL)
+        scene.busy.append(subprocess.Popen(["timeout", str(BUSY_S), "yes"], stdout=subprocess.DEVNULL))
     time.sleep(1)
     return sum(one.name() == "yes" for one in psutil.process_iter(["name"])) >= BUSY_PER_CORE
 

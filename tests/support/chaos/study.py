@@ -87,6 +87,8 @@ def to_the_end(scene: Scene) -> None:
         scene.workers.refill()
         time.sleep(0.2)
     scene.workers.end(ExitCode.DONE)
+    for busy in scene.busy:
+        busy.wait()
 
 
 def deleted(scene: Scene) -> None:
@@ -95,6 +97,8 @@ def deleted(scene: Scene) -> None:
     with Database.open(scene.place.direct) as database:
         delete_study(database, "analytic")
     scene.workers.end(ExitCode.USER_MUST_ACT)
+    for busy in scene.busy:
+        busy.wait()
 
 
 def strike(wanted: int, seed: int) -> list[Survival]:
