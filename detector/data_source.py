@@ -1,5 +1,6 @@
 """Where annotated data lies on disk, and in which format."""
 
+import os
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -25,3 +26,11 @@ class DataSource:
     images: Path
     annotations: Path
     split: Path | None = None
+    follow_links: bool = False  # of images, to wherever they lead
+
+    @property
+    def root(self) -> Path:
+        """The folder that holds all of the dataset: links to images may lead anywhere below."""
+        if self.follow_links:
+            return Path(self.images.absolute().anchor)
+        return Path(os.path.commonpath([self.images.absolute(), self.annotations.absolute()]))

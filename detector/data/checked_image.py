@@ -3,15 +3,19 @@
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from detector.data.cleaning import confusion
+from detector.data.file_names import nearest, with_files
 from detector.data.formats.annotation import AnnotatedImage, Annotations, DataError, Defect, Fault
+from detector.data.formats.table import READERS
 from detector.data.image_file import Header, path_inside, read_header
 from detector.data_source import DataSource
+
+MOST_HINTS = 10  # that many are listed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,9 +27,19 @@ class CheckedImage:
     header: Header
 
 
+def read_annotations(source: DataSource) -> Annotations:
+    """What the source states, with the names of the files that are there.
+
+    Raises:
+        DataError: as the reader of its format.
+    """
+    return with_files(READERS[source.format].read(source), source.images)
+
+
 def refuse_unknown_classes(annotations: Annotations, classes: tuple[str, ...], source: DataSource) -> None:
-    """Raise `DataError` if a category is none of the classes."""
-    unknown = [name for name in annotations.categories.values() if name not in classes]
+    """Raise `DataError` if a box's category is none of the classes."""
+    used = {box.category_id for image in annotations.images for box in image.boxes}
+    unknown = [name for number, name in annotations.categories.items() if number in used and name not in classes]
     if unknown:
         raise DataError(
             f"{source.annotations}: the classes {', '.join(map(repr, unknown[:10]))} are not among the training "
@@ -43,7 +57,7 @@ def check_images(entries: Sequence[AnnotatedImage], source: DataSource) -> tuple
 
     def check(entry: AnnotatedImage) -> CheckedImage | Defect:
         try:
-            path = path_inside(folder, entry.file_name)
+            path = path_inside(folder, entry.file_name, root=source.root)
             header = read_header(path)
             _check_size(entry, header, path)
         except DataError as error:
@@ -56,7 +70,7 @@ def check_images(entries: Sequence[AnnotatedImage], source: DataSource) -> tuple
     folder = source.images.resolve()
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         results = list(pool.map(check, entries))
-    defects = [result for result in results if isinstance(result, Defect)]
+    defects = _with_hints([result for result in results if isinstance(result, Defect)], folder)
     first_of: dict[Path, CheckedImage] = {}
     for image in (result for result in results if isinstance(result, CheckedImage)):
         if (first := first_of.setdefault(image.path, image)) is not image:
@@ -64,6 +78,18 @@ def check_images(entries: Sequence[AnnotatedImage], source: DataSource) -> tuple
             message = f"{image.entry.place}: {name} is also image {number}; list every file once"
             defects.append(Defect(fault=Fault.LISTED_TWICE, file=name, message=message))
     return list(first_of.values()), defects
+
+
+def _with_hints(defects: list[Defect], folder: Path) -> list[Defect]:
+    """The same, the first missing images with the files whose names look most like theirs."""
+    missing = [defect.file for defect in defects if defect.fault is Fault.IMAGE_MISSING]
+    close = nearest(missing[:MOST_HINTS], folder)
+    return [
+        replace(defect, message=f"{defect.message}; the nearest is {close[defect.file]!r}")
+        if defect.fault is Fault.IMAGE_MISSING and defect.file in close
+        else defect
+        for defect in defects
+    ]
 
 
 def _check_size(entry: AnnotatedImage, header: Header, path: Path) -> None:

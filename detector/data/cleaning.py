@@ -28,7 +28,7 @@ class Cleaned:
 
     corners: Floats  # [n, 4], clipped; rows with a reason are meaningless
     reasons: tuple[str, ...]
-    clipped: Mask  # [n] kept, but cut at the image border
+    clipped: Mask  # [n] kept, but cut at the image border by more than rounding
 
     @property
     def kept(self) -> Mask:
@@ -58,7 +58,7 @@ def clean_boxes(corners: Floats, *, width_px: int, height_px: int) -> Cleaned:
     return Cleaned(
         corners=inside,
         reasons=tuple(str(reason) for reason in reasons),
-        clipped=stays & (safe != inside).any(axis=1),
+        clipped=stays & (np.abs(safe - inside) > SLACK_PX).any(axis=1),
     )
 
 

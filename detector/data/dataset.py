@@ -12,11 +12,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.data.checked_image import CheckedImage, check_images, refuse_confusion, refuse_unknown_classes
+from detector.data.checked_image import (
+    CheckedImage,
+    check_images,
+    read_annotations,
+    refuse_confusion,
+    refuse_unknown_classes,
+)
 from detector.data.cleaning import clean_boxes
-from detector.data.formats.annotation import Annotations, Fault, problems_message
+from detector.data.formats.annotation import Annotations, Fault, Key, Remark, problems_message
 from detector.data.formats.annotation import DataError as DataError
-from detector.data.formats.table import READERS
 from detector.data_source import DataSource
 
 
@@ -26,7 +31,7 @@ class Image:
 
     path: Path  # resolved
     name: str  # relative to the folder of images
-    image_id: int  # the file's own; for VOC the position, from 1
+    image_id: Key  # the file's own; for VOC the position, from 1
     width_px: int  # upright
     height_px: int
     boxes: NDArray[np.float32]  # [n, 4]
@@ -61,9 +66,9 @@ class Dataset:
 
     images: tuple[Image, ...]
     classes: tuple[str, ...]  # by label
-    category_ids: tuple[int, ...]  # by label, as in the file; -1 for a class that the file doesn't have
     fingerprint: str  # sha256 of the annotations and of every image's name and content
     dropped: tuple[Dropped, ...] = ()
+    remarks: tuple[Remark, ...] = ()  # on the annotations, of the whole source
 
     @property
     def clipped(self) -> int:
@@ -95,7 +100,7 @@ def load_dataset(source: DataSource, *, classes: tuple[str, ...] | None = None) 
     Raises:
         DataError: something that the user must change, before any image is decoded.
     """
-    annotations = READERS[source.format].read(source)
+    annotations = read_annotations(source)
     names = classes or tuple(annotations.categories.values())
     refuse_unknown_classes(annotations, names, source)
     checked, defects = check_images(annotations.images, source)
@@ -115,20 +120,29 @@ def assemble(
     Raises:
         DataError: no box is left.
     """
-    labels = {number: classes.index(name) for number, name in annotations.categories.items()}
+    labels = {number: classes.index(name) for number, name in annotations.categories.items() if name in classes}
     built = [_image(each, labels) for each in checked]
     images = tuple(image for image, _ in built)
     if not any(len(image.training_boxes) for image in images):
-        message = f"{source.annotations}: no usable box in {len(images)} images; a detector needs objects"
-        raise DataError(message, fault=Fault.NO_BOXES)
-    ids_by_label = {label: category_id for category_id, label in labels.items()}
+        raise DataError(f"{source.annotations}: {_without_boxes(images)}", fault=Fault.NO_BOXES)
     return Dataset(
         images=images,
         classes=classes,
-        category_ids=tuple(ids_by_label.get(label, -1) for label in range(len(classes))),
         fingerprint=_fingerprint([annotations.digest, *classes], images),
         dropped=tuple(box for _, dropped in built for box in dropped),
+        remarks=annotations.remarks,
     )
+
+
+def _without_boxes(images: Sequence[Image]) -> str:
+    """Why there is nothing to learn."""
+    crowds = sum(len(image.boxes) for image in images)
+    if crowds:
+        return (
+            f"all {crowds} boxes are crowds (`iscrowd`, or VOC's `difficult`), which are never learned; "
+            "set the mark to 0 where a box is one object"
+        )
+    return f"no usable box in {len(images)} images; a detector needs objects"
 
 
 def most_boxes(dataset: Dataset) -> int:
@@ -144,7 +158,7 @@ def ground_truth_slots(dataset: Dataset, *, multiple: int = 8) -> int:
     return -(-most_boxes(dataset) // multiple) * multiple
 
 
-def _image(checked: CheckedImage, labels: dict[int, int]) -> tuple[Image, list[Dropped]]:
+def _image(checked: CheckedImage, labels: dict[Key, int]) -> tuple[Image, list[Dropped]]:
     """The checked image, and what was dropped from it."""
     entry, header = checked.entry, checked.header
     corners = np.array([box.corners for box in entry.boxes], dtype=np.float64).reshape(-1, 4)

@@ -43,11 +43,11 @@ class Header:
     mode: str = "RGB"  # Pillow's, as stored: L is grey, I;16 has 16 bits, RGBA is transparent
 
 
-def path_inside(folder: Path, name: str) -> Path:
-    """The real path of a file named relative to a folder, with symbolic links followed.
+def path_inside(folder: Path, name: str, *, root: Path) -> Path:
+    """The real path of a file named relative to a folder; links are followed to whatever lies below the root.
 
     Raises:
-        DataError: it is missing, no regular file, or outside the folder. Nothing is opened.
+        DataError: it is missing, no regular file, or outside. Nothing is opened.
     """
     place = f"{folder}: image {name[:200]!r}"
     foreign = PureWindowsPath(name)
@@ -69,9 +69,12 @@ def path_inside(folder: Path, name: str) -> Path:
         ) from error
     except (OSError, RuntimeError, ValueError) as error:  # too long, a folder used as a file, a loop of links, no text
         raise DataError(f"{place} can't be reached: {error}", fault=Fault.IMAGE_PATH) from error
-    if not path.is_relative_to(folder.resolve()):
-        message = f"{place} is a link that leaves the image folder; copy the file there, or name its real folder"
-        raise DataError(message, fault=Fault.IMAGE_PATH)
+    if not path.is_relative_to(root.resolve()):
+        raise DataError(
+            f"{place} is a link that leaves the dataset's folder; set `follow_links: true` in the section `data` if "
+            "that is meant, or copy the file there",
+            fault=Fault.IMAGE_PATH,
+        )
     if not path.is_file():
         raise DataError(f"{place} is not a regular file", fault=Fault.IMAGE_PATH)
     return path

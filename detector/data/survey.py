@@ -5,10 +5,15 @@ What `load_pair` would refuse is a defect here, and the other way round: both ar
 
 from dataclasses import dataclass
 
-from detector.data.checked_image import CheckedImage, check_images, refuse_confusion, refuse_unknown_classes
+from detector.data.checked_image import (
+    CheckedImage,
+    check_images,
+    read_annotations,
+    refuse_confusion,
+    refuse_unknown_classes,
+)
 from detector.data.dataset import Dataset, assemble
 from detector.data.formats.annotation import Annotations, DataError, Defect, Fault
-from detector.data.formats.table import READERS
 from detector.data.pair import refuse_leakage, split
 from detector.data_source import DataSource
 
@@ -57,7 +62,7 @@ def survey_pair(train: DataSource, validation: DataSource | None, *, share: floa
 def survey_split(source: DataSource, *, classes: tuple[str, ...] | None = None) -> SplitSurvey:
     """One split; with `classes` its labels follow them by name. Raises nothing."""
     try:
-        annotations = READERS[source.format].read(source)
+        annotations = read_annotations(source)
     except DataError as error:
         fault = Fault.ANNOTATION_FILE if error.fault is Fault.UNUSABLE else error.fault
         return SplitSurvey(defects=(_defect(error, source, fault=fault),))

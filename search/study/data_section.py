@@ -51,6 +51,7 @@ class Data:
     train: Split | None = None
     validation: Split | None = None
     validation_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    follow_links: bool = False  # of images, out of the dataset's folder
 
     def __post_init__(self) -> None:
         both, neither = self.folder and self.train, not (self.folder or self.train)
@@ -86,8 +87,14 @@ class Data:
             DataError: no layout, or several, fit the folder.
         """
         if self.train is None:
-            return find_sources(self.folder or Path())
-        return self.train.source(), self.validation.source() if self.validation else None
+            train, validation = find_sources(self.folder or Path())
+        else:
+            train, validation = self.train.source(), self.validation.source() if self.validation else None
+        return self._as_set(train), self._as_set(validation) if validation else None
+
+    def _as_set(self, source: DataSource) -> DataSource:
+        """The source with what is set for both splits."""
+        return replace(source, follow_links=self.follow_links)
 
     def load(self, *, seed: int) -> "tuple[Dataset, Dataset]":
         """Training and validation images, every file checked; `seed` is of the split, where one has to be made.

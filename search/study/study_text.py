@@ -16,6 +16,7 @@ COMMENTS: dict[str, str] = {
     "data.train": "COCO: annotations is a .json file; VOC: a folder of XML files, and split lists its stems",
     "data.validation": "without it, a share of the training images",
     "data.validation_share": "split off the training images where there is no validation set",
+    "data.follow_links": "read images through links that leave the dataset's folder, as stores of data have them",
     "detector.backbone": " or ".join(BackboneName),
     "detector.weights": "imagenet, none, or a file",
     "detector.canvas": "HEIGHTxWIDTH in multiples of 32; auto: the data's own aspect",

@@ -1,9 +1,14 @@
 """Annotations as a file states them, not yet checked against the images: what the readers hand to `dataset`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from detector.config import ConfigError
+
+MOST_EXAMPLES = 5
+
+#: An id as the file states it: it only tells entries apart.
+Key = int | str
 
 
 class Fault(StrEnum):
@@ -46,7 +51,7 @@ class Defect:
 class AnnotatedBox:
     """One object. The corners are unchecked: they may be NaN, swapped or outside the image."""
 
-    category_id: int
+    category_id: Key
     corners: tuple[float, float, float, float]  # x1, y1, x2, y2 in pixels; 0 is the left or upper image border
     crowd: bool
     area_px: float | None  # of the object, as COCO states it; None: the area of the box
@@ -58,7 +63,7 @@ class AnnotatedImage:
     """One image as the annotations describe it."""
 
     file_name: str  # relative to the folder of images; unchecked
-    image_id: int
+    image_id: Key
     width_px: int | None  # as stated; None: not stated
     height_px: int | None
     boxes: tuple[AnnotatedBox, ...]
@@ -66,12 +71,50 @@ class AnnotatedImage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Remark:
+    """Something that was left out, or taken otherwise than it stands: nothing of that happens in silence."""
+
+    name: str  # stable, for programs
+    message: str
+    advice: str
+    count: int
+    examples: tuple[str, ...] = ()
+    harmless: bool = True  # it is as most people mean it
+
+
+@dataclass(slots=True)
+class Seen:
+    """How often something was seen, and where first; for remarks on what streams by."""
+
+    count: int = 0
+    examples: list[str] = field(default_factory=list)
+
+    def add(self, place: str) -> None:
+        """Count it once more."""
+        self.count += 1
+        if len(self.examples) < MOST_EXAMPLES:
+            self.examples.append(place)
+
+    def remark(self, name: str, message: str, advice: str, *, harmless: bool = True) -> list[Remark]:
+        """The remark, its number before the message; none where nothing was seen."""
+        if not self.count:
+            return []
+        return [
+            Remark(
+                name=name, message=f"{self.count} {message}", advice=advice, count=self.count,
+                examples=tuple(self.examples), harmless=harmless,
+            )
+        ]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Annotations:
     """One annotated split, consistent in itself: ids are unique, and every category that a box names exists."""
 
     images: tuple[AnnotatedImage, ...]
-    categories: dict[int, str]  # id to name, in increasing order of id
+    categories: dict[Key, str]  # id to name: numbers in increasing order, then texts as in the file
     digest: str  # sha256 of the bytes that were read
+    remarks: tuple[Remark, ...] = ()
 
 
 def problems_message(problems: list[str], *, listed: int = 10) -> str:

@@ -16,7 +16,6 @@ from detector.data.pair import load_pair
 def test_coco_boxes_become_yxyx_with_labels_by_increasing_category_id(coco: Any) -> None:
     dataset = load_dataset(coco.source)
     assert dataset.classes == ("cat", "dog")
-    assert dataset.category_ids == (4, 90)
     first, second, third = dataset.images
     assert first.boxes.tolist() == [[5, 10, 35, 30], [0, 0, 40, 60]]
     assert first.boxes.dtype == np.float32
@@ -122,7 +121,7 @@ def _exif(coco: Any) -> None:
         (_remove, "image 'b.png' is missing"),
         (_empty, "b.png: the file is empty"),
         (_no_boxes, "no usable box in 3 images"),
-        (_crowds_only, "no usable box in 3 images"),
+        (_crowds_only, "all 3 boxes are crowds"),
         (_other_size, "the annotations state 61 × 40 px, but the image has 60 × 40"),
         (_exif, "state 60 × 40 px, but the image has 40 × 60; its EXIF data rotates it"),
         (_escape, "leaves the image folder by '..'"),
@@ -177,11 +176,11 @@ def opened() -> Iterator[list[str]]:
 
 
 def test_a_file_outside_the_folder_is_never_opened(coco: Any, picture: Callable[..., None], opened: list[str]) -> None:
-    canary = coco.root / "canary.png"
+    canary = coco.root.parent / "canary.png"
     picture(canary)
     (coco.root / "images" / "link.png").symlink_to(canary)
     opened.clear()
-    for name in ("../canary.png", str(canary), "link.png", "sub/../../canary.png"):
+    for name in ("../../canary.png", str(canary), "link.png", "sub/../../../canary.png"):
         coco.document["images"][1]["file_name"] = name
         with pytest.raises(DataError):
             load_dataset(coco.write())
@@ -206,7 +205,6 @@ def test_a_validation_file_is_mapped_onto_the_training_classes_by_name(coco: Any
     coco.document["annotations"] = [{"id": 1, "image_id": 5, "category_id": 1, "bbox": [1, 2, 8, 4]}]
     dataset = load_dataset(coco.write(), classes=("cat", "dog"))
     assert dataset.classes == ("cat", "dog")
-    assert dataset.category_ids == (-1, 1)
     assert dataset.images[1].labels.tolist() == [1]
 
 
@@ -219,7 +217,6 @@ def test_a_pair_shares_its_classes_but_no_image(voc: Any) -> None:
     train, validation = load_pair(voc.source("train"), voc.source("val"), share=0.2, seed=0)
     assert train.classes == validation.classes == ("cat", "dog")
     assert [image.name for image in validation.images] == ["three.png"]
-    assert validation.category_ids == (-1, 1)
 
 
 def test_an_image_in_both_splits_is_an_error(voc: Any) -> None:

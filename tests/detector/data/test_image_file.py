@@ -184,8 +184,8 @@ def fenced(tmp_path: Path, picture: Callable[..., None]) -> Path:
         ("C:canary.png", "is an absolute path"),
         ("\\canary.png", "is an absolute path"),
         ("good.png\0.jpg", "NUL character"),
-        ("link.png", "is a link that leaves the image folder"),
-        ("away/canary.png", "is a link that leaves the image folder"),
+        ("link.png", "is a link that leaves the dataset's folder"),
+        ("away/canary.png", "is a link that leaves the dataset's folder"),
         ("loop.png", "can't be reached"),
         ("good.png/inside", "can't be reached"),
         ("x" * 5000, "can't be reached"),
@@ -197,9 +197,10 @@ def fenced(tmp_path: Path, picture: Callable[..., None]) -> Path:
 )
 def test_a_path_that_leads_elsewhere_is_refused(fenced: Path, name: str, message: str) -> None:
     with pytest.raises(DataError) as caught:
-        path_inside(fenced, name)
+        path_inside(fenced, name, root=fenced)
     assert message in str(caught.value)
 
 
 def test_a_link_within_the_folder_is_followed(fenced: Path) -> None:
-    assert path_inside(fenced, "inner.png") == (fenced / "good.png").resolve()
+    assert path_inside(fenced, "link.png", root=fenced.parent) == (fenced.parent / "canary.png").resolve()
+    assert path_inside(fenced, "inner.png", root=fenced) == (fenced / "good.png").resolve()
