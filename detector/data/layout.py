@@ -1,11 +1,12 @@
 """Recognises a dataset folder by its usual layout and names its training and validation data.
 
-Looks in the folder itself, then one folder down. Nothing is guessed between two candidates: that is an error.
+Nothing is guessed between two candidates: that is an error.
 """
 
 from pathlib import Path
 
 from detector.data.formats.annotation import DataError
+from detector.data.formats.folders import Role, folders_of, role_of_name
 from detector.data.formats.reader import Pair
 from detector.data.formats.table import READERS
 
@@ -30,6 +31,20 @@ def find_sources(folder: Path) -> Pair:
     raise DataError(
         f"{folder}: no dataset recognised. Looked here and one folder down for\n{looked_for}\nbut {_listing(folder)}"
     )
+
+
+def left_alone(folder: Path) -> tuple[str, ...]:
+    """The files and folders of a test split, by their names: nothing reads them."""
+    near = [place for place in folders_of(folder, levels=1) if role_of_name(place) is not Role.TRAINING]
+    found = [child for place in near for child in place.iterdir() if not child.name.startswith(".")]
+    tests = [child for child in found if role_of_name(child) is Role.TEST]
+    outermost = [child for child in tests if child.parent not in tests]
+    return tuple(sorted(child.relative_to(folder).as_posix() for child in outermost if _holds_a_split(child)))
+
+
+def _holds_a_split(path: Path) -> bool:
+    """A folder with something in it, or a file of annotations."""
+    return any(path.iterdir()) if path.is_dir() else path.suffix.casefold() in {".json", ".csv", ".txt"}
 
 
 def _recognised(folder: Path) -> Pair | None:

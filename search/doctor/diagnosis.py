@@ -17,7 +17,7 @@ from search.doctor.class_checks import check_classes
 from search.doctor.diagnostic import Diagnostic, Level, worst_first
 from search.doctor.file_checks import check_defects, check_files
 from search.doctor.rate_advice import proposed_rates, rate_lines
-from search.doctor.remark_checks import check_remarks
+from search.doctor.remark_checks import check_remarks, check_rest
 from search.doctor.space_checks import check_space
 from search.policy.derived_point import canvas_boxes
 from search.report.plain import plain
@@ -77,6 +77,7 @@ def examine(specification: Specification) -> Diagnosis:
     found = [*check_defects(survey.defects), *check_files(survey, canvas)]
     if survey.train is None or survey.validation is None or canvas is None:
         return Diagnosis(study=specification.name, diagnostics=worst_first(found))
+    found += check_rest(specification.data.folder)
     found += check_remarks([survey.train] if survey.held_out else [survey.train, survey.validation])
     found += check_boxes(survey.train, survey.validation)
     found += check_classes(survey.train, survey.validation)

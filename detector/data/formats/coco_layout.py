@@ -1,22 +1,26 @@
-"""Recognises a folder of COCO data by its usual layouts."""
+"""Recognises COCO data in a folder: JSON files that look like it, by their content, and where their images lie."""
 
 import contextlib
+import itertools
 import mmap
 import re
-from pathlib import Path
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
 
-from detector.data.formats.annotation import DataError
+from detector.data.formats.folders import Role, files_in, folders_of, only_source, role_of
 from detector.data.formats.reader import Pair
 from detector.data_source import DataFormat, DataSource
 from detector.json_text import read_json
 
 LAYOUTS = (
-    "annotations/instances_train*.json and instances_val*.json, with train*/, val*/ or images/ (COCO)",
-    "train.json and val.json, with images/ or the images beside them (COCO)",
-    "train/_annotations.coco.json and valid/_annotations.coco.json, with the images beside them (COCO, Roboflow)",
+    "one or several COCO JSON files, named for their split (annotations/instances_train2017.json, train.json, "
+    "train/_annotations.coco.json) or alone (labels.json), with the images beside them or in a folder",
 )
-VALIDATION_NAMES = ("val", "valid", "validation")
+LEVELS = 2
+MOST_LOOKED_AT = 2_000  # JSON files
+MOST_NAMES = 20
 
+_KEYS = tuple(re.compile(rb'"%s"\s*:' % key) for key in (b"images", b"annotations", b"categories"))
 _FILE_NAME = re.compile(rb'"file_name"\s*:\s*("(?:[^"\\]|\\.)*")')
 
 
@@ -26,72 +30,84 @@ def recognise_coco(folder: Path) -> Pair | None:
     Raises:
         DataError: several files fit.
     """
-    return _instances(folder) or _named_pair(folder) or _roboflow(folder)
+    folders = folders_of(folder, levels=LEVELS)
+    files = [file for file in itertools.islice(_json_files(folders), MOST_LOOKED_AT) if _looks_like_coco(file)]
+    by_role = {role: _preferred(file for file in files if role_of(file, folder) is role) for role in (*Role, None)}
+    everywhere = folders_of(folder)
+
+    def source(file: Path) -> DataSource:
+        images = _image_folder(file, folder, everywhere)
+        return DataSource(format=DataFormat.COCO, images=images, annotations=file)
+
+    train = only_source(by_role[Role.TRAINING] or by_role[None], Role.TRAINING, folder, source)
+    return None if train is None else (train, only_source(by_role[Role.VALIDATION], Role.VALIDATION, folder, source))
 
 
-def _instances(folder: Path) -> Pair | None:
-    annotations = folder / "annotations"
-    train = _only(annotations, "instances_train*.json") or _only(annotations, "instances_default.json")
-    if train is None:
-        return None
-    validation = _only(annotations, "instances_val*.json")
-    return _coco(train, folder), None if validation is None else _coco(validation, folder)
+def _json_files(folders: Iterable[Path]) -> Iterator[Path]:
+    for place in folders:
+        with contextlib.suppress(OSError):
+            yield from files_in(place, ".json")
 
 
-def _named_pair(folder: Path) -> Pair | None:
-    for place in (folder, folder / "annotations"):
-        train = place / "train.json"
-        if train.is_file():
-            validation = next((file for name in VALIDATION_NAMES if (file := place / f"{name}.json").is_file()), None)
-            return _coco(train, folder), None if validation is None else _coco(validation, folder)
-    return None
+def _preferred(files: Iterable[Path]) -> list[Path]:
+    """Of several the instances: COCO has files of key points and captions beside them."""
+    found = list(files)
+    return [file for file in found if file.stem.startswith("instances")] or found
 
 
-def _roboflow(folder: Path) -> Pair | None:
-    found = [
-        folder / name / "_annotations.coco.json"
-        for name in ("train", *VALIDATION_NAMES)
-        if (folder / name / "_annotations.coco.json").is_file()
-    ]
-    if not found or found[0].parent.name != "train":
-        return None
-    pair = [DataSource(format=DataFormat.COCO, images=file.parent, annotations=file) for file in found]
-    return pair[0], pair[1] if len(pair) > 1 else None
+def _looks_like_coco(file: Path) -> bool:
+    """Whether it has the three lists, without parsing it; one that a mistake keeps from having them is named so."""
+    if re.fullmatch(r"instances_.*|train|val|valid|validation|_annotations\.coco", file.stem):
+        return True
+    with _content(file) as content:
+        return all(key.search(content) for key in _KEYS)
 
 
-def _only(folder: Path, pattern: str) -> Path | None:
-    found = sorted(folder.glob(pattern))
-    if len(found) > 1:
-        names = ", ".join(file.name for file in found)
-        raise DataError(f"{folder}: {pattern} fits several files ({names}); name the files one by one in study.yaml")
-    return found[0] if found else None
-
-
-def _coco(annotations: Path, folder: Path) -> DataSource:
-    return DataSource(format=DataFormat.COCO, images=_image_folder(annotations, folder), annotations=annotations)
-
-
-def _image_folder(annotations: Path, folder: Path) -> Path:
-    """The folder that holds the first image that the JSON names, among the usual ones."""
-    split = annotations.stem.removeprefix("instances_")
-    names = [split, *(VALIDATION_NAMES if split.startswith("val") else ["train"] if split.startswith("train") else [])]
-    usual = [path for name in names for path in (folder / name, folder / "images" / name, folder / name / "images")]
-    candidates = [path for path in (*usual, folder / "images", annotations.parent, folder) if path.is_dir()]
-    first = _first_file_name(annotations)
-    if first is not None:
-        for path in candidates:
-            with contextlib.suppress(OSError):  # a name that no file system takes
-                if (path / first).is_file():
-                    return path
-    return candidates[0]  # reading will say which image it misses there
-
-
-def _first_file_name(annotations: Path) -> str | None:
-    """The first file name in the JSON, which may have hundreds of megabytes and is not parsed."""
+@contextlib.contextmanager
+def _content(file: Path) -> Iterator["mmap.mmap | bytes"]:
+    """The bytes of a file of any size; none where it can't be read, or is empty."""
     try:
-        with annotations.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            match = _FILE_NAME.search(content)
-            name = read_json(match.group(1)) if match else None
-    except (OSError, ValueError):  # unreadable, empty or no JSON: reading it later says so
-        return None
-    return name if name and "\0" not in name else None
+        with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            yield content
+    except (OSError, ValueError):
+        yield b""
+
+
+def _image_folder(annotations: Path, folder: Path, folders: list[Path]) -> Path:
+    """The folder that holds the images that the JSON names, before all one of the same split."""
+    role = role_of(annotations, folder)
+    ranked = sorted(folders, key=lambda place: _rank(place, role, annotations, folder))
+    names = _file_names(annotations)
+    for held in (_holds, _holds_base):
+        for place in ranked:
+            if any(held(place, name) for name in names):
+                return place
+    return ranked[0]  # reading will say which image it misses there
+
+
+def _rank(place: Path, role: Role | None, annotations: Path, folder: Path) -> tuple[bool, bool, bool, int]:
+    """Smaller is likelier: of the same split, called images, beside the file, high up."""
+    own = role_of(place, folder) if place != folder else None
+    plain = place.name.casefold() in {"images", "jpegimages", "imgs", "img", "data"}
+    return own is not role or role is None, not plain, place != annotations.parent, len(place.parts)
+
+
+def _holds(place: Path, name: str) -> bool:
+    path = PurePosixPath(name)
+    with contextlib.suppress(OSError):  # a name that no file system takes
+        return not path.is_absolute() and ".." not in path.parts and (place / name).is_file()
+    return False
+
+
+def _holds_base(place: Path, name: str) -> bool:
+    return _holds(place, PurePosixPath(name.replace("\\", "/")).name)
+
+
+def _file_names(annotations: Path) -> list[str]:
+    """The first file names in the JSON, which may have hundreds of megabytes and is not parsed."""
+    names: list[str] = []
+    with _content(annotations) as content, contextlib.suppress(ValueError):  # no text: reading it later says so
+        for match in itertools.islice(_FILE_NAME.finditer(content), MOST_NAMES):
+            name = read_json(match.group(1))
+            names += [name] if name and "\0" not in name else []
+    return names

@@ -8,20 +8,40 @@ An object marked `difficult` is treated as a COCO crowd: no training target, ign
 """
 
 import hashlib
-import os
+import math
+from collections import defaultdict
 from pathlib import Path
-from typing import NoReturn
 from xml.etree import ElementTree
 
 import numpy as np
 
-from detector.data.formats.annotation import AnnotatedBox, AnnotatedImage, Annotations, DataError
-from detector.data.formats.reader import Floats, Pair, Reader
-from detector.data_source import DataFormat, DataSource
+from detector.data.formats.annotation import AnnotatedBox, AnnotatedImage, Annotations, DataError, Seen
+from detector.data.formats.folders import files_in, role_of_name
+from detector.data.formats.reader import Floats, Reader
+from detector.data.formats.voc_layout import EXTENSIONS, LAYOUTS, recognise_voc
+from detector.data.formats.voc_list import listed_stems
+from detector.data.formats.voc_xml import number_of, parse_annotation, size_of, text_of
+from detector.data_source import DataSource
 
-EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm"})
+Corners = tuple[float, float, float, float]
 
-MOST_DIGITS = 18  # of a size
+#: Name, message and advice of what may be remarked, by kind.
+REMARKS = {
+    "suffix": ("annotation-suffix", "annotation files end in .XML or the like; they are read as .xml", "nothing"),
+    "bare": (
+        "images-without-annotation",
+        "images have no XML file, and are left out",
+        "write an XML file without objects for each one that shows none, so that the detector learns it",
+    ),
+    "twice": ("list-doubled", "images are listed more than once; each counts once", "nothing"),
+    "rotated": (
+        "rotated-boxes",
+        "boxes are rotated (robndbox); the upright ones around them are used",
+        "look at some of them with `--pictures`: an upright box around a rotated one is larger than the object",
+    ),
+}
+
+_ROTATED = ("cx", "cy", "w", "h", "angle")
 
 
 def read_voc(source: DataSource) -> Annotations:
@@ -32,76 +52,74 @@ def read_voc(source: DataSource) -> Annotations:
     Raises:
         DataError: a file is missing, isn't XML, or breaks a rule of the format.
     """
-    if not source.annotations.is_dir():
-        raise DataError(f"{source.annotations}: the folder of XML annotations is missing; check the path")
-    stems = _all_stems(source.annotations) if source.split is None else _listed_stems(source.split, source.annotations)
-    pictures = _pictures_by_stem(source.images)
+    seen: defaultdict[str, Seen] = defaultdict(Seen)
+    files, pictures = _annotation_files(source.annotations), _pictures_by_stem(source.images)
     digest = hashlib.sha256()
     trees: list[tuple[Path, ElementTree.Element]] = []
-    for stem in stems:
-        file = source.annotations / f"{stem}.xml"
-        content = _read(file, folder=source.annotations)
+    for stem in list(files) if source.split is None else listed_stems(source.split, files, seen["twice"]):
+        file = files.get(stem) or source.annotations / f"{stem}.xml"
+        content = _read(file, root=source.root)
         digest.update(f"{stem}\0{len(content)}\0".encode())
         digest.update(content)
-        trees.append((file, _parse(content, file)))
-    names = sorted({_text(item, "name", file) for file, root in trees for item in root.findall("object")})
+        trees.append((file, parse_annotation(content, file)))
+    names = sorted({text_of(item, "name", file) for file, root in trees for item in root.findall("object")})
     ids = {name: number for number, name in enumerate(names, start=1)}
     images = tuple(
-        _image(root, file, image_id=number, ids=ids, pictures=pictures)
+        _image(root, file, image_id=number, ids=ids, pictures=pictures, rotated=seen["rotated"])
         for number, (file, root) in enumerate(trees, start=1)
     )
+    _note_files(source, [file for file, _ in trees], images, pictures, seen)
     return Annotations(
-        images=images, categories={number: name for name, number in ids.items()}, digest=digest.hexdigest()
+        images=images,
+        categories={number: name for name, number in ids.items()},
+        digest=digest.hexdigest(),
+        remarks=tuple(remark for kind, words in REMARKS.items() for remark in seen[kind].remark(*words)),
     )
 
 
-def _all_stems(folder: Path) -> list[str]:
-    stems = sorted(file.stem for file in folder.iterdir() if file.suffix == ".xml")
-    if not stems:
+def _annotation_files(folder: Path) -> dict[str, Path]:
+    """By stem, in the order of their stems."""
+    if not folder.is_dir():
+        raise DataError(f"{folder}: the folder of XML annotations is missing; check the path")
+    files = {file.stem: file for file in files_in(folder, ".xml")}
+    if not files:
         raise DataError(f"{folder}: holds no .xml file; a VOC dataset has one for each image")
-    return stems
+    return dict(sorted(files.items()))
 
 
-def _listed_stems(split: Path, folder: Path) -> list[str]:
-    try:
-        lines = [line.strip() for line in split.read_text(encoding="utf-8-sig").splitlines()]
-    except FileNotFoundError as error:
-        raise DataError(f"{split}: the list of images is missing; check the path") from error
-    except (OSError, ValueError) as error:
-        raise DataError(f"{split}: the list of images can't be read: {error}") from error
-    stems = [_stem(line, folder) for line in lines if line]
-    if not stems:
-        raise DataError(f"{split}: lists no image; write one file name without its extension on each line")
-    if len(set(stems)) < len(stems):
-        twice = next(stem for stem in stems if stems.count(stem) > 1)
-        raise DataError(f"{split}: {twice!r} is listed twice; list every image once")
-    return stems
-
-
-def _stem(line: str, folder: Path) -> str:
-    """The name on a line; lists of one class (`cat_train.txt`) carry a flag behind it."""
-    if "\0" in line or "/" in line or "\\" in line:
-        raise DataError(f"{folder}: {line!r} in the list of images must be a plain file name without a folder")
-    name, _, flag = line.rpartition(" ")
-    if name and flag in {"1", "0", "-1"} and not os.path.exists(folder / f"{line}.xml"):
-        return name.rstrip()
-    return line
+def _note_files(
+    source: DataSource,
+    files: list[Path],
+    images: tuple[AnnotatedImage, ...],
+    pictures: dict[str, list[str]],
+    seen: dict[str, Seen],
+) -> None:
+    """Count odd suffixes, and pictures without an XML file where the folder is of this split alone."""
+    for file in files:
+        if file.suffix != ".xml":
+            seen["suffix"].add(file.name)
+    if source.split is not None or (source.annotations != source.images and role_of_name(source.annotations)):
+        return
+    named = {image.file_name for image in images}
+    for names in pictures.values():
+        if not named.intersection(names):
+            seen["bare"].add(names[0])
 
 
 def _pictures_by_stem(folder: Path) -> dict[str, list[str]]:
     if not folder.is_dir():
         raise DataError(f"{folder}: the folder of images is missing; check the path")
     pictures: dict[str, list[str]] = {}
-    for file in folder.iterdir():
-        if file.suffix.lower() in EXTENSIONS:
+    for file in sorted(folder.iterdir()):
+        if file.suffix.lower() in EXTENSIONS and not file.name.startswith("."):
             pictures.setdefault(file.stem, []).append(file.name)
     return pictures
 
 
-def _read(file: Path, *, folder: Path) -> bytes:
+def _read(file: Path, *, root: Path) -> bytes:
     try:
-        if not file.resolve(strict=True).is_relative_to(folder.resolve()):
-            raise DataError(f"{file}: leads out of the annotation folder; put the file itself there")
+        if not file.resolve(strict=True).is_relative_to(root.resolve()):
+            raise DataError(f"{file}: leads out of the dataset's folder; put the file itself there")
         return file.read_bytes()
     except FileNotFoundError as error:
         raise DataError(f"{file}: the annotation file is missing, but the list of images names it") from error
@@ -109,37 +127,21 @@ def _read(file: Path, *, folder: Path) -> bytes:
         raise DataError(f"{file}: the annotation file can't be read: {error}") from error
 
 
-class _PlainTree(ElementTree.TreeBuilder):
-    """Refuses a DOCTYPE, the door to entity expansion."""
-
-    def doctype(self, name: str, public_id: str | None, system: str | None) -> NoReturn:
-        raise DataError(f"a DOCTYPE ({name}) is not allowed in VOC annotations; remove it")
-
-
-def _parse(content: bytes, file: Path) -> ElementTree.Element:
-    try:
-        root = ElementTree.fromstring(content, parser=ElementTree.XMLParser(target=_PlainTree()))
-    except DataError as error:
-        raise DataError(f"{file}: {error}") from error
-    except ElementTree.ParseError as error:
-        line, column = error.position
-        raise DataError(f"{file}: not valid XML at line {line}, column {column}: {error}; export it again") from error
-    except (ValueError, LookupError) as error:  # an unknown encoding
-        raise DataError(f"{file}: not valid XML: {error}; export it again as UTF-8") from error
-    if root.tag != "annotation":
-        raise DataError(f"{file}: the outermost element must be <annotation>, but is <{root.tag[:60]}>")
-    return root
-
-
 def _image(
-    root: ElementTree.Element, file: Path, *, image_id: int, ids: dict[str, int], pictures: dict[str, list[str]]
+    root: ElementTree.Element,
+    file: Path,
+    *,
+    image_id: int,
+    ids: dict[str, int],
+    pictures: dict[str, list[str]],
+    rotated: Seen,
 ) -> AnnotatedImage:
     return AnnotatedImage(
         file_name=_file_name(root, file, pictures),
         image_id=image_id,
-        width_px=_size(root, "size/width", file),
-        height_px=_size(root, "size/height", file),
-        boxes=tuple(_box(item, file, index, ids) for index, item in enumerate(root.findall("object"))),
+        width_px=size_of(root, "size/width", file),
+        height_px=size_of(root, "size/height", file),
+        boxes=tuple(_box(item, file, index, ids, rotated) for index, item in enumerate(root.findall("object"))),
         place=str(file.name),
     )
 
@@ -158,54 +160,27 @@ def _file_name(root: ElementTree.Element, file: Path, pictures: dict[str, list[s
     return stated or f"{file.stem}.jpg"
 
 
-def _box(item: ElementTree.Element, file: Path, index: int, ids: dict[str, int]) -> AnnotatedBox:
-    x1, y1, x2, y2 = (_number(item, f"bndbox/{key}", file, index) for key in ("xmin", "ymin", "xmax", "ymax"))
+def _box(item: ElementTree.Element, file: Path, index: int, ids: dict[str, int], rotated: Seen) -> AnnotatedBox:
+    if item.find("bndbox") is None and item.find("robndbox") is not None:  # roLabelImg
+        corners = _around_rotated(*(number_of(item, f"robndbox/{key}", file, index) for key in _ROTATED))
+        rotated.add(f"{file.name}: object {index}")
+    else:
+        x1, y1, x2, y2 = (number_of(item, f"bndbox/{key}", file, index) for key in ("xmin", "ymin", "xmax", "ymax"))
+        corners = (x1 - 1, y1 - 1, x2, y2)
     return AnnotatedBox(
-        category_id=ids[_text(item, "name", file)],
-        corners=(x1 - 1, y1 - 1, x2, y2),
+        category_id=ids[text_of(item, "name", file)],
+        corners=corners,
         crowd=(item.findtext("difficult") or "0").strip() == "1",
         area_px=None,
         name=f"object {index}",
     )
 
 
-def _number(item: ElementTree.Element, path: str, file: Path, index: int) -> float:
-    text = item.findtext(path)
-    try:
-        return float(text or "")
-    except ValueError as error:
-        found = "is missing" if text is None else f"is {text[:60]!r}"
-        raise DataError(f"{file}: object {index}: {path} must be a number of pixels, but {found}") from error
-
-
-def _size(root: ElementTree.Element, path: str, file: Path) -> int | None:
-    text = root.findtext(path)
-    if text is None or text.strip() == "0":  # some tools write 0 for unknown
-        return None
-    if not text.strip().isdecimal() or len(text.strip()) > MOST_DIGITS:
-        raise DataError(f"{file}: {path} must be a whole number of pixels, but is {text[:60]!r}")
-    return int(text)
-
-
-def _text(item: ElementTree.Element, path: str, file: Path) -> str:
-    text = (item.findtext(path) or "").strip()
-    if not text:
-        raise DataError(f"{file}: every object needs a {path}, but one has none")
-    return text
-
-
-def _recognise(folder: Path) -> Pair | None:
-    annotations, images = folder / "Annotations", folder / "JPEGImages"
-    if not annotations.is_dir() or not images.is_dir():
-        return None
-
-    def source(split: Path | None) -> DataSource:
-        return DataSource(format=DataFormat.VOC, images=images, annotations=annotations, split=split)
-
-    lists = {name: folder / "ImageSets" / "Main" / f"{name}.txt" for name in ("train", "val", "trainval")}
-    if lists["train"].is_file():
-        return source(lists["train"]), source(lists["val"]) if lists["val"].is_file() else None
-    return source(lists["trainval"] if lists["trainval"].is_file() else None), None
+def _around_rotated(cx: float, cy: float, width: float, height: float, angle: float) -> Corners:
+    """The upright box around one that is turned by an angle in radians."""
+    cos, sin = abs(math.cos(angle)), abs(math.sin(angle))
+    half_x, half_y = (width * cos + height * sin) / 2, (width * sin + height * cos) / 2
+    return cx - half_x, cy - half_y, cx + half_x, cy + half_y
 
 
 def _sizes_as_corners(corners: Floats) -> Floats:
@@ -215,8 +190,8 @@ def _sizes_as_corners(corners: Floats) -> Floats:
 
 VOC = Reader(
     read=read_voc,
-    recognise=_recognise,
-    layouts=("Annotations/, JPEGImages/ and ImageSets/Main/train.txt (Pascal VOC)",),
+    recognise=recognise_voc,
+    layouts=LAYOUTS,
     box="xmin, ymin, xmax, ymax",
     mistaken={
         "x, y, width, height": _sizes_as_corners,

@@ -3,9 +3,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from detector.data.dataset import DataError
-from detector.data.layout import find_sources
+from detector.data.layout import find_sources, left_alone
 from detector.data.pair import load_pair
 from detector.data_source import DataFormat
 
@@ -37,6 +38,11 @@ def _move(coco: Any, annotations: str, images: str) -> Path:
         ("annotations/train.json", "annotations"),
         ("train/_annotations.coco.json", "train"),
         ("shapes/train.json", "shapes/images"),
+        ("labels.json", "data"),
+        ("via_export_coco.json", "."),
+        ("annotations/instances_default.json", "images/default"),
+        ("Train/_annotations.json", "Train"),
+        ("result.json", "anything/at/all"),
     ],
 )
 def test_coco_training_data_is_found_with_its_images(coco: Any, annotations: str, images: str) -> None:
@@ -57,6 +63,9 @@ def test_coco_training_data_is_found_with_its_images(coco: Any, annotations: str
         ("train.json", "valid.json", "images/val"),
         ("train.json", "validation.json", "images"),
         ("train/_annotations.coco.json", "valid/_annotations.coco.json", "valid"),
+        ("annotations/instances_Train.json", "annotations/instances_Validation.json", "images/Validation"),
+        ("train/_annotations.json", "val/_annotations.json", "val"),
+        ("coco_train.json", "coco_val.json", "imgs"),
     ],
 )
 def test_coco_validation_data_is_found_beside_it(coco: Any, train: str, validation: str, images: str) -> None:
@@ -96,15 +105,53 @@ def test_a_dataset_one_folder_down_is_found(voc: Any) -> None:
     (devkit / "readme").mkdir()
     assert find_sources(devkit)[0].images == devkit / "VOC2012" / "JPEGImages"
     shutil.copytree(devkit / "VOC2012", devkit / "VOC2007")
-    with pytest.raises(DataError, match=r"holds several datasets \(.*VOC2007, .*VOC2012\)"):
+    with pytest.raises(DataError, match=r"several fit as training data \(VOC2007/Annotations, VOC2012/Annotations\)"):
         find_sources(devkit)
+
+
+@pytest.mark.parametrize(
+    ("annotations", "images"),
+    [
+        ("annots", "images"),
+        ("annotations", "images"),
+        (".", "."),
+        ("Annotations", "JPEGImages"),
+        ("a/b/xmls", "a/b/pictures"),
+        ("train", "train"),
+        ("labels/train", "images/train"),
+    ],
+)
+def test_voc_data_is_found_with_its_images(voc: Any, annotations: str, images: str) -> None:
+    root = voc.root.parent / "data"
+    shutil.copytree(voc.root / "Annotations", root / annotations, dirs_exist_ok=True)
+    shutil.copytree(voc.root / "JPEGImages", root / images, dirs_exist_ok=True)
+    train, validation = find_sources(root)
+    assert (train.format, train.split, validation) == (DataFormat.VOC, None, None)
+    assert (train.annotations, train.images) == (root / annotations, root / images)
+
+
+@pytest.mark.parametrize("names", [("train", "valid"), ("Training", "Validation")])
+def test_voc_splits_in_folders_of_their_own_are_found(voc: Any, names: tuple[str, str]) -> None:
+    root = voc.root.parent / "data"
+    for name in (*names, "test"):
+        shutil.copytree(voc.root / "Annotations", root / name)
+        shutil.copytree(voc.root / "JPEGImages", root / name, dirs_exist_ok=True)
+    train, validation = find_sources(root)
+    assert validation is not None
+    assert (train.images.name, validation.images.name) == names
+    assert left_alone(root) == ("test",)
 
 
 def test_two_training_files_are_not_guessed_between(coco: Any) -> None:
     _move(coco, "annotations/instances_train2014.json", "train2014")
     root = _move(coco, "annotations/instances_train2017.json", "train2017")
-    with pytest.raises(DataError, match=r"fits several files \(instances_train2014.json, instances_train2017.json\)"):
+    with pytest.raises(
+        DataError, match=r"several fit as training data \(annotations/instances_train2014.json"
+    ) as caught:
         find_sources(root)
+    section = yaml.safe_load(str(caught.value).partition("\n\n")[2])  # it is what may be written into study.yaml
+    assert section["data"]["train"]["annotations"] == f"{root}/annotations/instances_train2014.json"
+    assert section["data"]["train"]["images"] == f"{root}/train2014"
 
 
 def test_an_unknown_layout_is_answered_with_what_was_sought_and_found(tmp_path: Path) -> None:
@@ -113,7 +160,7 @@ def test_an_unknown_layout_is_answered_with_what_was_sought_and_found(tmp_path: 
     with pytest.raises(DataError) as caught:
         find_sources(tmp_path)
     message = str(caught.value)
-    for part in ("instances_train*.json", "train.json", "JPEGImages", "_annotations.coco.json"):
+    for part in ("instances_train2017.json", "train.json", "Annotations/", "_annotations.coco.json"):
         assert part in message
     assert message.endswith("but found data.yaml, labels/")
 
