@@ -55,6 +55,7 @@ def start_worker(url: str, folder: Path, *, lease_s: float = PACE.lease_s, **var
 
 
 def _work(url: str, folder: Path, lease_s: float, variables: Mapping[str, str]) -> None:
+    os.environ.clear()  # the fork server has that of the test which started it
     os.environ.update(variables)
     if offset_s := float(variables.get("TEST_CLOCK_OFFSET_S", "0")):
         true_time = time.time

@@ -136,6 +136,7 @@ class Launched(Workers):
 
 
 def _launch(specification: Specification, folder: Path, environment: Mapping[str, str]) -> None:
+    os.environ.clear()
     os.environ.update(environment)
     with (folder / "launch.log").open("a") as log:
         options = ("--lease-s", str(LEASE_S))
