@@ -7,8 +7,13 @@ from pathlib import Path
 
 from detector.data.formats.annotation import DataError
 from detector.data.formats.folders import Role, folders_of, role_of_name
+from detector.data.formats.foreign import foreign_kinds
 from detector.data.formats.reader import Pair
 from detector.data.formats.table import READERS
+
+EXAMPLE = """data:
+  train: {images: folder/of/images, annotations: file.json or folder/of/xml}
+  validation: {images: folder/of/images, annotations: file.json or folder/of/xml}"""
 
 
 def find_sources(folder: Path) -> Pair:
@@ -28,14 +33,16 @@ def find_sources(folder: Path) -> Pair:
         if found:
             return found[0][1]
     looked_for = "\n".join(f"  {layout}" for reader in READERS.values() for layout in reader.layouts)
+    foreign = "".join(f"\n{sentence}" for sentence in foreign_kinds(folder))
     raise DataError(
-        f"{folder}: no dataset recognised. Looked here and one folder down for\n{looked_for}\nbut {_listing(folder)}"
+        f"{folder}: no dataset recognised. Looked here and in the folders below for\n{looked_for}\n"
+        f"but {_listing(folder)}{foreign}\nWhere the files lie otherwise, name them in study.yaml:\n\n{EXAMPLE}"
     )
 
 
 def left_alone(folder: Path) -> tuple[str, ...]:
     """The files and folders of a test split, by their names: nothing reads them."""
-    near = [place for place in folders_of(folder, levels=1) if role_of_name(place) is not Role.TRAINING]
+    near = [folder, *(below for below in folders_of(folder, levels=1)[1:] if role_of_name(below) is not Role.TRAINING)]
     found = [child for place in near for child in place.iterdir() if not child.name.startswith(".")]
     tests = [child for child in found if role_of_name(child) is Role.TEST]
     outermost = [child for child in tests if child.parent not in tests]

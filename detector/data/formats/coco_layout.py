@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
-from detector.data.formats.folders import Role, files_in, folders_of, only_source, role_of
+from detector.data.formats.folders import Role, files_in, folders_of, only_source, refuse_without_training, role_of
 from detector.data.formats.reader import Pair
 from detector.data_source import DataFormat, DataSource
 from detector.json_text import read_json
@@ -40,7 +40,10 @@ def recognise_coco(folder: Path) -> Pair | None:
         return DataSource(format=DataFormat.COCO, images=images, annotations=file)
 
     train = only_source(by_role[Role.TRAINING] or by_role[None], Role.TRAINING, folder, source)
-    return None if train is None else (train, only_source(by_role[Role.VALIDATION], Role.VALIDATION, folder, source))
+    if train is None:
+        refuse_without_training(files, folder)
+        return None
+    return train, only_source(by_role[Role.VALIDATION], Role.VALIDATION, folder, source)
 
 
 def _json_files(folders: Iterable[Path]) -> Iterator[Path]:

@@ -23,8 +23,8 @@ class Role(StrEnum):
 
 
 _WORDS = {
-    Role.TRAINING: {"train", "training", "trainval", "trainset", "traindata"},
-    Role.VALIDATION: {"val", "valid", "validation", "dev", "eval", "valset"},
+    Role.TRAINING: {"train", "training", "trainset", "traindata"},
+    Role.VALIDATION: {"val", "valid", "validation", "minival", "dev", "eval", "valset"},
     Role.TEST: {"test", "testing", "testset", "testdev"},
 }
 
@@ -75,6 +75,16 @@ def only_source(
             f"study.yaml, for example\n\ndata:\n  train: {_as_yaml(source_of(paths[0]))}"
         )
     return source_of(paths[0]) if paths else None
+
+
+def refuse_without_training(found: Iterable[Path], folder: Path) -> None:
+    """Raise `DataError` if there is anything at all: by its names it is for validation or tests alone."""
+    names = ", ".join(str(path.relative_to(folder)) for path in sorted(found)[:MOST_NAMED])
+    if names:
+        raise DataError(
+            f"{folder}: by their names, {names} are validation or test data, and nothing is training data; name one "
+            "of them train, or name the files in study.yaml (data: {train: {images: …, annotations: …}})"
+        )
 
 
 def _as_yaml(source: DataSource) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path, PureWindowsPath
 
 from detector.data.formats.annotation import DataError
-from detector.data.formats.folders import Role, files_in, folders_of, only_source, role_of
+from detector.data.formats.folders import Role, files_in, folders_of, only_source, refuse_without_training, role_of
 from detector.data.formats.reader import Pair
 from detector.data.formats.voc_xml import parse_annotation
 from detector.data_source import DataFormat, DataSource
@@ -39,9 +39,10 @@ def recognise_voc(folder: Path) -> Pair | None:
 
     train = only_source(by_role[Role.TRAINING] or by_role[None], Role.TRAINING, folder, source)
     if train is None:
+        refuse_without_training(found, folder)
         return None
     if train.split:
-        held_out = _list(train.annotations, "val") if train.split.stem == "train" else None
+        held_out = _list(train.annotations, "val", "valid", "validation") if train.split.stem == "train" else None
         return train, replace(train, split=held_out) if held_out else None
     return train, only_source(by_role[Role.VALIDATION], Role.VALIDATION, folder, source)
 
@@ -66,7 +67,7 @@ def _looks_like_voc(file: Path) -> bool:
 
 def _list(annotations: Path, *names: str) -> Path | None:
     """The first of the lists of images beside the folder that is there."""
-    places = (annotations.parent / "ImageSets" / "Main", annotations.parent / "ImageSets")
+    places = (annotations.parent / "ImageSets" / "Main", annotations.parent / "ImageSets", annotations.parent)
     lists = (place / f"{name}.txt" for name in names for place in places)
     return next((file for file in lists if file.is_file()), None)
 

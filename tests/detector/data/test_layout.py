@@ -162,7 +162,7 @@ def test_an_unknown_layout_is_answered_with_what_was_sought_and_found(tmp_path: 
     message = str(caught.value)
     for part in ("instances_train2017.json", "train.json", "Annotations/", "_annotations.coco.json"):
         assert part in message
-    assert message.endswith("but found data.yaml, labels/")
+    assert "but found data.yaml, labels/" in message
 
 
 def test_a_missing_and_an_empty_folder_are_named(tmp_path: Path) -> None:
@@ -176,3 +176,39 @@ def test_an_empty_annotation_file_is_left_to_the_reader(tmp_path: Path) -> None:
     (tmp_path / "train.json").touch()
     with pytest.raises(DataError, match="not valid JSON"):
         load_pair(*find_sources(tmp_path), share=0.2, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("a/1.json", '{"shapes": [], "imagePath": "1.jpg"}', "a/1.json looks like LabelMe's files"),
+        ("via.json", '{"_via_settings": {}}', "via.json looks like a project of VGG's VIA"),
+        ("project.json", '[{"annotations": [{"result": [{"from_name": "x"}]}]}]', "Label Studio's own JSON"),
+        ("_annotations.createml.json", '[{"image": "a", "annotations": [{"coordinates": {}}]}]', "CreateML"),
+        ("annotations.xml", '<annotations><meta/><image id="0"/></annotations>', "choose Export task dataset"),
+    ],
+)
+def test_files_of_tools_that_are_not_read_are_named_with_what_to_export(
+    tmp_path: Path, name: str, content: str, says: str
+) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text(content)
+    with pytest.raises(DataError) as caught:
+        find_sources(tmp_path)
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["val.json", "annotations/instances_test2017.json"])
+def test_a_folder_without_training_data_is_told_so(coco: Any, name: str) -> None:
+    with pytest.raises(DataError, match=r"are validation or test data, and nothing is training data"):
+        find_sources(_move(coco, name, "images"))
+
+
+def test_lists_at_the_top_with_two_paths_a_line_are_voc_lists(voc: Any) -> None:
+    shutil.rmtree(voc.root / "ImageSets")
+    (voc.root / "train.txt").write_text(
+        "JPEGImages/one.png Annotations/one.xml\nJPEGImages/two.png Annotations/two.xml\n"
+    )
+    (voc.root / "valid.txt").write_text("JPEGImages/three.png Annotations/three.xml\n")
+    train, validation = load_pair(*find_sources(voc.root), share=0.2, seed=0)
+    assert (len(train.images), len(validation.images)) == (2, 1)
