@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from detector.data.formats.annotation import Annotations, Remark
 
@@ -25,7 +25,8 @@ def _slashes(name: str) -> str:
 
 
 def _composed(name: str) -> str:
-    return unicodedata.normalize("NFC", unquote(_slashes(name)))
+    plain = urlsplit(name).path if "://" in name else _slashes(name)
+    return unicodedata.normalize("NFC", unquote(plain))
 
 
 def _base(name: str) -> str:

@@ -69,7 +69,7 @@ def size_of(entry: Entry, name: str, place: str) -> int | None:
         value = _number_in(value)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    if value is None:
+    if value is None or value == "":
         return None
     if not isinstance(value, int) or isinstance(value, bool) or value >= LARGEST_PX:
         raise DataError(f"{place}.{name} must be a positive whole number of pixels, but is {shown(value)}")
@@ -130,7 +130,7 @@ def _crowd(entry: Entry, place: str) -> bool:
 def _area(entry: Entry, place: str) -> float | None:
     value = entry.get("area")
     number = _real(value)
-    if value is not None and number is None:
+    if value not in (None, "") and number is None:
         raise DataError(f"{place}.area must be a number of square pixels, but is {shown(value)}")
     return number
 

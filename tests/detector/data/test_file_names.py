@@ -24,6 +24,8 @@ def renamed(coco: Any, change: Callable[[str], str]) -> Any:
         (lambda name: f"/home/somebody/images/{name}", "by their last part"),
         (lambda name: f"../images/{name}", "by their last part"),
         (lambda name: name.replace("/", "\\"), "with / for"),
+        (lambda name: f"https://host/bucket/{name}?signature=a/b", "by their last part"),
+        (lambda name: f"/data/local-files/?d=images/{name}", "by their last part"),
         (lambda name: name.upper(), "whatever their upper and lower case"),
         (lambda name: name.replace(".png", ".jpg"), "whatever their suffix"),
         (lambda name: name.removesuffix(".png"), "whatever their suffix"),

@@ -147,7 +147,7 @@ def test_ids_may_be_texts_without_a_number_in_them(coco: Any) -> None:
     assert list(read_coco(coco.write()).categories) == in_file
 
 
-@pytest.mark.parametrize("size", [-1, 0, None, "-1"])
+@pytest.mark.parametrize("size", [-1, 0, None, "-1", ""])
 def test_a_size_that_is_none_is_unknown(coco: Any, size: Any) -> None:
     coco.document["images"][0]["width"] = size
     assert read_coco(coco.write()).images[0].width_px is None
