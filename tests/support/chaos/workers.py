@@ -1,5 +1,6 @@
 """The workers of a study under fire: two processes that somebody starts again, or those of one `launch`."""
 
+import contextlib
 import os
 import signal
 import time
@@ -53,24 +54,24 @@ class Workers(ABC):
 
     def kill(self, victim: psutil.Process) -> bool:
         """Kill that worker. Returns whether it is gone."""
+        self.killed.add(victim.pid)
         victim.kill()
-        gone = self._left(victim)
-        self.killed |= {victim.pid} if gone else set()
-        return gone
+        return self._left(victim)
 
     def dismiss(self, victim: psutil.Process) -> bool:
         """Tell that worker to go, as a scheduler would. Returns whether it went."""
-        victim.terminate()
         self.dismissed.add(victim.pid)
+        victim.terminate()
         return self._left(victim)
 
     def _left(self, victim: psutil.Process, within_s: float = 60.0) -> bool:
         deadline = time.monotonic() + within_s
-        while time.monotonic() < deadline:
-            if not victim.is_running() or victim.status() == psutil.STATUS_ZOMBIE:
-                return True
-            time.sleep(0.02)
-        return False
+        with contextlib.suppress(psutil.NoSuchProcess):  # it may be reaped between two questions
+            while victim.is_running() and victim.status() != psutil.STATUS_ZOMBIE:
+                if time.monotonic() > deadline:
+                    return False
+                time.sleep(0.02)
+        return True
 
 
 class Started(Workers):
