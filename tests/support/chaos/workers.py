@@ -1,5 +1,6 @@
 """The workers of a study under fire: two processes that somebody starts again, or those of one `launch`."""
 
+import contextlib
 import os
 import signal
 import time
@@ -25,10 +26,11 @@ STUCK_S = 240.0  # a study of seconds has long ended
 
 
 class Workers(ABC):
-    """Who works on the study; `killed` are process ids."""
+    """Who works on the study; `killed` and `dismissed` are process ids."""
 
     def __init__(self) -> None:
         self.killed: set[int] = set()
+        self.dismissed: set[int] = set()
 
     @abstractmethod
     def refill(self) -> None:
@@ -52,23 +54,24 @@ class Workers(ABC):
 
     def kill(self, victim: psutil.Process) -> bool:
         """Kill that worker. Returns whether it is gone."""
+        self.killed.add(victim.pid)
         victim.kill()
-        gone = self._left(victim)
-        self.killed |= {victim.pid} if gone else set()
-        return gone
+        return self._left(victim)
 
     def dismiss(self, victim: psutil.Process) -> bool:
         """Tell that worker to go, as a scheduler would. Returns whether it went."""
+        self.dismissed.add(victim.pid)
         victim.terminate()
         return self._left(victim)
 
     def _left(self, victim: psutil.Process, within_s: float = 60.0) -> bool:
         deadline = time.monotonic() + within_s
-        while time.monotonic() < deadline:
-            if not victim.is_running() or victim.status() == psutil.STATUS_ZOMBIE:
-                return True
-            time.sleep(0.02)
-        return False
+        with contextlib.suppress(psutil.NoSuchProcess):  # it may be reaped between two questions
+            while victim.is_running() and victim.status() != psutil.STATUS_ZOMBIE:
+                if time.monotonic() > deadline:
+                    return False
+                time.sleep(0.02)
+        return True
 
 
 class Started(Workers):
@@ -97,7 +100,9 @@ class Started(Workers):
 
     def end(self, code: int) -> None:
         for worker in self._workers:
-            assert (left := leave(worker, STUCK_S)) == code, f"a worker ended with {left}, not {code}"
+            left = leave(worker, STUCK_S)
+            struck = worker.pid in self.killed | self.dismissed  # just now: its end had not been heard of
+            assert left == code or struck, f"a worker ended with {left}, not {code}"
 
 
 class Launched(Workers):
