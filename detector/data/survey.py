@@ -79,7 +79,9 @@ def survey_split(source: DataSource, *, classes: tuple[str, ...] | None = None) 
 def _assembled(
     annotations: Annotations, checked: list[CheckedImage], names: tuple[str, ...], source: DataSource
 ) -> tuple[Dataset | None, tuple[Defect, ...]]:
-    """The dataset unless its boxes make no sense, and what is wrong then."""
+    """The dataset unless its boxes make no sense, and what is wrong then; nothing more where no image is usable."""
+    if not checked:
+        return None, ()
     try:
         refuse_confusion(checked, source)
         return assemble(annotations, checked, names, source), ()

@@ -84,6 +84,24 @@ def test_every_broken_image_is_counted_and_the_first_are_named(dataset: SpoiledD
     assert [diagnostic.level for diagnostic in dataset.examine().diagnostics][:2] == [ERROR, ERROR]  # worst first
 
 
+def test_where_no_image_is_usable_that_alone_is_said(dataset: SpoiledDataset) -> None:
+    shutil.rmtree(dataset.image_file(0).parent)
+    dataset.image_file(0).parent.mkdir()
+    found = {diagnostic.name for diagnostic in dataset.examine().diagnostics if diagnostic.level is ERROR}
+    assert found == {"image-missing"}
+
+
+def test_what_was_left_out_is_a_note_of_the_split_that_it_was_left_out_of(dataset: SpoiledDataset) -> None:
+    dataset.train["annotations"].append({**dataset.train["annotations"][0], "id": 9_999, "bbox": []})
+    dataset.train["categories"].append({"id": 99, "name": "_background_"})
+    (dataset.written() / "test").mkdir()
+    (dataset.written() / "test" / "1.jpg").touch()
+    found = {diagnostic.name: diagnostic for diagnostic in dataset.examine().diagnostics}
+    assert (found["annotations-without-box"].level, found["annotations-without-box"].count) == (NOTE, 1)
+    assert found["classes-without-boxes"].examples == ("_background_",)
+    assert found["test-split-left-alone"].examples == ("test",)
+
+
 def test_labels_that_are_off_by_one_are_called_so(dataset: SpoiledDataset) -> None:
     labels_off_by_one(dataset)
     assert "off by one" in dataset.examine().diagnostics[0].message
