@@ -10,7 +10,8 @@ class DataFormat(StrEnum):
     """Layout of an annotated dataset on disk."""
 
     COCO = "coco"  # one JSON file and a folder of images
-    VOC = "voc"  # a folder with Annotations, JPEGImages and ImageSets/Main
+    VOC = "voc"  # a folder of XML files, and a folder of images
+    YOLO = "yolo"  # a folder of images, one of text files, and a file with the names of classes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +21,8 @@ class DataSource:
     COCO: `annotations` is the JSON file, `images` the folder that its `file_name`s are relative to.
     VOC: `annotations` is the folder of XML files, `images` the folder of images, `split` the file that lists
     the stems (ImageSets/Main/train.txt), or None for every XML file.
+    YOLO: `annotations` is the file with the names of the classes (data.yaml, classes.txt), `images` the folder of
+    images, `split` the file that lists them, or None for all; labels lie in `labels` in place of `images`, or beside.
     """
 
     format: DataFormat

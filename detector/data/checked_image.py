@@ -62,7 +62,7 @@ def check_images(entries: Sequence[AnnotatedImage], source: DataSource) -> tuple
             _check_size(entry, header, path)
         except DataError as error:
             return Defect(fault=error.fault, file=entry.file_name, message=f"{entry.place}: {error}")
-        return CheckedImage(entry=entry, path=path, header=header)
+        return CheckedImage(entry=_in_pixels(entry, header), path=path, header=header)
 
     if not source.images.is_dir():
         message = f"{source.images}: the folder of images is missing; check the path"
@@ -90,6 +90,19 @@ def _with_hints(defects: list[Defect], folder: Path) -> list[Defect]:
         else defect
         for defect in defects
     ]
+
+
+def _in_pixels(entry: AnnotatedImage, header: Header) -> AnnotatedImage:
+    """The same with corners in pixels."""
+    if not entry.fractions:
+        return entry
+    width, height = header.width_px, header.height_px
+    boxes = tuple(
+        replace(box, corners=(x1 * width, y1 * height, x2 * width, y2 * height))
+        for box in entry.boxes
+        for x1, y1, x2, y2 in (box.corners,)
+    )
+    return replace(entry, boxes=boxes, fractions=False)
 
 
 def _check_size(entry: AnnotatedImage, header: Header, path: Path) -> None:

@@ -16,15 +16,20 @@ from search.study.fields import SafePath, absolute_path
 if TYPE_CHECKING:
     from detector.data.dataset import Dataset
 
+_BY_SUFFIX = {
+    ".json": DataFormat.COCO, ".yaml": DataFormat.YOLO, ".yml": DataFormat.YOLO, ".txt": DataFormat.YOLO,
+    ".names": DataFormat.YOLO, ".labels": DataFormat.YOLO,
+}  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Split:
     """One annotated split, named path by path."""
 
     images: SafePath
-    annotations: SafePath  # COCO: the JSON file; VOC: the folder of XML files
-    split: SafePath | None = None  # VOC: the file that lists the stems
-    format: DataFormat | None = None  # None: COCO if the annotations are a .json file
+    annotations: SafePath  # COCO: the JSON file; VOC: the folder of XML files; YOLO: the file that names the classes
+    split: SafePath | None = None  # VOC and YOLO: the file that lists the images
+    format: DataFormat | None = None  # None: by the suffix of the annotations
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -37,7 +42,7 @@ class Split:
 
     def source(self) -> DataSource:
         """The same for the detector, with the format settled."""
-        guessed = DataFormat.COCO if self.annotations.suffix.lower() == ".json" else DataFormat.VOC
+        guessed = _BY_SUFFIX.get(self.annotations.suffix.lower(), DataFormat.VOC)
         return DataSource(
             format=self.format or guessed, images=self.images, annotations=self.annotations, split=self.split
         )

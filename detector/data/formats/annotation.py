@@ -68,6 +68,7 @@ class AnnotatedImage:
     height_px: int | None
     boxes: tuple[AnnotatedBox, ...]
     place: str  # for messages: the file, and where in it
+    fractions: bool = False  # corners are fractions of the upright image's width and height
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,8 +17,9 @@ import numpy as np
 
 from detector.data.formats.annotation import AnnotatedBox, AnnotatedImage, Annotations, DataError, Seen
 from detector.data.formats.folders import files_in, role_of_name
+from detector.data.formats.image_list import is_image
 from detector.data.formats.reader import Floats, Reader
-from detector.data.formats.voc_layout import EXTENSIONS, LAYOUTS, recognise_voc
+from detector.data.formats.voc_layout import LAYOUTS, recognise_voc
 from detector.data.formats.voc_list import listed_stems
 from detector.data.formats.voc_xml import number_of, parse_annotation, size_of, text_of
 from detector.data_source import DataSource
@@ -111,7 +112,7 @@ def _pictures_by_stem(folder: Path) -> dict[str, list[str]]:
         raise DataError(f"{folder}: the folder of images is missing; check the path")
     pictures: dict[str, list[str]] = {}
     for file in sorted(folder.iterdir()):
-        if file.suffix.lower() in EXTENSIONS and not file.name.startswith("."):
+        if is_image(file.name):
             pictures.setdefault(file.stem, []).append(file.name)
     return pictures
 

@@ -8,6 +8,7 @@ from pathlib import Path, PureWindowsPath
 
 from detector.data.formats.annotation import DataError
 from detector.data.formats.folders import Role, files_in, folders_of, only_source, refuse_without_training, role_of
+from detector.data.formats.image_list import EXTENSIONS
 from detector.data.formats.reader import Pair
 from detector.data.formats.voc_xml import parse_annotation
 from detector.data_source import DataFormat, DataSource
@@ -16,9 +17,6 @@ LAYOUTS = (
     "a folder of Pascal VOC XML files, for each split or one for all (Annotations/, with ImageSets/Main/train.txt), "
     "and the images beside them or in a folder",
 )
-EXTENSIONS = (
-    ".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm", ".jfif", ".jpe", ".mpo",
-)  # fmt: skip
 HEAD_BYTES = 4096
 MOST_LOOKED_AT = 20  # XML files of a folder
 

@@ -57,6 +57,23 @@ def _read_voc(content: bytes, folder: Path) -> None:
     load_dataset(find_sources(folder)[0])
 
 
+def _yolo_seeds(folder: Path) -> list[bytes]:
+    for name in ("images", "labels"):
+        (folder / name).mkdir()
+    for stem in ("a", "b"):
+        (folder / "images" / f"{stem}.png").write_bytes(_image("PNG", "RGB"))
+        (folder / "labels" / f"{stem}.txt").write_text("1 0.5 0.5 0.2 0.25\n")
+    labels = b"0 0.5 0.5 0.2 0.25\n1 0.1 0.1 0.4 0.1 0.4 0.6 0.1 0.6\n"
+    return [labels, b"path: .\ntrain: images\nnames: [cat, dog]\n", b"train: images\nnames: {0: cat, 1: dog}\nnc: 2\n"]
+
+
+def _read_yolo(content: bytes, folder: Path) -> None:
+    is_names = b"names" in content or b":" in content
+    written(folder / "data.yaml", content if is_names else b"train: images\nnames: [cat, dog]\n")
+    written(folder / "labels" / "a.txt", b"1 0.5 0.5 0.2 0.25\n" if is_names else content)
+    load_dataset(find_sources(folder)[0])
+
+
 def _image(file_format: str, mode: str, **options: Any) -> bytes:
     pixels = np.random.default_rng(0).integers(0, 255, (30, 40, 4), dtype=np.uint8)
     stream = io.BytesIO()
@@ -95,6 +112,7 @@ def _read_pixels(content: bytes, folder: Path) -> None:
 TARGETS = (
     Target(name="coco", seeds=_coco_seeds, read=_read_coco),
     Target(name="voc", seeds=_voc_seeds, read=_read_voc),
+    Target(name="yolo", seeds=_yolo_seeds, read=_read_yolo),
     Target(name="image", seeds=_image_seeds, read=_read_image),
     Target(name="pixels", seeds=_pixels_seeds, read=_read_pixels, refusals=()),
 )
