@@ -11,6 +11,7 @@ class DataFormat(StrEnum):
 
     COCO = "coco"  # one JSON file and a folder of images
     VOC = "voc"  # a folder of XML files, and a folder of images
+    CSV = "csv"  # a table with a row for each box, and a folder of images
     YOLO = "yolo"  # a folder of images, one of text files, and a file with the names of classes
 
 
@@ -19,6 +20,7 @@ class DataSource:
     """One annotated split on disk.
 
     COCO: `annotations` is the JSON file, `images` the folder that its `file_name`s are relative to.
+    CSV: `annotations` is the table, `images` the folder that its paths are relative to.
     VOC: `annotations` is the folder of XML files, `images` the folder of images, `split` the file that lists
     the stems (ImageSets/Main/train.txt), or None for every XML file.
     YOLO: `annotations` is the file with the names of the classes (data.yaml, classes.txt), `images` the folder of

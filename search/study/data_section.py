@@ -16,10 +16,9 @@ from search.study.fields import SafePath, absolute_path
 if TYPE_CHECKING:
     from detector.data.dataset import Dataset
 
-_BY_SUFFIX = {
-    ".json": DataFormat.COCO, ".yaml": DataFormat.YOLO, ".yml": DataFormat.YOLO, ".txt": DataFormat.YOLO,
-    ".names": DataFormat.YOLO, ".labels": DataFormat.YOLO,
-}  # fmt: skip
+_BY_SUFFIX = {".json": DataFormat.COCO, ".csv": DataFormat.CSV} | dict.fromkeys(
+    (".yaml", ".yml", ".txt", ".names", ".labels"), DataFormat.YOLO
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +26,7 @@ class Split:
     """One annotated split, named path by path."""
 
     images: SafePath
-    annotations: SafePath  # COCO: the JSON file; VOC: the folder of XML files; YOLO: the file that names the classes
+    annotations: SafePath  # the file; VOC: the folder of XML files; YOLO: the file that names the classes
     split: SafePath | None = None  # VOC and YOLO: the file that lists the images
     format: DataFormat | None = None  # None: by the suffix of the annotations
 

@@ -5,9 +5,10 @@ import itertools
 import mmap
 import re
 from collections.abc import Iterable, Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from detector.data.formats.folders import Role, files_in, folders_of, only_source, refuse_without_training, role_of
+from detector.data.formats.image_folder import image_folder
 from detector.data.formats.reader import Pair
 from detector.data_source import DataFormat, DataSource
 from detector.json_text import read_json
@@ -36,7 +37,7 @@ def recognise_coco(folder: Path) -> Pair | None:
     everywhere = folders_of(folder)
 
     def source(file: Path) -> DataSource:
-        images = _image_folder(file, folder, everywhere)
+        images = image_folder(_file_names(file), file, folder, everywhere)
         return DataSource(format=DataFormat.COCO, images=images, annotations=file)
 
     train = only_source(by_role[Role.TRAINING] or by_role[None], Role.TRAINING, folder, source)
@@ -74,36 +75,6 @@ def _content(file: Path) -> Iterator["mmap.mmap | bytes"]:
             yield content
     except (OSError, ValueError):
         yield b""
-
-
-def _image_folder(annotations: Path, folder: Path, folders: list[Path]) -> Path:
-    """The folder that holds the images that the JSON names, before all one of the same split."""
-    role = role_of(annotations, folder)
-    ranked = sorted(folders, key=lambda place: _rank(place, role, annotations, folder))
-    names = _file_names(annotations)
-    for held in (_holds, _holds_base):
-        for place in ranked:
-            if any(held(place, name) for name in names):
-                return place
-    return ranked[0]  # reading will say which image it misses there
-
-
-def _rank(place: Path, role: Role | None, annotations: Path, folder: Path) -> tuple[bool, bool, bool, int]:
-    """Smaller is likelier: of the same split, called images, beside the file, high up."""
-    own = role_of(place, folder) if place != folder else None
-    plain = place.name.casefold() in {"images", "jpegimages", "imgs", "img", "data"}
-    return own is not role or role is None, not plain, place != annotations.parent, len(place.parts)
-
-
-def _holds(place: Path, name: str) -> bool:
-    path = PurePosixPath(name)
-    with contextlib.suppress(OSError):  # a name that no file system takes
-        return not path.is_absolute() and ".." not in path.parts and (place / name).is_file()
-    return False
-
-
-def _holds_base(place: Path, name: str) -> bool:
-    return _holds(place, PurePosixPath(name.replace("\\", "/")).name)
 
 
 def _file_names(annotations: Path) -> list[str]:

@@ -3,9 +3,15 @@
 from collections.abc import Mapping
 
 from detector.data.formats.coco import COCO
+from detector.data.formats.csv_table import CSV
 from detector.data.formats.reader import Reader
 from detector.data.formats.voc import VOC
 from detector.data.formats.yolo import YOLO
 from detector.data_source import DataFormat
 
-READERS: Mapping[DataFormat, Reader] = {DataFormat.COCO: COCO, DataFormat.VOC: VOC, DataFormat.YOLO: YOLO}
+READERS: Mapping[DataFormat, Reader] = {
+    DataFormat.COCO: COCO,
+    DataFormat.VOC: VOC,
+    DataFormat.YOLO: YOLO,
+    DataFormat.CSV: CSV,
+}

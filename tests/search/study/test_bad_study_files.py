@@ -67,7 +67,7 @@ BAD_STUDIES = [
     pytest.param('data: {folder: "a\\0b"}', "data.folder: a path must not hold a NUL", id="NUL in a path"),
     pytest.param("data: {folder: 7}", "data.folder: ", id="a number as path"),
     pytest.param(
-        "data: {train: {images: a, annotations: b, format: yolo}}", "data.train.format: must be one of", id="format"
+        "data: {train: {images: a, annotations: b, format: parquet}}", "data.train.format: must be one of", id="format"
     ),
     # detector
     pytest.param(DATA + "detector: 7", "detector: must be a section", id="wrong type of a section"),

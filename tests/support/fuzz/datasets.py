@@ -74,6 +74,22 @@ def _read_yolo(content: bytes, folder: Path) -> None:
     load_dataset(find_sources(folder)[0])
 
 
+def _csv_seeds(folder: Path) -> list[bytes]:
+    (folder / "images").mkdir()
+    for stem in ("a", "b"):
+        (folder / "images" / f"{stem}.png").write_bytes(_image("PNG", "RGB"))
+    return [
+        b"filename,width,height,class,xmin,ymin,xmax,ymax\na.png,40,30,cat,1,2,20,25\nb.png,40,30,dog,3,4,10,12\n",
+        b"images/a.png,1,2,20,25,cat\nimages/b.png,,,,,\n",
+        b'image_id,bbox\na,"[1, 2, 19, 20]"\n',
+    ]
+
+
+def _read_csv(content: bytes, folder: Path) -> None:
+    file = written(folder / "train.csv", content)
+    load_dataset(DataSource(format=DataFormat.CSV, images=folder / "images", annotations=file))
+
+
 def _image(file_format: str, mode: str, **options: Any) -> bytes:
     pixels = np.random.default_rng(0).integers(0, 255, (30, 40, 4), dtype=np.uint8)
     stream = io.BytesIO()
@@ -113,6 +129,7 @@ TARGETS = (
     Target(name="coco", seeds=_coco_seeds, read=_read_coco),
     Target(name="voc", seeds=_voc_seeds, read=_read_voc),
     Target(name="yolo", seeds=_yolo_seeds, read=_read_yolo),
+    Target(name="csv", seeds=_csv_seeds, read=_read_csv),
     Target(name="image", seeds=_image_seeds, read=_read_image),
     Target(name="pixels", seeds=_pixels_seeds, read=_read_pixels, refusals=()),
 )
