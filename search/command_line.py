@@ -58,7 +58,7 @@ def main() -> None:
 def launch(
     study_file: StudyFile = DEFAULT_STUDY_FILE,
     data: Annotated[
-        Path | None, typer.Option(help="A COCO or Pascal VOC folder: writes the study file for it, then launches.")
+        Path | None, typer.Option(help="A folder of data: writes the study file for it, then launches.")
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the study; with --data only.")] = None,
     storage: Annotated[
@@ -118,7 +118,7 @@ def launch(
 @app.command(rich_help_panel="Data")
 def doctor(
     study_file: StudyFile = DEFAULT_STUDY_FILE,
-    data: Annotated[Path | None, typer.Option(help="A COCO or Pascal VOC folder, in place of a study file.")] = None,
+    data: Annotated[Path | None, typer.Option(help="A folder of data, in place of a study file.")] = None,
     canvas: Annotated[
         str | None, typer.Option(metavar="HxW", help="Size of the images in training, in pixels: multiples of 32.")
     ] = None,
@@ -153,6 +153,19 @@ def doctor(
         if write_space:
             _write_space(study_file, diagnosis)
         raise typer.Exit(ExitCode.USER_MUST_ACT if diagnosis.has_errors else ExitCode.DONE)
+
+
+@app.command(rich_help_panel="Study")
+def convert(
+    data: Annotated[Path, typer.Option(help="The folder with the dataset, in any format that is read.")],
+    to: Annotated[str, typer.Option(metavar="FORMAT", help="coco, voc or yolo.")],
+    output: Annotated[Path, typer.Option(metavar="DIR", help="A new folder for images and annotations.")],
+) -> None:
+    """Write a dataset anew in another format, with its images; boxes and classes stay as they are."""
+    with exit_codes():
+        from search.study.conversion import run_conversion
+
+        run_conversion(data, to, output, PlainConsole())
 
 
 @app.command(rich_help_panel="Study")
@@ -280,7 +293,7 @@ def train(
     images: Annotated[
         int | None, typer.Option(min=1, help="Training images to see (default: the budget of the trial).")
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="Another COCO or Pascal VOC folder than the study's.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Another folder of data than the study's.")] = None,
     output: Annotated[Path, typer.Option(help="Folder for the weights and the checkpoint.")] = Path("trained"),
     seed: Annotated[int | None, typer.Option(help="Seed of weights and batches (default: the trial's).")] = None,
 ) -> None:

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from detector.data.formats.annotation import Annotations, Remark
 
@@ -25,7 +25,8 @@ def _slashes(name: str) -> str:
 
 
 def _composed(name: str) -> str:
-    plain = urlsplit(name).path if "://" in name else _slashes(name)
+    _, separator, url = name.partition("://")
+    plain = url.partition("?")[0].partition("#")[0] if separator else _slashes(name)
     return unicodedata.normalize("NFC", unquote(plain))
 
 

@@ -3,6 +3,7 @@
 Nothing is guessed between two candidates: that is an error.
 """
 
+import shlex
 from pathlib import Path
 
 from detector.data.formats.annotation import DataError
@@ -10,6 +11,7 @@ from detector.data.formats.folders import Role, folders_of, role_of_name
 from detector.data.formats.foreign import foreign_kinds
 from detector.data.formats.reader import Pair
 from detector.data.formats.table import READERS
+from detector.data.record_folder import record_files
 
 EXAMPLE = """data:
   train: {images: folder/of/images, annotations: file.json or folder/of/xml}
@@ -23,7 +25,7 @@ def find_sources(folder: Path) -> Pair:
         DataError: no layout fits, or more than one; the message lists what was looked for and what was found.
     """
     if not folder.is_dir():
-        raise DataError(f"{folder}: there is no such folder; name one that holds a COCO or Pascal VOC dataset")
+        raise DataError(f"{folder}: there is no such folder; name one that holds a dataset")
     below = sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
     for candidates in ([folder], below):
         found = [(place, pair) for place in candidates if (pair := _recognised(place))]
@@ -33,6 +35,11 @@ def find_sources(folder: Path) -> Pair:
         if found:
             return found[0][1]
     looked_for = "\n".join(f"  {layout}" for reader in READERS.values() for layout in reader.layouts)
+    if records := record_files(folder):
+        raise DataError(
+            f"{folder}: {records[0].relative_to(folder)} is a TFRecord file, which holds its images; convert it once:\n"
+            f"frcnn-search convert --data {shlex.quote(str(folder))} --to coco --output NEW_FOLDER"
+        )
     foreign = "".join(f"\n{sentence}" for sentence in foreign_kinds(folder))
     raise DataError(
         f"{folder}: no dataset recognised. Looked here and in the folders below for\n{looked_for}\n"

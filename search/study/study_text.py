@@ -12,7 +12,7 @@ COMMENTS: dict[str, str] = {
     "name": "of the study in its storage",
     "storage": "or postgresql://…; env:NAME or file:PATH keep a password out of here",
     "workers": "processes on this machine",
-    "data.folder": "COCO or Pascal VOC in a usual layout",
+    "data.folder": "the data as a tool left them: COCO, Pascal VOC, YOLO or CSV",
     "data.train": "COCO: annotations is a .json file; VOC: a folder of XML files, and split lists its stems",
     "data.validation": "without it, a share of the training images",
     "data.validation_share": "split off the training images where there is no validation set",
