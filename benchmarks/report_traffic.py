@@ -56,7 +56,7 @@ def emulate(url: str, plan: Plan, workers: int, report_s: float, over: threading
 def _work(url: str, plan: Plan, name: str, report_s: float, over: threading.Event) -> None:
     stop = threading.Event()
     outage = Outage(stop)
-    with Database.open(url) as database:
+    with outage.insist(lambda: Database.open(url)) as database:  # as a worker does: others may have all connections
         study = outage.insist(lambda: find_study(database, plan.study))
         queue = TrialQueue(study, plan, worker=name, lease_s=LEASE_S, outage=outage)
         while not over.is_set():
