@@ -259,7 +259,7 @@ _BCCD = (
     _of_bccd("one image in both lists", "train-validation-leakage", "other data", _listed_in_both),
     _of_bccd("a picture lost", "image-missing", "other data", _picture_lost, "BloodImage_00001"),
     _of_bccd("a picture cut off", "image-unreadable", "other data", _picture_cut_off, "BloodImage_00001"),
-    _of_bccd("an entity that reads a file", "annotation-file", "other data", _entities, "DOCTYPE"),
+    _of_bccd("an entity that reads a file", "annotation-file", "other data", _entities, "ENTITY"),
 )
 
 CASES = (*_DATA, *_STUDY, *(_BCCD if BCCD.is_dir() else ()))

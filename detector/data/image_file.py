@@ -16,9 +16,12 @@ from PIL import UnidentifiedImageError
 from detector.data.formats.annotation import DataError, Fault
 
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF", "PPM")  # nothing that runs a program, as EPS does
-MOST_PIXELS = 64_000_000
+MOST_PIXELS = 64_000_000  # that are ever decoded
+MOST_JPEG_PIXELS = 400_000_000  # in the file: a JPEG is decoded at a fraction of its size
 PADDING_RGB = (124, 116, 104)  # the ImageNet mean: neutral after normalisation
 FULL_SCALES = (255, 1023, 4095, 16383, 65535)  # of 8, 10, 12, 14 and 16 bits
+
+Pillow.MAX_IMAGE_PIXELS = None  # the bounds are those above, and known before anything is decoded
 
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
@@ -39,8 +42,9 @@ class Header:
     width_px: int  # upright
     height_px: int
     rotated: bool  # by EXIF, so that width and height change places (not told for TIFF)
+    turned: bool = False  # by EXIF in any way, mirrored included
     digest: str  # sha256 of the whole file
-    mode: str = "RGB"  # Pillow's, as stored: L is grey, I;16 has 16 bits, RGBA is transparent
+    mode: str = "RGB"  # Pillow's, as stored: L is grey, I;16 has 16 bits, RGBA is transparent; RGB/16 is ours
 
 
 def path_inside(folder: Path, name: str, *, root: Path) -> Path:
@@ -92,15 +96,18 @@ def read_header(path: Path) -> Header:
             file.seek(0)
             with _open(file, path) as picture:
                 width_px, height_px = picture.size
-                rotated, mode = _orientation(picture) >= 5, picture.mode
+                orientation, mode = _orientation(picture), _stored_mode(picture)
     except OSError as error:
         raise DataError(f"{path}: can't be read: {error}", fault=Fault.IMAGE_UNREADABLE) from error
     if width_px < 1 or height_px < 1:
         message = f"{path}: the header states {width_px} × {height_px} px; replace the file"
         raise DataError(message, fault=Fault.IMAGE_UNREADABLE)
+    rotated = orientation >= 5
     if rotated:
         width_px, height_px = height_px, width_px
-    return Header(width_px=width_px, height_px=height_px, rotated=rotated, digest=digest, mode=mode)
+    return Header(
+        width_px=width_px, height_px=height_px, rotated=rotated, turned=orientation > 1, digest=digest, mode=mode
+    )
 
 
 def read_rgb(path: Path, *, height_px: int, width_px: int) -> NDArray[np.uint8]:
@@ -118,6 +125,8 @@ def read_rgb(path: Path, *, height_px: int, width_px: int) -> NDArray[np.uint8]:
             lying = turn is not None and _orientation(picture) >= 5
             size = (height_px, width_px) if lying else (width_px, height_px)
             draft = picture.draft(None, (2 * size[0], 2 * size[1]))  # JPEG only: decodes at a fraction of the size
+            if picture.width * picture.height > MOST_PIXELS:
+                raise _too_large(path, f"{picture.width} × {picture.height} px to decode", MOST_PIXELS)
             box = draft[1] if draft else (0, 0, *picture.size)
             scaled = _rgb(picture).resize(size, Pillow.Resampling.BILINEAR, box=box, reducing_gap=2.0)
             return np.asarray(scaled if turn is None else scaled.transpose(turn), dtype=np.uint8)
@@ -132,8 +141,6 @@ def _open(file: BinaryIO, path: Path) -> Pillow.Image:
     """The picture with its header read and its size within bounds."""
     try:
         picture = Pillow.open(file, formats=FORMATS)
-    except (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning) as error:
-        raise _too_large(path, "far more") from error
     except UnidentifiedImageError as error:
         known = ", ".join(FORMATS)
         reason = "the file is empty" if path.stat().st_size == 0 else f"the header can't be read as one of {known}"
@@ -141,15 +148,28 @@ def _open(file: BinaryIO, path: Path) -> Pillow.Image:
     except Exception as error:  # a decoder that is fed with garbage may raise nearly anything
         message = f"{path}: the header can't be read: {error}; replace the file"
         raise DataError(message, fault=Fault.IMAGE_UNREADABLE) from error
-    if picture.width * picture.height > MOST_PIXELS:
-        raise _too_large(path, f"{picture.width} × {picture.height} px")
+    # A progressive JPEG is held whole, whatever the size that it is decoded at.
+    by_fractions = picture.format in {"JPEG", "MPO"} and not picture.info.get("progressive")
+    most = MOST_JPEG_PIXELS if by_fractions else MOST_PIXELS
+    if picture.width * picture.height > most:
+        raise _too_large(path, f"{picture.width} × {picture.height} px", most)
     return picture
 
 
-def _too_large(path: Path, found: str) -> DataError:
-    limit = f"{MOST_PIXELS / 1e6:.0f} megapixels"
-    message = f"{path}: an image may have at most {limit}, but the header states {found}; cut it into tiles"
+def _too_large(path: Path, found: str, most: int) -> DataError:
+    message = (
+        f"{path}: an image may have at most {most / 1e6:.0f} megapixels, but the header states {found}; cut it into "
+        "tiles, or save it as a plain JPEG"
+    )
     return DataError(message, fault=Fault.IMAGE_TOO_LARGE)
+
+
+def _stored_mode(picture: Pillow.Image) -> str:
+    """Pillow's mode, and what it hides: a palette's transparent colour, 16 bits a colour of which it reads 8."""
+    if picture.mode == "P" and "transparency" in picture.info:
+        return "PA"
+    deep = any(";16" in str(tile[3]) for tile in getattr(picture, "tile", ()))
+    return f"{picture.mode}/16" if deep and picture.mode in {"RGB", "RGBA", "LA"} else picture.mode
 
 
 def _orientation(picture: Pillow.Image) -> int:
@@ -165,12 +185,21 @@ def _orientation(picture: Pillow.Image) -> int:
 
 
 def _rgb(picture: Pillow.Image) -> Pillow.Image:
+    if _stored_mode(picture).endswith("/16"):
+        picture = _upper_bits(picture)
     if picture.mode.startswith(("I", "F")):
         return _eight_bits(picture).convert("RGB")
     if picture.mode in {"LA", "La", "PA", "RGBA", "RGBa"} or "transparency" in picture.info:
         opaque = Pillow.new("RGBA", picture.size, (*PADDING_RGB, 255))
         return Pillow.alpha_composite(opaque, picture.convert("RGBA")).convert("RGB")
     return picture.convert("RGB")
+
+
+def _upper_bits(picture: Pillow.Image) -> Pillow.Image:
+    """Of 16 bits a colour Pillow gives the upper 8: scaled from the smallest usual bit depth that holds them."""
+    values = np.asarray(picture)
+    full_scale = next(scale >> 8 for scale in FULL_SCALES[1:] if values.max() <= scale >> 8)
+    return Pillow.fromarray((values.astype(np.uint16) * 255 // full_scale).astype(np.uint8))
 
 
 def _eight_bits(picture: Pillow.Image) -> Pillow.Image:

@@ -71,6 +71,14 @@ def _stored_forms(checked: Sequence[CheckedImage]) -> Iterator[Diagnostic]:
         message=f"{len(deep)} of {len(checked)} images have more than 8 bits, and each is scaled by its brightest",
         advice="convert them to 8 bits yourself, all by the same rule, so that brightness means the same in each",
     )
+    halved = [image for image in checked if image.header.mode.endswith("/16")]
+    yield from located(
+        (image.entry.file_name for image in halved),
+        name="deep-pixels",
+        level=Level.WARNING,
+        message=f"{len(halved)} of {len(checked)} images have 16 bits a colour, of which the upper 8 are read",
+        advice="convert them to 8 bits yourself: of a camera of 12 bits no more than 4 are left that way",
+    )
     clear = [image for image in checked if image.header.mode in {"LA", "La", "PA", "RGBA", "RGBa"}]
     yield from located(
         (image.entry.file_name for image in clear),
@@ -93,23 +101,31 @@ def _stored_forms(checked: Sequence[CheckedImage]) -> Iterator[Diagnostic]:
 
 
 def _turned(checked: Sequence[CheckedImage]) -> Iterator[Diagnostic]:
-    turned = [image for image in checked if image.header.rotated]
-    unstated = [image for image in turned if image.entry.width_px is None or image.entry.height_px is None]
+    turned = [image for image in checked if image.header.turned]
+    undecided = [image for image in turned if not _is_decided(image)]
     yield from located(
-        (image.entry.file_name for image in unstated),
+        (image.entry.file_name for image in undecided),
         name="exif-unstated",
         level=Level.WARNING,
-        message=f"EXIF turns {len(unstated)} images whose annotations state no size: their boxes may lie unturned",
-        advice="look at one of them with `--pictures`; state width and height in the annotations",
+        message=f"EXIF turns or mirrors {len(undecided)} images; no stated size says if their boxes were turned, too",
+        advice="look at one of them with `--pictures`; if boxes lie wrong, remove the orientation from the files' EXIF "
+        "(`exiftool -Orientation= -overwrite_original`): pixels and boxes are then as they lie",
     )
-    if len(turned) > len(unstated):
+    if len(turned) > len(undecided):
+        decided = [image for image in turned if _is_decided(image)]
         yield from located(
-            (image.entry.file_name for image in turned),
+            (image.entry.file_name for image in decided),
             name="exif-turned",
             level=Level.NOTE,
-            message=f"EXIF turns {len(turned)} images; they are read upright, as which their annotations fit",
+            message=f"EXIF turns {len(decided)} images; they are read upright, as which their annotations fit",
             advice="nothing here; tools that ignore EXIF would misplace these boxes",
         )
+
+
+def _is_decided(image: CheckedImage) -> bool:
+    """Whether the stated size fits the upright picture only."""
+    stated = image.entry.width_px is not None and image.entry.height_px is not None
+    return image.header.rotated and stated and image.header.width_px != image.header.height_px
 
 
 def _copies(survey: Survey) -> Iterator[Diagnostic]:

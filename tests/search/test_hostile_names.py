@@ -41,6 +41,10 @@ CALLS: dict[str, list[list[str]]] = {
     "sample-data": [["FOLDER/new"], ["FOLDER"]],  # the second is not empty
     "doctor": [["FILE"], ["FILE", "--json"], ["FILE", "--pictures", "FOLDER/pictures"], ["--data", "FOLDER/broken"],
                ["FILE", "--write-space"], ["FOLDER"], ["FOLDER/none.yaml"]],
+    "convert": [["--data", "FOLDER/data", "--to", to, "--output", f"FOLDER/{to}"] for to in ("coco", "voc", "yolo")]
+    + [["--data", "FOLDER/broken", "--to", "voc", "--output", "FOLDER/new2"],
+       ["--data", "FOLDER/data", "--to", MESSAGE, "--output", "FOLDER/new3"],
+       ["--data", "FOLDER/data", "--to", "coco", "--output", "FOLDER"]],
     "launch": [["FILE", "--only-create"], ["FOLDER/none.yaml"], ["FOLDER/new.yaml", "--data", "FOLDER/broken"],
                ["FOLDER/other.yaml", "--data", "FOLDER/data", "--only-create"]],
     "status": [["FILE"], ["FILE", "--ranking"], ["FILE", "--json"], ["FOLDER/none.yaml"]],

@@ -204,3 +204,37 @@ def test_a_path_that_leads_elsewhere_is_refused(fenced: Path, name: str, message
 def test_a_link_within_the_folder_is_followed(fenced: Path) -> None:
     assert path_inside(fenced, "link.png", root=fenced.parent) == (fenced.parent / "canary.png").resolve()
     assert path_inside(fenced, "inner.png", root=fenced) == (fenced / "good.png").resolve()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_but_the_upright_is_told(tmp_path: Path, orientation: int) -> None:
+    exif = Pillow.Exif()
+    exif[0x0112] = orientation
+    Pillow.fromarray(_lefty()).save(tmp_path / "turned.jpg", exif=exif)
+    assert read_header(tmp_path / "turned.jpg").turned is (orientation > 1)
+
+
+def test_a_photograph_of_108_megapixels_is_decoded_at_a_fraction_of_its_size(tmp_path: Path) -> None:
+    large = Pillow.fromarray(_lefty(9, 12)).resize((12_000, 9_000), Pillow.Resampling.NEAREST)
+    large.save(tmp_path / "large.jpg", quality=30)
+    assert read_header(tmp_path / "large.jpg").width_px == 12_000
+    pixels = read_rgb(tmp_path / "large.jpg", height_px=90, width_px=120)
+    assert pixels[10, 10].tolist() == pytest.approx([255, 0, 0], abs=6)
+    assert pixels[80, 110].tolist() == pytest.approx([0, 0, 0], abs=6)
+    with pytest.raises(DataError, match=r"at most 64 megapixels, but .* 12000 × 9000 px to decode"):
+        read_rgb(tmp_path / "large.jpg", height_px=9_000, width_px=12_000)
+    large.save(tmp_path / "progressive.jpg", quality=30, progressive=True)
+    with pytest.raises(DataError, match="cut it into tiles, or save it as a plain JPEG"):
+        read_header(tmp_path / "progressive.jpg")
+
+
+def test_what_pillow_hides_of_a_file_is_told(tmp_path: Path) -> None:
+    Pillow.fromarray(_lefty()).quantize(4).save(tmp_path / "palette.png", transparency=0)
+    assert read_header(tmp_path / "palette.png").mode == "PA"
+    rows = b"\0" + b"\x0f\xff" * 3  # a pixel a row, 16 bits a colour
+    head = struct.pack(">IIBBBBB", 1, 2, 16, 2, 0, 0, 0)
+    chunks = ((b"IHDR", head), (b"IDAT", zlib.compress(2 * rows)), (b"IEND", b""))
+    content = b"".join(struct.pack(">I", len(c)) + k + c + struct.pack(">I", zlib.crc32(k + c)) for k, c in chunks)
+    (tmp_path / "deep.png").write_bytes(b"\x89PNG\r\n\x1a\n" + content)
+    assert read_header(tmp_path / "deep.png").mode == "RGB/16"
+    assert read_rgb(tmp_path / "deep.png", height_px=2, width_px=1).max() == 255  # of 12 bits
