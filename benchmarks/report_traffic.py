@@ -1,10 +1,11 @@
 """The traffic of hundreds of workers on one PostgreSQL server: how long a report takes, connections, errors.
 
 Each emulated worker is a thread with a database object of its own, and does what a worker does: it asks for a trial,
-renews its lease, and reports figures and a rung in a rhythm. It has no process and no trainer, so that a small machine
-can hold hundreds.
+renews its lease, and reports in a rhythm: figures, and at every fifth report a rung. It has no process and no trainer,
+so that a small machine can hold hundreds.
 """
 
+import json
 import multiprocessing
 import os
 import tempfile
@@ -16,7 +17,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.many_workers import Note, Watch, latencies, read_notes
+from benchmarks.many_workers import Note, Watch, read_notes
 from benchmarks.parts.analytic_study import found
 from benchmarks.parts.databases import Kind, new_database
 from benchmarks.parts.machine import Machine
@@ -30,7 +31,7 @@ from search.worker.recorder import TrialRecorder
 from storage.connection.database import Database
 from storage.study import find_study
 from trial.outcome import Outcome
-from trial.reports import RungReport
+from trial.reports import ProgressReport, RungReport
 from trial.verdict import Verdict
 
 SCRIPT = "benchmarks.report_traffic"
@@ -38,22 +39,27 @@ PROCESSES = 4
 LEASE_S = 60.0
 STEP_IMAGES = 160
 RUNGS = tuple(STEP_IMAGES * number for number in range(1, 13))
+REPORTS_PER_RUNG = 5
 START_LIMIT_S = 1800.0
 
+Took = list[tuple[float, float]]  # of each report: when it had arrived, and how long that took, in seconds
 
-def emulate(url: str, plan: Plan, workers: int, report_s: float, over: threading.Event) -> None:
-    """So many workers in this process, until `over`."""
+
+def emulate(url: str, plan: Plan, workers: int, report_s: float, over: threading.Event, file: Path) -> None:
+    """So many workers in this process, until `over`; then the file has how long each report took."""
+    took: Took = []
     threads = [
-        threading.Thread(target=_work, args=(url, plan, f"{os.getpid()}-{number}", report_s, over))
+        threading.Thread(target=_work, args=(url, plan, f"{os.getpid()}-{number}", report_s, over, took))
         for number in range(workers)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    file.write_text(json.dumps(took))
 
 
-def _work(url: str, plan: Plan, name: str, report_s: float, over: threading.Event) -> None:
+def _work(url: str, plan: Plan, name: str, report_s: float, over: threading.Event, took: Took) -> None:
     stop = threading.Event()
     outage = Outage(stop)
     with outage.insist(lambda: Database.open(url)) as database:  # as a worker does: others may have all connections
@@ -63,23 +69,35 @@ def _work(url: str, plan: Plan, name: str, report_s: float, over: threading.Even
             trial = outage.insist(queue.next_trial)
             if trial is not None:  # else the proposal was refused
                 outage.insist(trial.open)
-                _report(trial, outage, report_s, over)
+                _report(trial, outage, report_s, over, took)
 
 
-def _report(trial: TrialRecorder, outage: Outage, report_s: float, over: threading.Event) -> None:
+def _report(trial: TrialRecorder, outage: Outage, report_s: float, over: threading.Event, took: Took) -> None:
     """A heartbeat in the middle between two reports."""
-    for number, rung in enumerate(RUNGS):
+    for number in range(1, REPORTS_PER_RUNG * len(RUNGS) + 1):
         if over.wait(report_s / 2):
             return
         outage.insist(trial.renew)
         if over.wait(report_s / 2):
             return
-        ap = number / len(RUNGS)
-        report = RungReport(step=number, images=rung, ap=ap, metrics={"AP50": ap}, training_s=1.0, evaluation_s=1.0)
-        trial.rung(report, rung)
+        began_s = time.monotonic()
+        _say(trial, number)
         outage.insist(trial.deliver)
+        took.append((time.time(), time.monotonic() - began_s))
     trial.finish(Verdict(outcome=Outcome.COMPLETE))
     outage.insist(trial.deliver)
+
+
+def _say(trial: TrialRecorder, number: int) -> None:
+    """The report of that number: figures, or a rung."""
+    images = number * STEP_IMAGES // REPORTS_PER_RUNG
+    trial.progress(ProgressReport(step=number, images=images, figures={"loss": 1.0 / number}, images_per_s=16.0))
+    if number % REPORTS_PER_RUNG:
+        trial.flush()
+        return
+    ap = number / (REPORTS_PER_RUNG * len(RUNGS))
+    report = RungReport(step=number, images=images, ap=ap, metrics={"AP50": ap}, training_s=1.0, evaluation_s=1.0)
+    trial.rung(report, images)
 
 
 def run(folder: Path, *, workers: int, report_s: float, for_s: float) -> tuple[list[Note], tuple[float, ...], Watch]:
@@ -95,11 +113,12 @@ def run(folder: Path, *, workers: int, report_s: float, for_s: float) -> tuple[l
         watcher = threading.Thread(target=watch.run)
         watcher.start()
         share = -(-workers // PROCESSES)
-        processes = [context.Process(target=emulate, args=(url, plan, share, report_s, over)) for _ in range(PROCESSES)]
+        files = [folder / f"reports-{number}.json" for number in range(PROCESSES)]
+        processes = [context.Process(target=emulate, args=(url, plan, share, report_s, over, file)) for file in files]
         for process in processes:
             process.start()
         try:
-            _await_reports(notes, share * PROCESSES)
+            _await_trials(notes, share * PROCESSES)
             watch.phase, from_s = "work", time.time()
             time.sleep(for_s)
             to_s = time.time()
@@ -111,14 +130,14 @@ def run(folder: Path, *, workers: int, report_s: float, for_s: float) -> tuple[l
             watcher.join()
     if any(process.exitcode for process in processes):
         raise RuntimeError("a process of workers failed")
-    lines = read_notes(notes)
-    return lines, latencies(lines, from_s=from_s, to_s=to_s), watch
+    took = [each for file in files for each in json.loads(file.read_text())]
+    return read_notes(notes), tuple(took_s for at_s, took_s in took if from_s <= at_s <= to_s), watch
 
 
-def _await_reports(notes: Path, workers: int) -> None:
-    """Until every worker has reported once."""
+def _await_trials(notes: Path, workers: int) -> None:
+    """Until every worker has a trial."""
     deadline = time.monotonic() + START_LIMIT_S
-    while len({line["trial"] for line in read_notes(notes) if line["event"] == HistoryEvent.REPORT}) < workers:
+    while len({line["trial"] for line in read_notes(notes) if line["event"] == HistoryEvent.CLAIM}) < workers:
         if time.monotonic() > deadline:
             raise RuntimeError("not all workers have a trial")
         time.sleep(1)
@@ -156,7 +175,7 @@ def main(
         notes=(
             f"Threads of {PROCESSES} processes, each worker with a database object of its own, with leases of "
             f"{LEASE_S:g} s renewed in between; database server and all of them share the machine. A report is its "
-            "whole transaction, from the want of a connection to the answer.",
+            "whole transaction, from the want of a connection to the answer; every fifth is a rung.",
             *(f"Error: {outage}" for outage in outages[:10]),
         ),
     )  # fmt: skip

@@ -49,8 +49,8 @@ class Workers(ABC):
         """Whether a worker says that the study has its trials."""
 
     @abstractmethod
-    def end(self, code: int) -> None:
-        """Wait for every worker to leave by itself, with that exit code."""
+    def end(self, *codes: int) -> None:
+        """Wait for every worker to leave by itself, with one of those exit codes."""
 
     def kill(self, victim: psutil.Process) -> bool:
         """Kill that worker. Returns whether it is gone."""
@@ -98,12 +98,12 @@ class Started(Workers):
     def complete(self) -> bool:
         return any(worker.exitcode == 0 for worker in self._workers)
 
-    def end(self, code: int) -> None:
+    def end(self, *codes: int) -> None:
         for worker in self._workers:
             left = leave(worker, STUCK_S)
             if worker.pid not in self.killed | self.dismissed:  # just now: its end had not been heard of
                 # one whose disk was full a moment ago may still be leaving
-                assert left in (code, ExitCode.TRY_LATER), f"a worker ended with {left}, not {code}"
+                assert left in (*codes, ExitCode.TRY_LATER), f"a worker ended with {left}, not {codes}"
 
 
 class Launched(Workers):
@@ -133,9 +133,9 @@ class Launched(Workers):
     def complete(self) -> bool:
         return self._launch is not None and self._launch.exitcode == 0
 
-    def end(self, code: int) -> None:
+    def end(self, *codes: int) -> None:
         assert self._launch is not None
-        assert (left := leave(self._launch, STUCK_S)) == code, f"the launch ended with {left}, not {code}"
+        assert (left := leave(self._launch, STUCK_S)) in codes, f"the launch ended with {left}, not {codes}"
 
     def kill(self, victim: psutil.Process) -> bool:
         return len(self.killed) < MOST_KILLS_OF_A_LAUNCH and super().kill(victim)
