@@ -15,6 +15,13 @@ class DataFormat(StrEnum):
     YOLO = "yolo"  # a folder of images, one of text files, and a file with the names of classes
 
 
+class Exif(StrEnum):
+    """The frame that boxes were drawn in, where EXIF turns a picture."""
+
+    UPRIGHT = "upright"  # as viewers show it
+    STORED = "stored"  # as the pixels lie in the file
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataSource:
     """One annotated split on disk.
@@ -32,6 +39,8 @@ class DataSource:
     annotations: Path
     split: Path | None = None
     follow_links: bool = False  # of images, to wherever they lead
+    exif: Exif = Exif.UPRIGHT
+    left_out: tuple[str, ...] = ()  # images, by their names relative to the folder
 
     @property
     def root(self) -> Path:

@@ -111,7 +111,7 @@ def launch(
         chosen = _engine(engine, address=ray_address, gpus_per_worker=gpus_per_worker, cpus_per_worker=cpus_per_worker)
         specification = _specification(study_file, data, options)
         if only_create:
-            raise typer.Exit(create(specification))
+            raise typer.Exit(create(specification, folder=study_file.resolve().parent))
         raise typer.Exit(run(specification, folder=study_file.resolve().parent, executor=chosen))
 
 

@@ -10,7 +10,15 @@ import numpy as np
 
 from detector.data.cleaning import confusion
 from detector.data.file_names import nearest, with_files
-from detector.data.formats.annotation import AnnotatedImage, Annotations, DataError, Defect, Fault
+from detector.data.formats.annotation import (
+    MOST_EXAMPLES,
+    AnnotatedImage,
+    Annotations,
+    DataError,
+    Defect,
+    Fault,
+    Remark,
+)
 from detector.data.formats.table import READERS
 from detector.data.image_file import Header, path_inside, read_header
 from detector.data_source import DataSource
@@ -28,12 +36,33 @@ class CheckedImage:
 
 
 def read_annotations(source: DataSource) -> Annotations:
-    """What the source states, with the names of the files that are there.
+    """What the source states, with the names of the files that are there, but for the images that are left out.
 
     Raises:
         DataError: as the reader of its format.
     """
-    return with_files(READERS[source.format].read(source), source.images)
+    stated = _without(READERS[source.format].read(source), source.left_out)
+    found = _without(with_files(stated, source.images), source.left_out)
+    if not source.left_out:
+        return found
+    return replace(found, remarks=(*found.remarks, _left_out_remark(source.left_out)))
+
+
+def _without(annotations: Annotations, left_out: tuple[str, ...]) -> Annotations:
+    """The same without the images of these names."""
+    names = frozenset(left_out)
+    kept = tuple(entry for entry in annotations.images if entry.file_name not in names) if names else annotations.images
+    return replace(annotations, images=kept)
+
+
+def _left_out_remark(names: tuple[str, ...]) -> Remark:
+    return Remark(
+        name="images-left-out",
+        message=f"{len(names)} images are left out, as the study says",
+        advice="nothing, if `data.left_out` is as you mean it",
+        count=len(names),
+        examples=names[:MOST_EXAMPLES],
+    )
 
 
 def refuse_unknown_classes(annotations: Annotations, classes: tuple[str, ...], source: DataSource) -> None:
@@ -58,7 +87,7 @@ def check_images(entries: Sequence[AnnotatedImage], source: DataSource) -> tuple
     def check(entry: AnnotatedImage) -> CheckedImage | Defect:
         try:
             path = path_inside(folder, entry.file_name, root=source.root)
-            header = read_header(path)
+            header = read_header(path, source.exif)
             _check_size(entry, header, path)
         except DataError as error:
             return Defect(fault=error.fault, file=entry.file_name, message=f"{entry.place}: {error}")
@@ -112,9 +141,7 @@ def _check_size(entry: AnnotatedImage, header: Header, path: Path) -> None:
     hint, fault = "correct the annotations, their boxes would be misplaced", Fault.IMAGE_SIZE
     if header.rotated and stated == (header.height_px, header.width_px):
         fault = Fault.EXIF_ROTATION
-        hint = (
-            "its EXIF data rotates it, but the boxes were drawn unrotated: annotate anew, or remove the EXIF rotation"
-        )
+        hint = "its EXIF data rotates it, but the boxes were drawn unrotated: set `exif: stored` in the section `data`"
     raise DataError(
         f"{path}: the annotations state {stated[0]} × {stated[1]} px, "
         f"but the image has {header.width_px} × {header.height_px}; {hint}",

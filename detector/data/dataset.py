@@ -20,9 +20,18 @@ from detector.data.checked_image import (
     refuse_unknown_classes,
 )
 from detector.data.cleaning import clean_boxes
-from detector.data.formats.annotation import Annotations, Fault, Key, Remark, problems_message
+from detector.data.formats.annotation import (
+    OF_ONE_IMAGE,
+    Annotations,
+    BadImages,
+    Defect,
+    Fault,
+    Key,
+    Remark,
+    problems_message,
+)
 from detector.data.formats.annotation import DataError as DataError
-from detector.data_source import DataSource
+from detector.data_source import DataSource, Exif
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -32,13 +41,14 @@ class Image:
     path: Path  # resolved
     name: str  # relative to the folder of images
     image_id: Key  # the file's own; for VOC the position, from 1
-    width_px: int  # upright
+    width_px: int
     height_px: int
     boxes: NDArray[np.float32]  # [n, 4]
     labels: NDArray[np.int32]  # [n]
     crowd: NDArray[np.bool_]  # [n]
     area: NDArray[np.float32]  # [n] square pixels: of the object where the file states it, else of the box
     digest: str  # sha256 of the file
+    exif: Exif = Exif.UPRIGHT  # width, height and boxes are of this frame
     clipped: int = 0  # boxes that reached beyond the image and were cut
 
     @property
@@ -67,6 +77,7 @@ class Dataset:
     images: tuple[Image, ...]
     classes: tuple[str, ...]  # by label
     fingerprint: str  # sha256 of the annotations and of every image's name and content
+    source: DataSource
     dropped: tuple[Dropped, ...] = ()
     remarks: tuple[Remark, ...] = ()  # on the annotations, of the whole source
 
@@ -98,7 +109,8 @@ def load_dataset(source: DataSource, *, classes: tuple[str, ...] | None = None) 
     With `classes` (those of the training data) labels follow them by name.
 
     Raises:
-        DataError: something that the user must change, before any image is decoded.
+        BadImages: some can't be used, as far as that is seen without decoding them.
+        DataError: something else that the user must change.
     """
     annotations = read_annotations(source)
     names = classes or tuple(annotations.categories.values())
@@ -106,10 +118,17 @@ def load_dataset(source: DataSource, *, classes: tuple[str, ...] | None = None) 
     checked, defects = check_images(annotations.images, source)
     if defects:
         total = f"{len(defects)} of {len(annotations.images)} images can't be used"
-        listed = problems_message([defect.message for defect in defects])
-        raise DataError(f"{source.annotations}: {total}:\n{listed}", fault=defects[0].fault)
+        raise bad_images(f"{source.annotations}: {total}", defects, source)
     refuse_confusion(checked, source)
     return assemble(annotations, checked, names, source)
+
+
+def bad_images(what: str, defects: Sequence[Defect], source: DataSource) -> BadImages:
+    """The error that names the first of the defects, and says where they may be left out."""
+    listed = problems_message([defect.message for defect in defects])
+    may_go = all(defect.fault in OF_ONE_IMAGE for defect in defects)
+    way_out = "\nTo do without them, set `on_bad_image: skip` in the section `data` of the study file" if may_go else ""
+    return BadImages(f"{what}:\n{listed}{way_out}", annotations=source.annotations, defects=defects)
 
 
 def assemble(
@@ -121,14 +140,15 @@ def assemble(
         DataError: no box is left.
     """
     labels = {number: classes.index(name) for number, name in annotations.categories.items() if name in classes}
-    built = [_image(each, labels) for each in checked]
+    built = [_image(each, labels, source.exif) for each in checked]
     images = tuple(image for image, _ in built)
     if not any(len(image.training_boxes) for image in images):
         raise DataError(f"{source.annotations}: {_without_boxes(images)}", fault=Fault.NO_BOXES)
     return Dataset(
         images=images,
         classes=classes,
-        fingerprint=_fingerprint([annotations.digest, *classes], images),
+        fingerprint=_fingerprint([annotations.digest, *classes, *_frame(source)], images),
+        source=source,
         dropped=tuple(box for _, dropped in built for box in dropped),
         remarks=annotations.remarks,
     )
@@ -158,7 +178,7 @@ def ground_truth_slots(dataset: Dataset, *, multiple: int = 8) -> int:
     return -(-most_boxes(dataset) // multiple) * multiple
 
 
-def _image(checked: CheckedImage, labels: dict[Key, int]) -> tuple[Image, list[Dropped]]:
+def _image(checked: CheckedImage, labels: dict[Key, int], exif: Exif) -> tuple[Image, list[Dropped]]:
     """The checked image, and what was dropped from it."""
     entry, header = checked.entry, checked.header
     corners = np.array([box.corners for box in entry.boxes], dtype=np.float64).reshape(-1, 4)
@@ -186,9 +206,15 @@ def _image(checked: CheckedImage, labels: dict[Key, int]) -> tuple[Image, list[D
         crowd=np.array([box.crowd for box in kept], dtype=bool),
         area=np.where(believable, stated, of_box).astype(np.float32),
         digest=header.digest,
+        exif=exif,
         clipped=int(cleaned.clipped.sum()),
     )
     return image, dropped
+
+
+def _frame(source: DataSource) -> list[str]:
+    """What makes other pixels of the same files; nothing where they are read as usual."""
+    return [] if source.exif is Exif.UPRIGHT else [f"exif {source.exif}"]
 
 
 def _fingerprint(facts: list[str], images: tuple[Image, ...]) -> str:

@@ -20,8 +20,8 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from detector.config import Canvas
-from detector.data.dataset import Dataset, Image
-from detector.data.formats.annotation import DataError, problems_message
+from detector.data.dataset import Dataset, Image, bad_images
+from detector.data.formats.annotation import DataError, Defect
 from detector.data.image_file import PADDING_RGB, read_rgb
 from detector.whole_file import sync, write_whole
 
@@ -47,7 +47,8 @@ def open_cache(dataset: Dataset, canvas: Canvas, folder: Path, *, progress: Prog
     and in all, only while building.
 
     Raises:
-        DataError: images can't be decoded (the first ten are named), or the folder can't take the file.
+        BadImages: some can't be decoded.
+        DataError: the folder can't take the file.
     """
     geometry = [letterbox(image, canvas) for image in dataset.images]
     file = folder / f"{dataset.fingerprint[:24]}-{canvas}-{DECODING}.npy"
@@ -88,7 +89,7 @@ def read_scaled(image: Image, canvas: Canvas) -> NDArray[np.uint8]:
         DataError: it can't be decoded.
     """
     height_px, width_px = (max(1, round(side)) for side in letterbox(image, canvas)[1])
-    return read_rgb(image.path, height_px=height_px, width_px=width_px)
+    return read_rgb(image.path, height_px=height_px, width_px=width_px, exif=image.exif)
 
 
 def place_on_canvas(image: Image, canvas: Canvas) -> NDArray[np.uint8]:
@@ -130,23 +131,24 @@ def _build(dataset: Dataset, canvas: Canvas, file: Path, shape: tuple[int, ...],
 def _decoded(dataset: Dataset, canvas: Canvas, progress: Progress | None) -> Iterator[NDArray[np.uint8]]:
     """Every image on its canvas, in order. Raises at the end if any was bad, so that all of them are known."""
 
-    def decode(image: Image) -> NDArray[np.uint8] | str:
+    def decode(image: Image) -> NDArray[np.uint8] | Defect:
         try:
             return place_on_canvas(image, canvas)
         except DataError as error:
-            return str(error)
+            return Defect(fault=error.fault, file=image.name, message=str(error))
 
-    problems: list[str] = []
+    defects: list[Defect] = []
     total = len(dataset.images)
     with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
         for start in range(0, total, BATCH):
             for result in pool.map(decode, dataset.images[start : start + BATCH]):
-                if isinstance(result, str):
-                    problems.append(result)
-                elif not problems:
+                if isinstance(result, Defect):
+                    defects.append(result)
+                elif not defects:
                     yield result
             if progress is not None:
                 progress(min(start + BATCH, total), total)
-    if problems:
-        message = f"{len(problems)} of {total} images can't be decoded; replace or remove them:"
-        raise DataError(f"{message}\n{problems_message(problems)}")
+    if defects:
+        raise bad_images(
+            f"{len(defects)} of {total} images can't be decoded; replace or remove them", defects, dataset.source
+        )

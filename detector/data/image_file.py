@@ -1,6 +1,7 @@
 """Image files: safe paths, checked headers, and decoding to RGB.
 
-Every size is that of the *upright* image: the EXIF orientation is applied, in the header as in the pixels.
+Every size is that of the *upright* image: the EXIF orientation is applied, in the header as in the pixels. It is not
+where boxes were drawn on the picture as it is stored (`Exif.STORED`).
 """
 
 import hashlib
@@ -14,6 +15,8 @@ from PIL import Image as Pillow
 from PIL import UnidentifiedImageError
 
 from detector.data.formats.annotation import DataError, Fault
+from detector.data.orientation import lies, orientation_of, stored_size_px, turn_left
+from detector.data_source import Exif
 
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF", "PPM")  # nothing that runs a program, as EPS does
 MOST_PIXELS = 64_000_000  # that are ever decoded
@@ -23,25 +26,14 @@ FULL_SCALES = (255, 1023, 4095, 16383, 65535)  # of 8, 10, 12, 14 and 16 bits
 
 Pillow.MAX_IMAGE_PIXELS = None  # the bounds are those above, and known before anything is decoded
 
-_ORIENTATION_TAG = 0x0112
-_UPRIGHT = {
-    2: Pillow.Transpose.FLIP_LEFT_RIGHT,
-    3: Pillow.Transpose.ROTATE_180,
-    4: Pillow.Transpose.FLIP_TOP_BOTTOM,
-    5: Pillow.Transpose.TRANSPOSE,
-    6: Pillow.Transpose.ROTATE_270,
-    7: Pillow.Transpose.TRANSVERSE,
-    8: Pillow.Transpose.ROTATE_90,
-}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
     """What a file says of itself, without decoding it."""
 
-    width_px: int  # upright
+    width_px: int
     height_px: int
-    rotated: bool  # by EXIF, so that width and height change places (not told for TIFF)
+    rotated: bool  # by EXIF, so that width and height change places
     turned: bool = False  # by EXIF in any way, mirrored included
     digest: str  # sha256 of the whole file
     mode: str = "RGB"  # Pillow's, as stored: L is grey, I;16 has 16 bits, RGBA is transparent; RGB/16 is ours
@@ -84,25 +76,26 @@ def path_inside(folder: Path, name: str, *, root: Path) -> Path:
     return path
 
 
-def read_header(path: Path) -> Header:
+def read_header(path: Path, exif: Exif = Exif.UPRIGHT) -> Header:
     """Size and digest of an image file. Reads all of it, decodes none of it.
 
     Raises:
-        DataError: the file is empty, of no known format, or larger than 64 megapixels.
+        DataError: the file is empty, of no known format, or has more pixels than can be decoded.
     """
     try:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             file.seek(0)
             with _open(file, path) as picture:
-                width_px, height_px = picture.size
-                orientation, mode = _orientation(picture), _stored_mode(picture)
+                width_px, height_px = stored_size_px(picture)
+                orientation = orientation_of(picture) if exif is Exif.UPRIGHT else 1
+                mode = _stored_mode(picture)
     except OSError as error:
         raise DataError(f"{path}: can't be read: {error}", fault=Fault.IMAGE_UNREADABLE) from error
     if width_px < 1 or height_px < 1:
         message = f"{path}: the header states {width_px} × {height_px} px; replace the file"
         raise DataError(message, fault=Fault.IMAGE_UNREADABLE)
-    rotated = orientation >= 5
+    rotated = lies(orientation)
     if rotated:
         width_px, height_px = height_px, width_px
     return Header(
@@ -110,8 +103,8 @@ def read_header(path: Path) -> Header:
     )
 
 
-def read_rgb(path: Path, *, height_px: int, width_px: int) -> NDArray[np.uint8]:
-    """The upright image scaled to a size, [height_px, width_px, 3], antialiased where it shrinks.
+def read_rgb(path: Path, *, height_px: int, width_px: int, exif: Exif = Exif.UPRIGHT) -> NDArray[np.uint8]:
+    """The image scaled to a size, [height_px, width_px, 3], antialiased where it shrinks.
 
     Grey, palette and CMYK are converted, transparency is laid over the padding colour, and more than 8 bits are
     scaled from the smallest usual bit depth that holds the brightest pixel (12-bit sensors store 4,095 in 16 bits).
@@ -121,8 +114,8 @@ def read_rgb(path: Path, *, height_px: int, width_px: int) -> NDArray[np.uint8]:
     """
     try:
         with path.open("rb") as file, _open(file, path) as picture:
-            turn = _UPRIGHT.get(_orientation(picture))
-            lying = turn is not None and _orientation(picture) >= 5
+            turn = turn_left(picture, exif)
+            lying = turn is not None and lies(orientation_of(picture))
             size = (height_px, width_px) if lying else (width_px, height_px)
             draft = picture.draft(None, (2 * size[0], 2 * size[1]))  # JPEG only: decodes at a fraction of the size
             if picture.width * picture.height > MOST_PIXELS:
@@ -170,18 +163,6 @@ def _stored_mode(picture: Pillow.Image) -> str:
         return "PA"
     deep = any(";16" in str(tile[3]) for tile in getattr(picture, "tile", ()))
     return f"{picture.mode}/16" if deep and picture.mode in {"RGB", "RGBA", "LA"} else picture.mode
-
-
-def _orientation(picture: Pillow.Image) -> int:
-    """The EXIF orientation that is still to be applied, 1 to 8; 1 is upright and stands for anything else."""
-    if picture.format == "TIFF":
-        return 1  # Pillow turns these itself, size and pixels
-    try:
-        # The base class's method: PNG's own would decode the whole image in search of a late chunk.
-        value = Pillow.Image.getexif(picture).get(_ORIENTATION_TAG, 1)
-    except Exception:  # broken EXIF is common and no reason to refuse the pixels
-        return 1
-    return value if value in _UPRIGHT else 1
 
 
 def _rgb(picture: Pillow.Image) -> Pillow.Image:

@@ -74,7 +74,8 @@ def examine(specification: Specification) -> Diagnosis:
     share, seed = specification.data.validation_share, specification.sampler.seed
     survey = survey_pair(train, validation, share=share, seed=seed)
     canvas = _canvas(specification, survey)
-    found = [*check_defects(survey.defects), *check_files(survey, canvas)]
+    data = specification.data
+    found = [*check_defects(survey.defects, data), *check_files(survey, canvas, data)]
     if survey.train is None or survey.validation is None or canvas is None:
         return Diagnosis(study=specification.name, diagnostics=worst_first(found))
     found += check_rest(specification.data.folder)

@@ -10,10 +10,11 @@ import numpy as np
 from detector.config import Canvas
 from detector.data.checked_image import CheckedImage
 from detector.data.dataset import Dataset, Image
-from detector.data.formats.annotation import DataError, Defect, Fault
+from detector.data.formats.annotation import OF_ONE_IMAGE, DataError, Defect, Fault
 from detector.data.image_cache import read_scaled
 from detector.data.survey import Survey
 from search.doctor.diagnostic import Diagnostic, Level, first_few, located
+from search.study.data_section import Data, OnBadImage
 
 MOST_DECODED = 300  # pictures whose pixels are looked at, spread evenly; a few seconds
 BLANK_LEVELS = 2.0  # standard deviation, of 255, below which a picture shows nothing
@@ -28,7 +29,7 @@ ADVICE = {
     Fault.IMAGE_UNREADABLE: "replace the files, or remove them with their annotations",
     Fault.IMAGE_TOO_LARGE: "cut the images into tiles",
     Fault.IMAGE_SIZE: "annotate the images as they are, or restore those that were annotated; boxes are misplaced",
-    Fault.EXIF_ROTATION: "turn the pixels and remove the EXIF orientation, or annotate the upright pictures",
+    Fault.EXIF_ROTATION: "set `exif: stored` in the section `data`, which reads pictures as they lie in the files",
     Fault.LISTED_TWICE: "merge the two entries of the same file",
     Fault.LEAKAGE: "remove the images from one of the splits",
     Fault.NO_BOXES: "annotate objects, or look why every box was dropped",
@@ -36,8 +37,8 @@ ADVICE = {
 }
 
 
-def check_defects(defects: Sequence[Defect]) -> Iterator[Diagnostic]:
-    """One error for each kind of defect; `launch` would refuse the data."""
+def check_defects(defects: Sequence[Defect], data: Data) -> Iterator[Diagnostic]:
+    """One diagnostic for each kind of defect: an error, unless `launch` leaves such images out."""
     by_fault: dict[Fault, list[Defect]] = defaultdict(list)
     for defect in defects:
         by_fault[defect.fault].append(defect)
@@ -45,20 +46,35 @@ def check_defects(defects: Sequence[Defect]) -> Iterator[Diagnostic]:
         yield from located(
             (defect.file for defect in found),
             name=fault.value,
-            level=Level.ERROR,
+            level=_level(fault, data),
             message=found[0].message if len(found) == 1 else f"{len(found)} times; the first: {found[0].message}",
-            advice=ADVICE[fault],
+            advice=_advice(fault, data),
         )
 
 
-def check_files(survey: Survey, canvas: Canvas | None) -> Iterator[Diagnostic]:
+def _level(fault: Fault, data: Data) -> Level:
+    skipped = fault in OF_ONE_IMAGE and data.on_bad_image is OnBadImage.SKIP
+    return Level.WARNING if skipped else Level.ERROR
+
+
+def _advice(fault: Fault, data: Data) -> str:
+    if fault not in OF_ONE_IMAGE:
+        return ADVICE[fault]
+    if data.on_bad_image is OnBadImage.SKIP:
+        return (
+            f"nothing, if they may be left out: `on_bad_image` is skip, for up to {data.most_bad_share:.0%} of a split"
+        )
+    return f"{ADVICE[fault]}, or set `on_bad_image: skip` in the section `data` of the study file"
+
+
+def check_files(survey: Survey, canvas: Canvas | None, data: Data) -> Iterator[Diagnostic]:
     """What headers, contents and, on a canvas, some of the pixels show."""
     yield from _stored_forms(survey.checked)
     yield from _turned(survey.checked)
     yield from _copies(survey)
     if canvas is not None:
         yield from _pixels(
-            [image for part in (survey.train, survey.validation) if part for image in part.images], canvas
+            [image for part in (survey.train, survey.validation) if part for image in part.images], canvas, data
         )
 
 
@@ -108,8 +124,9 @@ def _turned(checked: Sequence[CheckedImage]) -> Iterator[Diagnostic]:
         name="exif-unstated",
         level=Level.WARNING,
         message=f"EXIF turns or mirrors {len(undecided)} images; no stated size says if their boxes were turned, too",
-        advice="look at one of them with `--pictures`; if boxes lie wrong, remove the orientation from the files' EXIF "
-        "(`exiftool -Orientation= -overwrite_original`): pixels and boxes are then as they lie",
+        advice="look at one of them with `--pictures`; if boxes lie wrong, set `exif: stored` in the section `data`, "
+        "which reads pictures as they lie in the files, or remove the orientation from their EXIF "
+        "(`exiftool -Orientation= -overwrite_original`)",
     )
     if len(turned) > len(undecided):
         decided = [image for image in turned if _is_decided(image)]
@@ -162,7 +179,7 @@ def _by_content(dataset: Dataset | None) -> dict[str, list[Image]]:
     return groups
 
 
-def _pixels(images: Sequence[Image], canvas: Canvas) -> Iterator[Diagnostic]:
+def _pixels(images: Sequence[Image], canvas: Canvas, data: Data) -> Iterator[Diagnostic]:
     """Decodes some of the images at the canvas's scale."""
     chosen = [images[i] for i in np.unique(np.linspace(0, len(images) - 1, MOST_DECODED).astype(int))] if images else []
 
@@ -180,9 +197,9 @@ def _pixels(images: Sequence[Image], canvas: Canvas) -> Iterator[Diagnostic]:
         yield from located(
             (image.name for image, _ in broken),
             name=Fault.IMAGE_UNREADABLE.value,
-            level=Level.ERROR,
+            level=_level(Fault.IMAGE_UNREADABLE, data),
             message=f"{len(broken)} {of} are truncated or corrupt; the first: {broken[0][1]}",
-            advice=ADVICE[Fault.IMAGE_UNREADABLE],
+            advice=_advice(Fault.IMAGE_UNREADABLE, data),
         )
     blank = [image for image, result in seen if isinstance(result, float) and result < BLANK_LEVELS]
     boxed = sum(1 for image in blank if len(image.boxes))

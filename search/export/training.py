@@ -9,7 +9,6 @@ from threading import Event
 from filelock import FileLock, Timeout
 
 from detector.config import ConfigError
-from detector.data.layout import find_sources
 from detector.setup import Setup
 from search.exit_codes import ExitCode
 from search.export.configuration_file import Configuration, read_configuration
@@ -67,7 +66,8 @@ def _start(configuration: Configuration, images: int | None, seed: int | None, o
 
 
 def _setup(configuration: Configuration, data: Path | None, output: Path) -> Setup:
-    train_source, validation = configuration.data.sources() if data is None else find_sources(data)
+    of_file = configuration.data
+    train_source, validation = (of_file if data is None else of_file.elsewhere(data)).sources()
     batch_size = configuration.hyperparameters.batch_size
     return Setup(
         train=train_source,

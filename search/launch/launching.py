@@ -3,36 +3,29 @@
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import optuna
 
-from detector.config import Anchors, ConfigError
+from detector.config import ConfigError
 from search.engines.handle import Executor, Job
 from search.engines.local_executor import LocalExecutor
 from search.exit_codes import ExitCode
 from search.launch.compatibility import agree
 from search.launch.progress import Progress, Snapshot, read_snapshot
+from search.launch.settled import settle
 from search.launch.trouble import Trouble
 from search.launch.worker_pool import PoolExit, WorkerPool
-from search.policy.anchor_screen import AnchorScreen, varies_anchors
 from search.report.ranking import ranking, ranking_table
 from search.signals import stop_signals
-from search.study.specification import Specification, resolved
+from search.study.specification import Specification
 from search.terminal import PlainConsole
-from search.worker.fingerprint import Identity, code_version, keep_identity, pair_fingerprint
-from search.worker.local_paths import LocalPaths
-from spaces.anchor_fit import share_fitted
+from search.worker.fingerprint import Identity, code_version, keep_identity
 from storage.box_samples import keep_box_sample
 from storage.connection.database import Database
 from storage.connection.errors import StorageUnavailable
 from storage.study import StoredStudy, create_study
-
-if TYPE_CHECKING:
-    from detector.data.dataset import Dataset
 
 TICK_S = 1.0
 
@@ -56,7 +49,7 @@ def launch(
         StorageError, StorageUnavailable: the database cannot be used, or not now.
     """
     console = console or PlainConsole()
-    with _created(specification, console) as (specification, study):
+    with _created(specification, console, folder) as (specification, study):
         if _snapshot(study, specification).finished >= specification.budget.trials:
             ended = PoolExit(code=ExitCode.DONE, messages=())
         else:
@@ -65,14 +58,16 @@ def launch(
         return _close(study, specification, ended, console, folder)
 
 
-def only_create(specification: Specification, *, console: PlainConsole | None = None) -> ExitCode:
+def only_create(specification: Specification, *, folder: Path, console: PlainConsole | None = None) -> ExitCode:
     """Create the study, or see that it agrees with what is there, for workers that somebody else starts. Returns 0.
+
+    Decoded images go below `folder`.
 
     Raises:
         ConfigError, StorageError, StorageUnavailable: as `launch`.
     """
     console = console or PlainConsole()
-    with _created(specification, console):
+    with _created(specification, console, folder):
         kind = "env:NAME" if specification.storage.startswith("postgresql") else specification.storage
         console.print(
             f"workers join it with: frcnn-search worker --storage {shlex.quote(kind)} --study "
@@ -82,11 +77,13 @@ def only_create(specification: Specification, *, console: PlainConsole | None = 
 
 
 @contextmanager
-def _created(specification: Specification, console: PlainConsole) -> Iterator[tuple[Specification, StoredStudy]]:
+def _created(
+    specification: Specification, console: PlainConsole, folder: Path
+) -> Iterator[tuple[Specification, StoredStudy]]:
     """The study in its database, with its settled specification, which agrees with what was there before."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # it would write between our lines
     kept = ("derived",) if specification.derived is None else ()
-    settled = settle(specification, console)
+    settled = settle(specification, console, folder=folder)
     specification = settled.specification
     with Database.open(specification.storage) as database:
         study = create_study(database, specification.name)
@@ -96,72 +93,6 @@ def _created(specification: Specification, console: PlainConsole) -> Iterator[tu
             keep_box_sample(study, settled.screen.to_json())
         console.print(_opening(_snapshot(study, specification), study, specification))
         yield specification, study
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settled:
-    """A specification with what depends on the data worked out, and what is kept with the study beside it."""
-
-    specification: Specification
-    data: str  # fingerprint (search/worker/fingerprint.py); empty where no data is read
-    screen: AnchorScreen | None = None  # None where there are no anchors to choose
-
-
-def settle(specification: Specification, console: PlainConsole) -> Settled:
-    """The specification with what depends on the data worked out.
-
-    Every file is checked before any trial starts.
-
-    Raises:
-        ConfigError: the data cannot be used.
-    """
-    if specification.trainer != "detector":  # no data is read
-        return Settled(specification=specification, data="")
-    here = replace(specification, data=LocalPaths.here().find(specification.data))
-    training_set, validation_set = here.data.load(seed=here.sampler.seed)
-    own, share = here.data.sources()[1], here.data.validation_share
-    held_out = "" if own else f", held out of the training data ({share:.0%}, by file name)"
-    console.print(
-        f"{len(training_set.images)} training images, {len(validation_set.images)} for validation{held_out}",
-    )
-    for name, dataset in (("training", training_set), ("validation", validation_set)):
-        if dataset.dropped:
-            first = dataset.dropped[0]
-            console.print(
-                f"{len(dataset.dropped)} {name} boxes dropped, the first: {first.file}: {first.reason}",
-            )
-    sizes_px = [(image.height_px, image.width_px) for image in training_set.images]
-    settled = resolved(specification, training_images=len(training_set.images), sizes_px=sizes_px)
-    fingerprint = pair_fingerprint(training_set.fingerprint, validation_set.fingerprint)
-    return _with_derived(settled, training_set, fingerprint, console)
-
-
-def _with_derived(specification: Specification, training_set: "Dataset", data: str, console: PlainConsole) -> Settled:
-    """With anchors derived from the boxes and a rate that random weights bear: for trial 1, unless the user decided.
-
-    Proposals are screened by these anchors, too.
-    """
-    from search.policy.derived_point import canvas_boxes, derived_anchors, derived_rate
-
-    canvas, seed = specification.detector.canvas, specification.sampler.seed
-    settled = Settled(specification=specification, data=data)
-    if specification.budget.trials < 2 or canvas is None or not varies_anchors(specification.space):
-        return settled
-    boxes = canvas_boxes(training_set, canvas)
-    derived = derived_anchors(boxes, specification.space, seed=seed)
-    if derived is None:
-        return settled
-    settled = replace(settled, screen=AnchorScreen.of(boxes, derived.anchors, seed=seed))
-    if specification.derived is not None:
-        return settled
-    rate = derived_rate(specification.space, from_scratch=specification.detector.weights == "none")
-    shares = [share_fitted(boxes.boxes, anchors, canvas) for anchors in (derived.anchors, Anchors())]
-    console.print(
-        f"trial 1 tries anchors derived from the boxes: {derived.anchors.per_cell} a cell, of which one overlaps "
-        f"{shares[0]:.0%} of the boxes by half or more (Detectron2's {Anchors().per_cell}: {shares[1]:.0%})"
-        + "".join(f", and {name} {value:g}, because its weights begin at random" for name, value in rate.items()),
-    )
-    return replace(settled, specification=replace(specification, derived=derived.values | rate))
 
 
 def _run(

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,7 @@ from pydantic import Field
 
 from detector.config import require
 from detector.data.layout import find_sources
-from detector.data_source import DataFormat, DataSource
+from detector.data_source import DataFormat, DataSource, Exif
 from search.study.fields import SafePath, absolute_path
 
 if TYPE_CHECKING:
@@ -47,6 +48,21 @@ class Split:
         )
 
 
+class OnBadImage(StrEnum):
+    """What becomes of images that are missing, corrupt, too large, or of another size than the annotations state."""
+
+    REFUSE = "refuse"
+    SKIP = "skip"  # `launch` decodes every image, and keeps with the study which ones are left out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """Images that are left out of each split, by their names relative to its folder of images."""
+
+    train: tuple[str, ...] = ()
+    validation: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Data:
     """Either a folder in a usual layout, or the splits one by one."""
@@ -56,12 +72,20 @@ class Data:
     validation: Split | None = None
     validation_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
     follow_links: bool = False  # of images, out of the dataset's folder
+    exif: Exif = Exif.UPRIGHT
+    on_bad_image: OnBadImage = OnBadImage.REFUSE
+    most_bad_share: Annotated[float, Field(gt=0, le=1)] = 0.1  # of a split's images, where they are skipped
+    left_out: LeftOut | None = None
 
     def __post_init__(self) -> None:
         both, neither = self.folder and self.train, not (self.folder or self.train)
         require(not both, "folder and train exclude each other; give a folder, or the splits one by one")
         require(not (self.folder and self.validation), "validation needs train; a folder brings its own")
         require(not neither, "give either folder, or train with images and annotations")
+
+    def elsewhere(self, folder: Path) -> "Data":
+        """The same settings on the data of a folder."""
+        return replace(self, folder=folder, train=None, validation=None)
 
     def moved(self, root: Path) -> "Data":
         """The same data below another root, as another machine may have it.
@@ -94,11 +118,13 @@ class Data:
             train, validation = find_sources(self.folder or Path())
         else:
             train, validation = self.train.source(), self.validation.source() if self.validation else None
-        return self._as_set(train), self._as_set(validation) if validation else None
+        left_out = self.left_out or LeftOut()
+        train = self._as_set(train, left_out.train)
+        return train, self._as_set(validation, left_out.validation) if validation else None
 
-    def _as_set(self, source: DataSource) -> DataSource:
+    def _as_set(self, source: DataSource, left_out: tuple[str, ...]) -> DataSource:
         """The source with what is set for both splits."""
-        return replace(source, follow_links=self.follow_links)
+        return replace(source, follow_links=self.follow_links, exif=self.exif, left_out=left_out)
 
     def load(self, *, seed: int) -> "tuple[Dataset, Dataset]":
         """Training and validation images, every file checked; `seed` is of the split, where one has to be made.

@@ -1,7 +1,9 @@
 """Annotations as a file states them, not yet checked against the images: what the readers hand to `dataset`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 
 from detector.config import ConfigError
 
@@ -30,6 +32,10 @@ class Fault(StrEnum):
     UNUSABLE = "unusable-data"  # anything else; the message says what
 
 
+#: An image alone is to blame, and may be left out (`data.on_bad_image`).
+OF_ONE_IMAGE = (Fault.IMAGE_MISSING, Fault.IMAGE_UNREADABLE, Fault.IMAGE_TOO_LARGE, Fault.IMAGE_SIZE)
+
+
 class DataError(ConfigError):
     """A file of the dataset that the user must change. The message holds the file, the reason and what to do."""
 
@@ -45,6 +51,15 @@ class Defect:
     fault: Fault
     file: str  # the image, or the annotations where none is concerned
     message: str
+
+
+class BadImages(DataError):
+    """Images that can't be used, each with the reason; all others of the source can."""
+
+    def __init__(self, message: str, *, annotations: Path, defects: Sequence[Defect]) -> None:
+        super().__init__(message, fault=defects[0].fault)
+        self.annotations = annotations  # that name them
+        self.defects = tuple(defects)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

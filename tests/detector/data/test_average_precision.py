@@ -17,12 +17,16 @@ from detector.data.dataset import Dataset, Image, load_dataset
 from detector.data.layout import find_sources
 from detector.data.pair import load_pair
 from detector.data.sample_data import write_sample
+from detector.data_source import DataFormat, DataSource
 
 Box = tuple[float, float, float, float]
 
 ONE: Box = (10, 10, 50, 50)  # 40 × 40 px, medium
 TWO: Box = (60, 60, 80, 80)  # 20 × 20 px, small
 HALF: Box = (10, 10, 50, 31)  # IoU with ONE: 40 · 21 / 1600 = 0.525
+
+
+SOURCE = DataSource(format=DataFormat.COCO, images=Path("images"), annotations=Path("train.json"))
 
 
 def _image(boxes: list[Box], labels: list[int], crowd: list[bool] | None = None) -> Image:
@@ -35,7 +39,7 @@ def _image(boxes: list[Box], labels: list[int], crowd: list[bool] | None = None)
 
 
 def _dataset(*images: Image, classes: tuple[str, ...] = ("cat", "dog")) -> Dataset:
-    return Dataset(images=images, classes=classes, fingerprint="")
+    return Dataset(images=images, classes=classes, fingerprint="", source=SOURCE)
 
 
 def _found(*rows: tuple[Box, float, int]) -> Detections:

@@ -10,6 +10,7 @@ from PIL import Image as Pillow
 
 from detector.data.formats.annotation import DataError
 from detector.data.image_file import PADDING_RGB, path_inside, read_header, read_rgb
+from detector.data_source import Exif
 
 
 def _lefty(height_px: int = 4, width_px: int = 6) -> np.ndarray:
@@ -43,8 +44,11 @@ def test_exif_orientation_turns_header_and_pixels_alike(
     Pillow.fromarray(_lefty()).save(path, exif=exif, **lossless)
     header, expected = read_header(path), upright(_lefty())
     assert (header.height_px, header.width_px) == expected.shape[:2]
-    assert header.rotated is (orientation >= 5 and suffix != "tif")
+    assert header.rotated is (orientation >= 5)
     assert np.array_equal(read_rgb(path, height_px=header.height_px, width_px=header.width_px), expected)
+    stored = read_header(path, Exif.STORED)
+    assert (stored.width_px, stored.height_px, stored.rotated, stored.turned) == (6, 4, False, False)
+    assert np.array_equal(read_rgb(path, height_px=4, width_px=6, exif=Exif.STORED), _lefty())
 
 
 def _grey(value: int) -> Pillow.Image:

@@ -21,7 +21,8 @@ from detector.config import ConfigError
 from detector.data.sample_data import write_sample
 from search.engines.handle import WorkerExit
 from search.launch.compatibility import agree
-from search.launch.launching import launch, only_create, settle
+from search.launch.launching import launch, only_create
+from search.launch.settled import settle
 from search.plan import Plan
 from search.study.specification import (
     Specification,
@@ -42,7 +43,8 @@ PROGRAM = """
 import json, sys
 from pathlib import Path
 from detector.data.sample_data import write_sample
-from search.launch.launching import launch, settle
+from search.launch.launching import launch
+from search.launch.settled import settle
 from search.study.specification import specification_from_json
 document = json.loads(sys.argv[1])
 storage = document.pop("storage")
@@ -260,7 +262,7 @@ def test_canvas_budget_and_split_come_from_the_data_before_any_trial(tmp_path, c
     folder = tmp_path / "sample"
     write_sample(folder, seed=0)
     document = {"name": "sample", "storage": f"sqlite:///{tmp_path / 'study.db'}", "data": {"folder": str(folder)}}
-    result = settle(specification_from(document, "this test"), console)
+    result = settle(specification_from(document, "this test"), console, folder=tmp_path)
     settled, fingerprint = result.specification, result.data
     assert settled.detector.canvas is not None
     assert settled.budget.images is not None
@@ -270,19 +272,19 @@ def test_canvas_budget_and_split_come_from_the_data_before_any_trial(tmp_path, c
     for file in folder.rglob("*.json"):
         file.write_text(file.read_text().replace('"bbox": [', '"bbox": [1e9, ', 1))
     with pytest.raises(ConfigError):
-        settle(settled, console)
+        settle(settled, console, folder=tmp_path)
 
 
 def test_only_create_leaves_the_work_to_workers_elsewhere(specification, tmp_path, console):
     for _ in range(2):  # the second agrees with the first
-        assert only_create(specification, console=console) == 0
+        assert only_create(specification, folder=tmp_path, console=console) == 0
     assert trials_of(specification) == []
     assert not (tmp_path / "logs").exists()
     shown = text_of(console)
     assert f"workers join it with: frcnn-search worker --storage {specification.storage} --study analytic" in shown
     other = replace(specification, sampler=replace(specification.sampler, seed=8))
     with pytest.raises(ConfigError, match=r"sampler\.seed: 7 was stored, 8 is wanted"):
-        only_create(other, console=console)
+        only_create(other, folder=tmp_path, console=console)
 
 
 def sample_document(tmp_path, **sections):
@@ -296,14 +298,16 @@ NARROW = {"anchor_scales": 1, "anchor_ratios": 1}
 
 
 def test_trial_1_gets_anchors_derived_from_the_boxes_before_any_trial(tmp_path, console):
-    settled = settle(specification_from(sample_document(tmp_path, space=NARROW), "this test"), console).specification
+    settled = settle(
+        specification_from(sample_document(tmp_path, space=NARROW), "this test"), console, folder=tmp_path
+    ).specification
     assert set(settled.derived) == {"anchor_base", "anchor_ratio_centre", "lr_per_16"}
     first, second = Plan.of(settled, tmp_path).first_points
     assert first["anchor_base"] == 8.0
     assert second == first | settled.derived
     assert "trial 1 tries anchors derived from the boxes: 1 a cell" in text_of(console)
     assert "and lr_per_16 0.002, because its weights begin at random" in text_of(console)
-    assert settle(settled, console).specification == settled  # the workers' and every later launch's
+    assert settle(settled, console, folder=tmp_path).specification == settled  # the workers' and every later launch's
 
 
 @pytest.mark.parametrize(
@@ -317,12 +321,14 @@ def test_trial_1_gets_anchors_derived_from_the_boxes_before_any_trial(tmp_path, 
 )
 def test_nothing_is_derived_where_the_user_decided(tmp_path, console, sections, derived):
     document = sample_document(tmp_path, **({"space": NARROW} | sections))
-    settled = settle(specification_from(document, "this test"), console).specification
+    settled = settle(specification_from(document, "this test"), console, folder=tmp_path).specification
     assert settled.derived == derived
 
 
 def test_what_was_derived_once_stays_although_another_machine_rounds_otherwise(tmp_path, console):
-    settled = settle(specification_from(sample_document(tmp_path, space=NARROW), "this test"), console).specification
+    settled = settle(
+        specification_from(sample_document(tmp_path, space=NARROW), "this test"), console, folder=tmp_path
+    ).specification
     other = replace(settled, derived={**settled.derived, "anchor_base": settled.derived["anchor_base"] + 1e-12})
     with Database.open(settled.storage) as database:
         study = create_study(database, settled.name)
@@ -348,10 +354,15 @@ def test_a_study_from_before_a_setting_existed_goes_on_with_its_default(specific
 
 
 def test_a_launch_keeps_a_sample_of_the_boxes_unless_there_is_nothing_to_choose(tmp_path, console):
-    screen = settle(specification_from(sample_document(tmp_path, space=NARROW), "this test"), console).screen
+    screen = settle(
+        specification_from(sample_document(tmp_path, space=NARROW), "this test"), console, folder=tmp_path
+    ).screen
     assert screen is not None
     annotations = json.loads((tmp_path / "sample" / "train.json").read_text())["annotations"]
     assert len(screen.boxes) == len(annotations)  # no more than the most that are kept
     assert screen.reachable > 0.8
     fixed = {**NARROW, "anchor_base": 4, "anchor_ratio_centre": 1}
-    assert settle(specification_from(sample_document(tmp_path, space=fixed), "this test"), console).screen is None
+    assert (
+        settle(specification_from(sample_document(tmp_path, space=fixed), "this test"), console, folder=tmp_path).screen
+        is None
+    )

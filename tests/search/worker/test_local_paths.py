@@ -11,7 +11,7 @@ import pytest
 from detector.config import ConfigError
 from detector.data.sample_data import write_sample
 from search.launch.compatibility import agree
-from search.launch.launching import settle
+from search.launch.settled import settle
 from search.plan import Plan
 from search.study.data_section import Data, Split
 from search.study.specification import Specification, specification_from
@@ -139,11 +139,11 @@ def test_a_launch_reads_its_own_host_s_data_and_stores_the_study_s(hosts, monkey
 
     first, second = hosts
     specification = begun_on(first)
-    settled = settle(specification, Console())
+    settled = settle(specification, Console(), folder=first)
     here, fingerprint = settled.specification, settled.data
     shutil.rmtree(first / "data")
     monkeypatch.setenv("FRCNN_DATA_ROOT", str(second / "elsewhere"))
-    again = settle(specification, Console())
+    again = settle(specification, Console(), folder=first)
     there, same = again.specification, again.data
     assert (there, same) == (here, fingerprint)
     assert there.data == specification.data

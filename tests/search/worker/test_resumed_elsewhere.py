@@ -19,7 +19,7 @@ from detector.training.checkpoint import newest_checkpoint
 from search.faults import history
 from search.faults.history import HistoryEvent
 from search.launch.compatibility import agree
-from search.launch.launching import settle
+from search.launch.settled import settle
 from search.plan import Plan
 from search.study.specification import specification_from
 from storage.connection.address import STORAGE_VARIABLE
@@ -54,7 +54,9 @@ class Study:
             "budget": {"trials": 1, "images": RUNGS[-1], "rungs": list(RUNGS)},
             "watch": {"enabled": False},
         }
-        specification = settle(specification_from(document, "this test"), Console(quiet=True)).specification
+        specification = settle(
+            specification_from(document, "this test"), Console(quiet=True), folder=folder
+        ).specification
         self.directory = Plan.of(specification, folder).trial_directory(0)
         with Database.open(self.url) as database:
             agree(create_study(database, name), specification)
