@@ -58,7 +58,8 @@ def main() -> None:
 def launch(
     study_file: StudyFile = DEFAULT_STUDY_FILE,
     data: Annotated[
-        Path | None, typer.Option(help="A folder of data: writes the study file for it, then launches.")
+        Path | None,
+        typer.Option(help="A folder of data, or a file of annotations: writes the study file for it, then launches."),
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the study; with --data only.")] = None,
     storage: Annotated[
@@ -118,7 +119,9 @@ def launch(
 @app.command(rich_help_panel="Data")
 def doctor(
     study_file: StudyFile = DEFAULT_STUDY_FILE,
-    data: Annotated[Path | None, typer.Option(help="A folder of data, in place of a study file.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="A folder of data, or a file of annotations, in place of a study file.")
+    ] = None,
     canvas: Annotated[
         str | None, typer.Option(metavar="HxW", help="Size of the images in training, in pixels: multiples of 32.")
     ] = None,
@@ -157,7 +160,9 @@ def doctor(
 
 @app.command(rich_help_panel="Study")
 def convert(
-    data: Annotated[Path, typer.Option(help="The folder with the dataset, in any format that is read.")],
+    data: Annotated[
+        Path, typer.Option(help="A folder of data, a file of annotations, or a study file with its section `data`.")
+    ],
     to: Annotated[str, typer.Option(metavar="FORMAT", help="coco, voc or yolo.")],
     output: Annotated[Path, typer.Option(metavar="DIR", help="A new folder for images and annotations.")],
 ) -> None:

@@ -21,11 +21,15 @@ EXAMPLE = """data:
 def find_sources(folder: Path) -> Pair:
     """Training data and, where the folder has it, validation data; neither has been read.
 
+    In place of a folder, a file of annotations: all that it annotates.
+
     Raises:
         DataError: no layout fits, or more than one; the message lists what was looked for and what was found.
     """
+    if folder.is_file():
+        return _of_file(folder)
     if not folder.is_dir():
-        raise DataError(f"{folder}: there is no such folder; name one that holds a dataset")
+        raise DataError(f"{folder}: there is no such folder or file; name one that holds a dataset")
     below = sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
     for candidates in ([folder], below):
         found = [(place, pair) for place in candidates if (pair := _recognised(place))]
@@ -36,10 +40,7 @@ def find_sources(folder: Path) -> Pair:
             return found[0][1]
     looked_for = "\n".join(f"  {layout}" for reader in READERS.values() for layout in reader.layouts)
     if records := record_files(folder):
-        raise DataError(
-            f"{folder}: {records[0].relative_to(folder)} is a TFRecord file, which holds its images; convert it once:\n"
-            f"frcnn-search convert --data {shlex.quote(str(folder))} --to coco --output NEW_FOLDER"
-        )
+        raise _as_records(folder, records[0])
     foreign = "".join(f"\n{sentence}" for sentence in foreign_kinds(folder))
     raise DataError(
         f"{folder}: no dataset recognised. Looked here and in the folders below for\n{looked_for}\n"
@@ -47,8 +48,29 @@ def find_sources(folder: Path) -> Pair:
     )
 
 
+def _of_file(file: Path) -> Pair:
+    pair = next((pair for reader in READERS.values() if (pair := reader.of_file(file))), None)
+    if pair is None and record_files(file):
+        raise _as_records(file, file)
+    if pair is None:
+        raise DataError(
+            f"{file}: is no COCO file (images, annotations, categories), CSV table of boxes or data.yaml of YOLO; name "
+            "one, or the folder of the dataset (a study file is named without --data)"
+        )
+    return pair
+
+
+def _as_records(data: Path, first: Path) -> DataError:
+    return DataError(
+        f"{data}: {first.name} is a TFRecord file, which holds its images; convert it once:\n"
+        f"frcnn-search convert --data {shlex.quote(str(data))} --to coco --output NEW_FOLDER"
+    )
+
+
 def left_alone(folder: Path) -> tuple[str, ...]:
     """The files and folders of a test split, by their names: nothing reads them."""
+    if not folder.is_dir():
+        return ()
     near = [folder, *(below for below in folders_of(folder, levels=1)[1:] if role_of_name(below) is not Role.TRAINING)]
     found = [child for place in near for child in place.iterdir() if not child.name.startswith(".")]
     tests = [child for child in found if role_of_name(child) is Role.TEST]

@@ -20,7 +20,9 @@ _NAMES = {Role.TRAINING: "train", Role.VALIDATION: "val", Role.TEST: "test", Non
 
 
 def record_files(folder: Path) -> list[Path]:
-    """The TFRecord files of the folder and of those below, in order."""
+    """The TFRecord files of the folder and of those below, in order; or the file itself, where it is one."""
+    if folder.is_file():
+        return [folder] if _RECORDS.fullmatch(folder.name) else []
     places = folders_of(folder, levels=2) if folder.is_dir() else []
     return [file for place in places for file in sorted(place.iterdir()) if _RECORDS.fullmatch(file.name)]
 
@@ -34,7 +36,7 @@ def unpack(folder: Path, into: Path) -> Path:
     splits: dict[str, list[Path]] = {}
     for file in record_files(folder):
         splits.setdefault(_NAMES[role_of(file, folder)], []).append(file)
-    labels = _label_map(folder)
+    labels = _label_map(folder.parent if folder.is_file() else folder)
     (into / "annotations").mkdir(parents=True)
     for split, files in splits.items():
         document = _Document(into / "images" / split, labels)

@@ -1,13 +1,13 @@
 """The fit of anchors to a dataset: Detectron2's, the study's and derived ones, with what follows for the space."""
 
-import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from detector.config import CANVAS_MULTIPLE_PX, Anchors
+from detector.config import Anchors, Canvas
 from search.doctor.diagnostic import Diagnostic, Level
+from search.doctor.larger_canvas import larger_canvas
 from search.policy.derived_point import derived_anchors
 from spaces.anchor_fit import AnchorFit, CanvasBoxes, best_ious, fit_anchors
 from spaces.catalogue import DEFINITIONS
@@ -18,7 +18,6 @@ MISFIT_SHARE, HOPELESS_SHARE = 0.2, 0.5  # of boxes below an IoU of 0.5 (F20)
 FORCED_IMAGES_SHARE = 0.5  # of images without an anchor that is positive by its own merit
 GOOD_SIZE_PX = 16.0  # an object of this size has an IoU of 0.62 in the worst position on P2, one of 8 px 0.39
 LOW_QUANTILE = 0.1
-LARGEST_CANVAS_PX = 1536  # beyond, tiles are the better advice
 AROUND = 1.5  # proposed ranges reach from the derived value / this to × this
 
 REFERENCE, STUDY, DERIVED = "reference", "study", "derived"
@@ -58,8 +57,13 @@ def advise(boxes: CanvasBoxes, space: Space, *, seed: int) -> AnchorAdvice:
     return AnchorAdvice(boxes=boxes, fitted=fitted)
 
 
-def check_anchors(advice: AnchorAdvice) -> Iterator[Diagnostic]:
+def check_anchors(advice: AnchorAdvice, space: Space, *, seed: int) -> Iterator[Diagnostic]:
     """Whether the anchors fit (F20), and what canvas they would need."""
+
+    def mended(canvas: Canvas) -> bool:
+        there = advise(_enlarged(advice.boxes, canvas), space, seed=seed)
+        return 1.0 - there.best.fit.whole.half <= HOPELESS_SHARE and not _missed_small(there)
+
     first_name = STUDY if STUDY in advice.fitted else REFERENCE
     first, best = advice.fitted[first_name].fit, advice.best.fit
     whose = "trial 0's anchors" if first_name == STUDY else "Detectron2's default anchors"
@@ -69,7 +73,7 @@ def check_anchors(advice: AnchorAdvice) -> Iterator[Diagnostic]:
             name="anchors-hopeless",
             level=Level.ERROR,
             message=f"no anchors of this space fit: {missed:.0%} of the boxes reach no IoU of 0.5 with the best found",
-            advice=f"{_larger_canvas(advice.boxes)}, or widen the anchor ranges of the space",
+            advice=f"{_mend(advice.boxes, mended)}, or widen the anchor ranges of the space",
             count=round(missed * best.whole.boxes),
         )
     elif 1.0 - first.whole.half > MISFIT_SHARE:
@@ -92,7 +96,11 @@ def check_anchors(advice: AnchorAdvice) -> Iterator[Diagnostic]:
             advice="the RPN learns from badly placed anchors there: use the derived ones",
             count=first.images_without_positives,
         )
-    yield from _small_objects(advice)
+    yield from _small_objects(advice, mended)
+
+
+def _mend(boxes: CanvasBoxes, mended: Callable[[Canvas], bool]) -> str:
+    return larger_canvas(boxes.canvas, GOOD_SIZE_PX / _low_size_px(boxes), mended)
 
 
 def proposed_space(advice: AnchorAdvice, space: Space) -> dict[str, Parameter]:
@@ -125,29 +133,33 @@ def _fitted(boxes: CanvasBoxes, anchors: Anchors, values: dict[str, Value]) -> F
     return FittedAnchors(anchors=anchors, fit=fit_anchors(boxes, anchors), values=values)
 
 
-def _small_objects(advice: AnchorAdvice) -> Iterator[Diagnostic]:
-    boxes, best = advice.boxes, advice.best
-    size_px = float(np.quantile(boxes.sizes_px, LOW_QUANTILE))
-    missed = best_ious(boxes.boxes, best.anchors, boxes.canvas) < 0.5
-    small = boxes.sizes_px < GOOD_SIZE_PX
-    if size_px < GOOD_SIZE_PX and (missed & small).sum() > LOW_QUANTILE / 2 * len(missed):
+def _small_objects(advice: AnchorAdvice, mended: Callable[[Canvas], bool]) -> Iterator[Diagnostic]:
+    missed = _missed_small(advice)
+    if missed:
+        size_px, canvas = _low_size_px(advice.boxes), advice.boxes.canvas
         yield Diagnostic(
             name="canvas-too-small",
             level=Level.WARNING,
-            message=f"a tenth of the boxes are below {size_px:.0f} px on the canvas of {boxes.canvas}, and "
-            f"{(missed & small).sum()} small ones reach no IoU of 0.5 even with the best anchors: cells are 4 px apart",
-            advice=_larger_canvas(boxes),
-            count=int((missed & small).sum()),
+            message=f"a tenth of the boxes are below {size_px:.0f} px on the canvas of {canvas}, and "
+            f"{missed} small ones reach no IoU of 0.5 even with the best anchors: cells are 4 px apart",
+            advice=_mend(advice.boxes, mended),
+            count=missed,
         )
 
 
-def _larger_canvas(boxes: CanvasBoxes) -> str:
-    size_px, canvas = float(np.quantile(boxes.sizes_px, LOW_QUANTILE)), boxes.canvas
-    factor = max(1.25, GOOD_SIZE_PX / size_px)
-    height_px, width_px = (
-        math.ceil(length * factor / CANVAS_MULTIPLE_PX) * CANVAS_MULTIPLE_PX
-        for length in (canvas.height_px, canvas.width_px)
-    )
-    if max(height_px, width_px) > LARGEST_CANVAS_PX:
-        return f"cut the images into tiles: a canvas of {height_px}x{width_px} would be needed"
-    return f"set detector.canvas to {height_px}x{width_px} ({factor**2:.1f} times the work)"
+def _missed_small(advice: AnchorAdvice) -> int:
+    """Small boxes that the best anchors miss, where that is a notable part of all; else 0."""
+    boxes, best = advice.boxes, advice.best
+    missed = best_ious(boxes.boxes, best.anchors, boxes.canvas) < 0.5
+    small = int((missed & (boxes.sizes_px < GOOD_SIZE_PX)).sum())
+    return small if _low_size_px(boxes) < GOOD_SIZE_PX and small > LOW_QUANTILE / 2 * len(missed) else 0
+
+
+def _low_size_px(boxes: CanvasBoxes) -> float:
+    return float(np.quantile(boxes.sizes_px, LOW_QUANTILE))
+
+
+def _enlarged(boxes: CanvasBoxes, canvas: Canvas) -> CanvasBoxes:
+    """About the same boxes on a larger canvas: by its smaller factor, as an image is scaled that fills it."""
+    factor = min(canvas.height_px / boxes.canvas.height_px, canvas.width_px / boxes.canvas.width_px)
+    return replace(boxes, canvas=canvas, boxes=boxes.boxes * factor)

@@ -3,11 +3,14 @@
 from collections.abc import Iterable, Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detector.config import Canvas, StepShape
 from detector.data.dataset import Dataset, Image, most_boxes
 from detector.data.image_cache import letterbox
 from search.doctor.diagnostic import Diagnostic, Level, first_few, located
+from search.doctor.larger_canvas import larger_canvas
+from search.study.canvas import canvas_for
 
 TINY_PX = 4.0  # the stride of P2: such a side falls between two cells
 TINY_SHARE = 0.05
@@ -30,7 +33,7 @@ def needed_counts(train: Dataset, shape: StepShape) -> dict[str, int]:
 
 
 def _tiny(train: Dataset, canvas: Canvas) -> Iterator[Diagnostic]:
-    tiny = [(image.name, boxes) for image in train.images if (boxes := _tiny_boxes(image, canvas))]
+    tiny = _tiny_images(train, canvas)
     count, total = sum(boxes for _, boxes in tiny), sum(len(image.training_boxes) for image in train.images)
     if count:
         yield Diagnostic(
@@ -38,10 +41,26 @@ def _tiny(train: Dataset, canvas: Canvas) -> Iterator[Diagnostic]:
             level=Level.WARNING if count > TINY_SHARE * total else Level.NOTE,
             message=f"{count} of {total} boxes ({count / total:.0%}) have a side below {TINY_PX:g} px on the canvas of "
             f"{canvas}, less than one cell of P2",
-            advice="enlarge detector.canvas, or cut the images into tiles; a detector can't learn what it can't see",
+            advice=_less_tiny(train, canvas, total),
             count=count,
             examples=first_few(f"{name} ({boxes})" for name, boxes in tiny),
         )
+
+
+def _less_tiny(train: Dataset, canvas: Canvas, total: int) -> str:
+    """A canvas on which few boxes are tiny; nothing, where that is so already."""
+
+    def few(wanted: Canvas) -> bool:
+        return sum(boxes for _, boxes in _tiny_images(train, wanted)) <= TINY_SHARE * total
+
+    if few(canvas):
+        return "nothing, if these few may stay unlearned; a detector can't learn what it can't see"
+    return larger_canvas(canvas, 1.0, few)
+
+
+def _tiny_images(train: Dataset, canvas: Canvas) -> list[tuple[str, int]]:
+    """The images with tiny boxes, and how many."""
+    return [(image.name, boxes) for image in train.images if (boxes := _tiny_boxes(image, canvas))]
 
 
 def _tiny_boxes(image: Image, canvas: Canvas) -> int:
@@ -50,18 +69,33 @@ def _tiny_boxes(image: Image, canvas: Canvas) -> int:
 
 
 def _padding(train: Dataset, canvas: Canvas) -> Iterator[Diagnostic]:
-    extents = np.array([letterbox(image, canvas)[1] for image in train.images])
-    padded = 1.0 - extents.prod(axis=1) / canvas.area_px
+    padded = _padded(train, canvas)
     if padded.mean() > PADDED_SHARE:
         worst = sorted(zip(padded.tolist(), (image.name for image in train.images), strict=True), reverse=True)
         yield Diagnostic(
             name="padded-canvas",
             level=Level.WARNING,
             message=f"{padded.mean():.0%} of the canvas of {canvas} is padding, on average",
-            advice="set detector.canvas to the images' own aspect (auto does); cut very long images into tiles",
+            advice=_less_padding(train, canvas),
             count=int((padded > PADDED_SHARE).sum()),
             examples=first_few(f"{name} ({share:.0%})" for share, name in worst),
         )
+
+
+def _padded(train: Dataset, canvas: Canvas) -> NDArray[np.float64]:
+    """The share of the canvas that each image leaves empty, [n]."""
+    extents = np.array([letterbox(image, canvas)[1] for image in train.images])
+    return 1.0 - extents.prod(axis=1) / canvas.area_px
+
+
+def _less_padding(train: Dataset, canvas: Canvas) -> str:
+    """The canvas of the images' own aspect, where that leaves less empty."""
+    sizes_px = [(image.height_px, image.width_px) for image in train.images]
+    own = canvas_for(sizes_px, max(canvas.height_px, canvas.width_px))
+    share = _padded(train, own).mean()
+    if share <= PADDED_SHARE:
+        return f"set detector.canvas to {own}, the images' own aspect, of which {share:.0%} is padding"
+    return "cut long images into tiles, or study images of one aspect by themselves: no canvas fits these together"
 
 
 def _crowded(train: Dataset, validation: Dataset, shape: StepShape) -> Iterator[Diagnostic]:

@@ -86,7 +86,7 @@ def examine(specification: Specification) -> Diagnosis:
     shape = _shape(specification, survey.train, canvas)
     found += check_canvas(survey.train, survey.validation, canvas, shape)
     advice = advise(canvas_boxes(survey.train, canvas), specification.space, seed=seed)
-    found += check_anchors(advice)
+    found += check_anchors(advice, specification.space, seed=seed)
     rates = proposed_rates(specification.space, from_scratch=specification.detector.weights == "none")
     return Diagnosis(
         study=specification.name,

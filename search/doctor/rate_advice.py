@@ -4,9 +4,9 @@ import math
 from collections.abc import Iterator
 
 from detector.config import Optimizer
-from search.doctor.space_checks import MOSTLY_DIVERGES
-from search.policy.derived_point import BELOW, SAFE_FROM_SCRATCH, SGD
-from spaces.catalogue import DEFINITIONS, RATES
+from search.policy.derived_point import SGD
+from search.policy.reference_rate import BELOW, MOSTLY_DIVERGES, SAFE_FROM_SCRATCH, reference_rate
+from spaces.catalogue import RATES
 from spaces.faster_rcnn import Space
 from spaces.parameters import Float, Parameter, three_digits
 
@@ -31,10 +31,10 @@ def proposed_rates(space: Space, *, from_scratch: bool) -> dict[str, Parameter]:
 def _ranges(space: Space, *, from_scratch: bool) -> Iterator[tuple[str, float, float]]:
     optimizers = space.parameters["optimizer"]
     if optimizers.contains("sgd"):
-        reference = float(DEFINITIONS[SGD].reference)
+        reference = reference_rate(Optimizer.SGD)
         yield SGD, reference / BELOW, reference * (SAFE_FROM_SCRATCH if from_scratch else MOSTLY_DIVERGES)
     if optimizers.contains("adam"):
-        reference = float(DEFINITIONS[ADAM].reference)
+        reference = reference_rate(Optimizer.ADAM)
         smaller_batch = math.sqrt(16 / min(16, *space.batch_sizes()))
         yield ADAM, reference / ADAM_AROUND, reference * ADAM_AROUND * smaller_batch
 

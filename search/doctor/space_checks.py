@@ -2,19 +2,18 @@
 
 from collections.abc import Iterator
 
+from detector.config import Optimizer
 from search.doctor.diagnostic import Diagnostic, Level
+from search.policy.reference_rate import BELOW, DIVERGES, MOSTLY_DIVERGES, reference_rate
 from search.study.budget import automatic_images
 from search.study.specification import Specification
-from spaces.catalogue import DEFINITIONS
+from spaces.catalogue import DEFINITIONS, RATES
 from spaces.faster_rcnn import Space
 from spaces.parameters import nearest
 
-MOSTLY_DIVERGES, DIVERGES = 4.0, 16.0  # times Detectron2's learning rate at the same batch size (F4)
-LR = "lr_per_16"
-
 
 def check_space(specification: Specification, *, training_images: int) -> Iterator[Diagnostic]:
-    """Learning rates that diverge, batches larger than the data, budgets below an epoch."""
+    """Learning rates that diverge or hardly move, batches larger than the data, budgets below an epoch."""
     yield from _learning_rates(specification.space)
     largest = max(specification.space.batch_sizes())
     if largest > training_images:
@@ -36,22 +35,41 @@ def check_space(specification: Specification, *, training_images: int) -> Iterat
 
 def _learning_rates(space: Space) -> Iterator[Diagnostic]:
     """Detectron2's is scaled linearly with the batch, and so is the space's: the factor holds for every batch size."""
-    if LR not in space.parameters or not space.parameters["optimizer"].contains("sgd"):
-        return
-    reference = float(DEFINITIONS[LR].reference)
-    low, high = (float(nearest(space.parameters[LR], limit)) for limit in DEFINITIONS[LR].limits)
+    for optimizer, name in RATES.items():
+        if name in space.parameters and space.parameters["optimizer"].contains(str(optimizer)):
+            low, high = (float(nearest(space.parameters[name], limit)) for limit in DEFINITIONS[name].limits)
+            yield from _too_low(optimizer, name, high)
+            if optimizer is Optimizer.SGD:  # of Adam no bound above is known
+                yield from _too_high(name, low, high)
+
+
+def _too_low(optimizer: Optimizer, name: str, high: float) -> Iterator[Diagnostic]:
+    reference = reference_rate(optimizer)
+    if high <= reference / BELOW:
+        yield Diagnostic(
+            name="learning-rate-low",
+            level=Level.WARNING,
+            message=f"{name} is {high:g} at most; at {reference / BELOW:g} or below a short trial hardly moves",
+            advice=f"raise space.{name}: {reference:g} is the reference at batch size 16, and is scaled to others",
+        )
+
+
+def _too_high(name: str, low: float, high: float) -> Iterator[Diagnostic]:
+    reference = reference_rate(Optimizer.SGD)
     if low > DIVERGES * reference:
         yield Diagnostic(
             name="learning-rate-hopeless",
             level=Level.ERROR,
-            message=f"every learning rate of the space ({LR} from {low:g}) is above {DIVERGES:g} × Detectron2's",
-            advice=f"lower space.{LR}: {reference:g} is the reference at batch size 16, and is scaled to others",
+            message=f"every learning rate of the space ({name} from {low:g}) is above {DIVERGES:g} × Detectron2's",
+            advice=f"lower space.{name}: {reference:g} is the reference at batch size 16, and is scaled to others",
         )
     elif high > DIVERGES * reference or low > MOSTLY_DIVERGES * reference:
+        range_ = f"is {low:g}" if low == high else f"reaches from {low:g} to {high:g}"
         yield Diagnostic(
             name="learning-rate-high",
             level=Level.WARNING,
-            message=f"{LR} reaches from {low:g} to {high:g}; above {DIVERGES * reference:g} training diverges, "
-            f"above {MOSTLY_DIVERGES * reference:g} it often does",
-            advice=f"lower space.{LR}, or accept that many trials end within steps",
+            message=f"{name} {range_}; above {DIVERGES * reference:g} training diverges, above "
+            f"{MOSTLY_DIVERGES * reference:g} it often does",
+            advice=f"begin space.{name} at {reference:g}, the reference at batch size 16, or below, and end it at "
+            f"{DIVERGES * reference:g} at most; else many trials end within steps",
         )

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from search.policy.reference_rate import mostly_diverges
 from search.report.trial_history import TrialRecord
 
 
@@ -173,7 +174,15 @@ def diagnose(record: TrialRecord, *, others_are_healthy: bool) -> Entry | None:
         return next((ENDED_BY[name] for name in record.warnings if name in ENDED_BY), None)
     entry = ENDED_BY.get(record.rule) or ENDED_BY.get(str(record.ending), _UNKNOWN)
     if entry is _EXPLODED and SPIKE in record.warnings:
-        return _SPIKED
+        entry = _SPIKED
+    if entry is _SPIKED and _rate_is_far_too_high(record):
+        return _EXPLODED
     if entry is _BACKGROUND and not others_are_healthy:
         return _BACKGROUND_EVERYWHERE
     return entry
+
+
+def _rate_is_far_too_high(record: TrialRecord) -> bool:
+    """A longer warm-up only puts off what such a rate does."""
+    own = record.hyperparameters
+    return own is not None and mostly_diverges(own.optimizer, own.lr_per_16)

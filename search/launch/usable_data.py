@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from detector.config import require
-from detector.data.formats.annotation import OF_ONE_IMAGE, BadImages, problems_message
-from search.study.data_section import Data, LeftOut, OnBadImage
-from search.study.fields import is_text
+from detector.data.formats.annotation import BadImages, problems_message
+from search.study.data_section import Data, LeftOut
 from search.study.specification import Specification, resolved
 from search.worker.local_paths import LocalPaths
 
@@ -45,7 +44,8 @@ def usable_data(specification: Specification, paths: LocalPaths, *, cache: Path,
             settled = resolved(specification, training_images=len(train.images), sizes_px=sizes_px)
             _decode(settled, train, validation, cache, progress)
         except BadImages as error:
-            specification = replace(specification, data=_without(specification.data, here, error))
+            left = here.without(error).left_out
+            specification = replace(specification, data=replace(specification.data, left_out=left))
             left_out += [defect.message for defect in error.defects]
         else:
             _require_few(here, train, validation)
@@ -60,18 +60,6 @@ def _decode(
     canvas = specification.detector.detector().canvas
     for name, part in (("training", train), ("validation", validation)):
         open_cache(part, canvas, cache, progress=partial(progress, name))
-
-
-def _without(data: Data, here: Data, error: BadImages) -> Data:
-    """The data without these images."""
-    may_go = all(defect.fault in OF_ONE_IMAGE and is_text(defect.file) for defect in error.defects)
-    if data.on_bad_image is OnBadImage.REFUSE or not may_go:
-        raise error
-    names = tuple(defect.file for defect in error.defects)
-    left_out = data.left_out or LeftOut()
-    if error.annotations == here.sources()[0].annotations:
-        return replace(data, left_out=replace(left_out, train=(*left_out.train, *names)))
-    return replace(data, left_out=replace(left_out, validation=(*left_out.validation, *names)))
 
 
 def _require_few(data: Data, train: "Dataset", validation: "Dataset") -> None:

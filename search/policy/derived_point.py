@@ -7,15 +7,14 @@ import numpy as np
 from detector.config import Canvas, Optimizer
 from detector.data.dataset import Dataset
 from detector.data.image_cache import letterbox
+from search.policy.reference_rate import BELOW, SAFE_FROM_SCRATCH, reference_rate
 from spaces.anchor_fit import CanvasBoxes
 from spaces.anchor_search import DerivedAnchors, derive_anchors
-from spaces.catalogue import DEFINITIONS, RATES
+from spaces.catalogue import RATES
 from spaces.faster_rcnn import Space
 from spaces.parameters import Float, Value, three_digits
 
 SGD = RATES[Optimizer.SGD]
-BELOW = 100.0  # a short trial at a hundredth of Detectron2's rate hardly moves
-SAFE_FROM_SCRATCH = 1.0  # × Detectron2's: without weights, 0.03 diverged within steps and 0.01 did unclipped
 
 
 def canvas_boxes(dataset: Dataset, canvas: Canvas) -> CanvasBoxes:
@@ -45,5 +44,5 @@ def derived_rate(space: Space, *, from_scratch: bool) -> dict[str, Value]:
     own = space.parameters.get(SGD)
     if not (from_scratch and isinstance(own, Float) and space.parameters["optimizer"].contains("sgd")):
         return {}
-    middle = three_digits(float(DEFINITIONS[SGD].reference) * math.sqrt(SAFE_FROM_SCRATCH / BELOW))
+    middle = three_digits(reference_rate(Optimizer.SGD) * math.sqrt(SAFE_FROM_SCRATCH / BELOW))
     return {SGD: middle} if own.contains(middle) else {}

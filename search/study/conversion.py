@@ -8,13 +8,18 @@ from rich.progress import Progress
 
 from detector.config import ConfigError
 from detector.data.conversion import WRITERS, convert
-from detector.data.layout import find_sources
+from detector.data.formats.annotation import BadImages
+from detector.data.formats.yolo_layout import yolo_of_file
 from detector.data.record_folder import record_files, unpack
-from detector.data_source import DataFormat
+from detector.data_source import DataFormat, Exif
+from search.study.data_section import Data
+from search.study.study_file import load_study_file
 
 
 def run_conversion(data: Path, to: str, output: Path, console: Console) -> None:
-    """Write the data of the folder in that format, show how far it is, and say what was written.
+    """Write the data in that format, show how far it is, and say what was written.
+
+    `data` is a folder, a file of annotations, or a study file, whose section `data` counts.
 
     Raises:
         ConfigError: no such format, unusable data, or an output folder that isn't empty.
@@ -24,17 +29,29 @@ def run_conversion(data: Path, to: str, output: Path, console: Console) -> None:
         raise ConfigError(f"--to must be one of {', '.join(known)}, but is {to!r}")
     bar = Progress(console=console, transient=True, disable=not console.is_terminal)
     with tempfile.TemporaryDirectory() as folder, bar as progress:
-        train, validation = find_sources(unpack(data, Path(folder) / "unpacked") if record_files(data) else data)
+        section = _section(unpack(data, Path(folder) / "unpacked") if record_files(data) else data)
         task = progress.add_task("images copied", total=None)
-        done = convert(
-            train,
-            validation,
-            to=DataFormat(to),
-            output=output,
-            progress=lambda count, total: progress.update(task, completed=count, total=total),
-        )
+
+        def update(count: int, total: int) -> None:
+            progress.update(task, completed=count, total=total)
+
+        while True:
+            try:
+                done = convert(*section.sources(), to=DataFormat(to), output=output, progress=update)
+                break
+            except BadImages as bad:
+                section = section.without(bad)
+                console.print(str(bad))
     console.print(f"wrote {done.images} images with {done.boxes} boxes to {output}")
     if done.dropped:
         console.print(f"left out: {done.dropped} boxes without a usable size, or outside their image")
+    if section.exif is Exif.STORED:
+        console.print("the copies keep their EXIF: read them with `exif: stored`, too")
     if done.crowds_left_out:
         console.print(f"left out: {done.crowds_left_out} crowds, for which {to} has no mark")
+
+
+def _section(data: Path) -> Data:
+    if data.is_file() and data.suffix in {".yaml", ".yml"} and yolo_of_file(data) is None:
+        return load_study_file(data).data
+    return Data(folder=data)

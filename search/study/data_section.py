@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from detector.config import require
+from detector.data.formats.annotation import OF_ONE_IMAGE, BadImages
 from detector.data.layout import find_sources
 from detector.data_source import DataFormat, DataSource, Exif
-from search.study.fields import SafePath, absolute_path
+from search.study.fields import SafePath, absolute_path, is_text
 
 if TYPE_CHECKING:
     from detector.data.dataset import Dataset
@@ -82,6 +83,21 @@ class Data:
         require(not both, "folder and train exclude each other; give a folder, or the splits one by one")
         require(not (self.folder and self.validation), "validation needs train; a folder brings its own")
         require(not neither, "give either folder, or train with images and annotations")
+
+    def without(self, bad: BadImages) -> "Data":
+        """The same with these images left out, where the study skips such.
+
+        Raises:
+            BadImages: it does not, or more is to blame than single images.
+        """
+        may_go = all(defect.fault in OF_ONE_IMAGE and is_text(defect.file) for defect in bad.defects)
+        if self.on_bad_image is OnBadImage.REFUSE or not may_go:
+            raise bad
+        names = tuple(defect.file for defect in bad.defects)
+        so_far = self.left_out or LeftOut()
+        if bad.annotations == self.sources()[0].annotations:
+            return replace(self, left_out=replace(so_far, train=(*so_far.train, *names)))
+        return replace(self, left_out=replace(so_far, validation=(*so_far.validation, *names)))
 
     def elsewhere(self, folder: Path) -> "Data":
         """The same settings on the data of a folder."""

@@ -2,20 +2,23 @@
 
 import os
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from detector.config import ConfigError, require
 from detector.data.layout import find_sources
+from detector.data_source import DataSource
 from search.study.specification import Specification
-from search.study.study_file import Options, default_study_text, folder_specification
+from search.study.study_file import Options, default_study_text, specification_on
 
 LONG_SIDE_CPU_PX = 256  # of an automatic canvas where there is no accelerator: a quarter of the work
 ACCELERATORS = (Path("/dev/nvidiactl"), Path("/dev/kfd"))  # NVIDIA's and AMD's, known without loading TensorFlow
 
 
 def write_study_file(file: Path, data: Path, options: Options) -> bool:
-    """Write a study file on the dataset folder, and say whether it is new: the same text may lie there already.
+    """Write a study file on a folder or a file of annotations, and say if it is new: the same may lie there already.
 
     The dataset is named relative to the file, so that both can move.
 
@@ -24,9 +27,9 @@ def write_study_file(file: Path, data: Path, options: Options) -> bool:
             written.
     """
     find_sources(data)  # before anything is written
-    folder = Path(os.path.relpath(data.resolve(), file.resolve().parent))
+    section = _section(data, lambda path: os.path.relpath(path.resolve(), file.resolve().parent))
     named = replace(options, name=options.name or study_name(data))
-    text = default_study_text(folder, named, long_side_px=_long_side_px())
+    text = default_study_text(section, named, long_side_px=_long_side_px())
     try:
         with file.open("x", encoding="utf-8") as new:
             new.write(text)
@@ -39,12 +42,27 @@ def write_study_file(file: Path, data: Path, options: Options) -> bool:
 
 
 def dataset_specification(data: Path) -> Specification:
-    """The study that `launch --data` would begin on the folder; nothing is written, and the folder is not looked at.
+    """The study that `launch --data` would begin on it; nothing is written, and a folder is not looked at.
 
     Raises:
-        ConfigError: the folder cannot be named in a study file.
+        ConfigError: it cannot be named in a study file, or is a file that annotates nothing.
     """
-    return folder_specification(data.resolve(), study_name(data), long_side_px=_long_side_px()).absolute(Path.cwd())
+    section = _section(data, lambda path: str(path.resolve()))
+    return specification_on(section, study_name(data), long_side_px=_long_side_px()).absolute(Path.cwd())
+
+
+def _section(data: Path, write: Callable[[Path], str]) -> dict[str, Any]:
+    """The section `data` on a folder, or on a file of annotations, whose splits are named path by path."""
+    if not data.is_file():
+        return {"folder": write(data)}
+    train, validation = find_sources(data)
+    splits = {"train": train} | ({"validation": validation} if validation else {})
+    return {name: _split(source, write) for name, source in splits.items()}
+
+
+def _split(source: DataSource, write: Callable[[Path], str]) -> dict[str, Any]:
+    paths = {"images": source.images, "annotations": source.annotations, "split": source.split}
+    return {key: write(path) for key, path in paths.items() if path} | {"format": str(source.format)}
 
 
 def _long_side_px() -> int | None:
@@ -52,8 +70,14 @@ def _long_side_px() -> int | None:
 
 
 def study_name(data: Path) -> str:
-    """A name for a study on this folder: the folder's own, as far as study names allow."""
-    return re.sub(r"[^A-Za-z0-9._ -]+|^[._ -]+", "-", data.resolve().name).strip("-")[:100] or "study"
+    """A name for a study on this folder or file: its own, as far as study names allow."""
+    whole = data.resolve()
+    return (
+        re.sub(
+            r"[^A-Za-z0-9._ -]+|^[._ -]+", "-", f"{whole.parent.name}-{whole.stem}" if whole.is_file() else whole.name
+        ).strip("-")[:100]
+        or "study"
+    )
 
 
 def _require_same(file: Path, text: str) -> None:

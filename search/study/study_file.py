@@ -61,28 +61,28 @@ def with_options(specification: Specification, options: Options) -> Specificatio
     return _with_options(specification, options).absolute(Path.cwd())
 
 
-def default_study_text(data_folder: Path, options: Options, *, long_side_px: int | None = None) -> str:
-    """A study file on a dataset folder: every default shown, each with a short comment.
+def default_study_text(data: dict[str, Any], options: Options, *, long_side_px: int | None = None) -> str:
+    """A study file on data given as its section: every default shown, each with a short comment.
 
     Paths are written as they are given; the long side is that of an automatic canvas on this machine.
 
     Raises:
         StudyFileError: an option's value breaks a rule of the study file.
     """
-    specification = folder_specification(data_folder, options.name or "study", long_side_px=long_side_px)
+    specification = specification_on(data, options.name or "study", long_side_px=long_side_px)
     return study_text(_with_options(specification, options))
 
 
-def folder_specification(data_folder: Path, name: str, *, long_side_px: int | None = None) -> Specification:
-    """A study of that name on a dataset folder, with every other value at its default.
+def specification_on(data: dict[str, Any], name: str, *, long_side_px: int | None = None) -> Specification:
+    """A study of that name on data given as its section, with every other value at its default.
 
     Raises:
-        StudyFileError: the folder or the name cannot stand in a study file.
+        StudyFileError: a path or the name cannot stand in a study file.
     """
-    document: dict[str, Any] = {"name": name, "storage": default_storage(name), "data": {"folder": str(data_folder)}}
+    document: dict[str, Any] = {"name": name, "storage": default_storage(name), "data": data}
     if long_side_px is not None:
         document["detector"] = {"long_side_px": long_side_px}
-    return specification_from(document, f"a study on {data_folder}")
+    return specification_from(document, f"a study on {next(iter(data.values()))}")
 
 
 def _with_options(specification: Specification, options: Options) -> Specification:

@@ -25,7 +25,7 @@ from detector.data.formats.annotation import (
 )
 from detector.data.formats.coco_categories import headings_of, in_order, refuse_same_names, unknown_categories
 from detector.data.formats.coco_fields import Entry, box_of, key_of, marks_of, shown, size_of, text_of
-from detector.data.formats.coco_layout import LAYOUTS, recognise_coco
+from detector.data.formats.coco_layout import LAYOUTS, coco_of_file, recognise_coco
 from detector.data.formats.json_stream import JsonStream, NoObject
 from detector.data.formats.reader import Floats, Reader
 from detector.data_source import DataSource
@@ -236,6 +236,7 @@ def _corners_as_centres(corners: Floats) -> Floats:
 COCO = Reader(
     read=read_coco,
     recognise=recognise_coco,
+    of_file=coco_of_file,
     layouts=LAYOUTS,
     box="[x, y, width, height]",
     mistaken={

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from detector.data.formats.folders import Role, files_in, folders_of, only_source, refuse_without_training, role_of
-from detector.data.formats.image_folder import image_folder
+from detector.data.formats.image_folder import image_folder, image_folder_near
 from detector.data.formats.reader import Pair
 from detector.data_source import DataFormat, DataSource
 from detector.json_text import read_json
@@ -45,6 +45,14 @@ def recognise_coco(folder: Path) -> Pair | None:
         refuse_without_training(files, folder)
         return None
     return train, only_source(by_role[Role.VALIDATION], Role.VALIDATION, folder, source)
+
+
+def coco_of_file(file: Path) -> Pair | None:
+    """All that the file annotates, as training data; None where it is no COCO file."""
+    if file.suffix.casefold() != ".json" or not _looks_like_coco(file):
+        return None
+    images = image_folder_near(_file_names(file), file)
+    return DataSource(format=DataFormat.COCO, images=images, annotations=file), None
 
 
 def _json_files(folders: Iterable[Path]) -> Iterator[Path]:

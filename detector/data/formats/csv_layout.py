@@ -8,7 +8,7 @@ from pathlib import Path
 from detector.data.formats.annotation import DataError
 from detector.data.formats.csv_columns import columns_of
 from detector.data.formats.folders import Role, files_in, folders_of, only_source, refuse_without_training, role_of
-from detector.data.formats.image_folder import image_folder
+from detector.data.formats.image_folder import image_folder, image_folder_near
 from detector.data.formats.reader import Pair
 from detector.data_source import DataFormat, DataSource
 
@@ -39,6 +39,14 @@ def recognise_csv(folder: Path) -> Pair | None:
         refuse_without_training(files, folder)
         return None
     return train, only_source(by_role[Role.VALIDATION], Role.VALIDATION, folder, source)
+
+
+def csv_of_file(file: Path) -> Pair | None:
+    """All that the table annotates, as training data; None where it is no table of boxes."""
+    names = _names(file) if file.suffix.casefold() == ".csv" else []
+    if not names:
+        return None
+    return DataSource(format=DataFormat.CSV, images=image_folder_near(names, file), annotations=file), None
 
 
 def _csv_files(place: Path) -> list[Path]:

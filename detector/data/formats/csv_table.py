@@ -15,7 +15,7 @@ import numpy as np
 
 from detector.data.formats.annotation import AnnotatedBox, AnnotatedImage, Annotations, DataError, Seen
 from detector.data.formats.csv_columns import Columns, columns_of
-from detector.data.formats.csv_layout import LAYOUTS, recognise_csv
+from detector.data.formats.csv_layout import LAYOUTS, csv_of_file, recognise_csv
 from detector.data.formats.reader import Floats, Reader
 from detector.data_source import DataSource
 
@@ -117,6 +117,7 @@ def _sizes_as_corners(corners: Floats) -> Floats:
 CSV = Reader(
     read=read_csv,
     recognise=recognise_csv,
+    of_file=csv_of_file,
     layouts=LAYOUTS,
     box="x1, y1, x2, y2",
     mistaken={

@@ -4,15 +4,24 @@ import contextlib
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from detector.data.formats.folders import Role, role_of
+from detector.data.formats.folders import Role, folders_of, role_of
 from detector.data.formats.image_list import EXTENSIONS
+
+
+def image_folder_near(names: Sequence[str], annotations: Path) -> Path:
+    """The folder that holds some of the images: beside the annotations, below them, or beside their folder."""
+    for folder in (annotations.parent, annotations.parent.parent):
+        place = image_folder(names, annotations, folder, folders_of(folder, levels=2))
+        if any(held(place, name) for held in _WAYS for name in names):
+            return place
+    return annotations.parent  # reading will say which image it misses there
 
 
 def image_folder(names: Sequence[str], annotations: Path, folder: Path, folders: Sequence[Path]) -> Path:
     """The one of the folders that holds some of the images that a file names, before all one of the same split."""
     role = role_of(annotations, folder)
     ranked = sorted(folders, key=lambda place: _rank(place, role, annotations, folder))
-    for held in (_holds, _holds_base, _holds_stem):
+    for held in _WAYS:
         for place in ranked:
             if any(held(place, name) for name in names):
                 return place
@@ -40,3 +49,6 @@ def _holds_base(place: Path, name: str) -> bool:
 def _holds_stem(place: Path, name: str) -> bool:
     base = PurePosixPath(name.replace("\\", "/")).name
     return any(_holds(place, f"{base}{suffix}") for suffix in EXTENSIONS)
+
+
+_WAYS = (_holds, _holds_base, _holds_stem)  # the strictest first

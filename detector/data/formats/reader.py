@@ -20,6 +20,7 @@ class Reader:
 
     read: Callable[[DataSource], Annotations]  # raises DataError
     recognise: Callable[[Path], Pair | None]  # the data of a folder in a usual layout; none is read
+    of_file: Callable[[Path], Pair | None]  # the data that one file annotates, where it is of this format
     layouts: tuple[str, ...]  # what `recognise` looks for, for messages
     box: str  # the four numbers of a box, for messages
     mistaken: Mapping[str, Callable[[Floats], Floats]]  # corners [n, 4] as read to those of another order of numbers

@@ -192,6 +192,7 @@ def _sizes_as_corners(corners: Floats) -> Floats:
 VOC = Reader(
     read=read_voc,
     recognise=recognise_voc,
+    of_file=lambda file: None,  # a file is one image's
     layouts=LAYOUTS,
     box="xmin, ymin, xmax, ymax",
     mistaken={

@@ -12,7 +12,7 @@ from pathlib import Path
 from detector.data.formats.annotation import AnnotatedBox, AnnotatedImage, Annotations, DataError, Fault, Seen
 from detector.data.formats.image_list import images_of
 from detector.data.formats.reader import Reader
-from detector.data.formats.yolo_layout import LAYOUTS, label_file, recognise_yolo
+from detector.data.formats.yolo_layout import LAYOUTS, label_file, recognise_yolo, yolo_of_file
 from detector.data.formats.yolo_names import class_names
 from detector.data_source import DataSource
 
@@ -134,4 +134,11 @@ def _require_known(boxes: tuple[AnnotatedBox, ...], names: dict[int, str], sourc
         )
 
 
-YOLO = Reader(read=read_yolo, recognise=recognise_yolo, layouts=LAYOUTS, box="cx, cy, width, height", mistaken={})
+YOLO = Reader(
+    read=read_yolo,
+    recognise=recognise_yolo,
+    of_file=yolo_of_file,
+    layouts=LAYOUTS,
+    box="cx, cy, width, height",
+    mistaken={},
+)

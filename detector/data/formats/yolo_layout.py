@@ -38,10 +38,21 @@ def recognise_yolo(folder: Path) -> Pair | None:
         DataError: several fit, or what data.yaml names isn't there.
     """
     for file in _yaml_files(folder):
-        document = _document(file)
-        if "names" in document and ("train" in document or "val" in document):
-            return _by_yaml(file, document, folder)
+        if pair := yolo_of_file(file):
+            return pair
     return _by_folders(folder)
+
+
+def yolo_of_file(file: Path) -> Pair | None:
+    """The splits that a data.yaml names; None where the file is something else.
+
+    Raises:
+        DataError: what it names isn't there.
+    """
+    document = _document(file) if file.suffix.casefold() in {".yaml", ".yml"} else {}
+    if "names" in document and ("train" in document or "val" in document):
+        return _by_yaml(file, document, file.parent)
+    return None
 
 
 def _document(file: Path) -> dict[str, object]:

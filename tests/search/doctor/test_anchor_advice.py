@@ -1,3 +1,6 @@
+import re
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -27,7 +30,7 @@ def squares(size_px, *, count=40, canvas=256, seed=0):
 
 
 def found(boxes, space):
-    return {diagnostic.name: diagnostic for diagnostic in check_anchors(advise(boxes, space, seed=0))}
+    return {diagnostic.name: diagnostic for diagnostic in check_anchors(advise(boxes, space, seed=0), space, seed=0)}
 
 
 @settings(max_examples=12, deadline=None)
@@ -77,9 +80,29 @@ def test_boxes_that_the_default_anchors_fit_bring_no_diagnostic():
 def test_boxes_between_the_cells_need_a_larger_canvas_by_as_much_as_they_are_too_small():
     # 4 px squares: on a grid of 4 px few reach an IoU of 0.5, whatever the anchors. To 16 px: 4 times the side.
     diagnostic = found(squares(4, canvas=128), parse(NARROW))["anchors-hopeless"]
-    assert "set detector.canvas to 512x512 (16.0 times the work)" in diagnostic.advice
+    assert "set detector.canvas to 512x512, on which this was tried and is gone (16.0 times the work)" in (
+        diagnostic.advice
+    )
+
+
+@pytest.mark.parametrize("size_px", [3, 5, 8])
+def test_on_the_canvas_that_is_proposed_the_finding_is_gone(size_px):
+    boxes, space = squares(size_px, canvas=128, count=60), parse(NARROW)
+    before = found(boxes, space)
+    told = {"anchors-hopeless", "canvas-too-small"} & set(before)
+    assert told
+    named = re.search(r"set detector\.canvas to (\d+)x", before[min(told)].advice)
+    factor = int(named.group(1)) / 128
+    larger = replace(boxes, canvas=Canvas(height_px=int(named.group(1)), width_px=int(named.group(1))))
+    after = found(replace(larger, boxes=boxes.boxes * factor), space)
+    assert not {"anchors-hopeless", "canvas-too-small"} & set(after)
+
+
+def test_fixed_anchors_that_no_canvas_suits_are_not_answered_with_one():
+    space = parse({"anchors": {"sizes_px": [6000], "ratios": [1]}})
+    assert "cut the images into tiles" in found(squares(8, canvas=128), space)["anchors-hopeless"].advice
 
 
 def test_a_canvas_beyond_reach_means_tiles():
     diagnostic = found(squares(4, canvas=1024), parse(NARROW))["anchors-hopeless"]
-    assert "cut the images into tiles: a canvas of 4096x4096 would be needed" in diagnostic.advice
+    assert "cut the images into tiles: no canvas of up to 1536 px a side is large enough" in diagnostic.advice

@@ -1,6 +1,7 @@
 """Planted faults: each is named, none is invented, and what `launch` refuses is an error here."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -119,11 +120,18 @@ def test_a_canvas_on_which_objects_vanish_is_an_error_with_a_larger_one_as_advic
     assert found["anchors-hopeless"].level is ERROR
     assert "detector.canvas to " in found["anchors-hopeless"].advice
     assert found["tiny-on-canvas"].level is WARNING
+    canvas = re.search(r"set detector\.canvas to (\d+x\d+)", found["tiny-on-canvas"].advice)
+    assert canvas is not None
+    again = {each.name: each.level for each in dataset.examine(detector={"canvas": canvas.group(1)}).diagnostics}
+    assert again.get("tiny-on-canvas") in (None, NOTE)
 
 
 def test_a_canvas_of_another_aspect_is_mostly_padding(dataset: SpoiledDataset) -> None:
-    names = [diagnostic.name for diagnostic in dataset.examine(detector={"canvas": "96x512"}).diagnostics]
-    assert "padded-canvas" in names
+    found = {diagnostic.name: diagnostic for diagnostic in dataset.examine(detector={"canvas": "96x512"}).diagnostics}
+    canvas = re.search(r"set detector\.canvas to (\d+x\d+)", found["padded-canvas"].advice)
+    assert canvas is not None
+    names = {diagnostic.name for diagnostic in dataset.examine(detector={"canvas": canvas.group(1)}).diagnostics}
+    assert "padded-canvas" not in names
 
 
 def test_anchors_of_the_study_that_fit_nothing_are_told(dataset: SpoiledDataset) -> None:
@@ -146,6 +154,11 @@ def test_anchors_of_the_study_that_fit_nothing_are_told(dataset: SpoiledDataset)
         pytest.param({"space": {"lr_per_16": [0.1, 0.2]}}, {"learning-rate-high": WARNING}, id="all above 4 times"),
         pytest.param({"space": {"lr_per_16": 0.5}}, {"learning-rate-hopeless": ERROR}, id="all above 16 times"),
         pytest.param({"space": {"lr_per_16": 0.5, "optimizer": "adam"}}, {}, id="not SGD"),
+        pytest.param({"space": {"lr_per_16": [1e-5, 2e-4]}}, {"learning-rate-low": WARNING}, id="a hundredth"),
+        pytest.param({"space": {"lr_per_16": [1e-5, 3e-4]}}, {}, id="more than a hundredth"),
+        pytest.param(
+            {"space": {"adam_lr_per_16": 1e-7, "optimizer": "adam"}}, {"learning-rate-low": WARNING}, id="Adam's, too"
+        ),
         pytest.param({"space": {"batch_size": [8, 32]}}, {"batch-above-data": WARNING}, id="32 of 24 images"),
         pytest.param({"budget": {"images": 16}}, {"budget-below-an-epoch": WARNING}, id="16 of 24 images"),
     ],

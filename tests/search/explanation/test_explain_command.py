@@ -92,9 +92,9 @@ def test_a_trial_is_told_with_its_evidence_and_its_repair(
     text = capsys.readouterr().out
     for expected in (
         "trial 2 diverged: loss_rpn_box was seen (at step 7; 128 of 960 images were spent)",
-        "warm-up too short",
-        "raise warmup_fraction from 0.011 to 0.1",
-        "or: lower lr_per_16 from 0.1 to 0.02",
+        "learning rate too high",  # five times the reference's, whatever the warm-up
+        "lower lr_per_16 from 0.1 to 0.02",
+        "or: raise warmup_fraction from 0.011 to 0.1",
         "gradient spike",
         "train_0001.png",
         "8.19e+04",  # the gradient norm at the end, 5 × 4⁷; before it, 5 × 4⁶
@@ -147,7 +147,7 @@ def test_json_is_one_object_with_the_documented_keys(
         "batch_images", "repair", "alternatives", "nearest_healthy", "curve", "confirmation",
     }  # fmt: skip
     assert trial["evidence"]["loss_rpn_box"] == "inf"
-    assert trial["repair"]["values"] == {"warmup_fraction": 0.1}
+    assert trial["repair"]["values"] == {"lr_per_16": 0.02}
     assert [point["step"] for point in trial["curve"]] == list(range(8))
     assert explain(monkeypatch, study_file, "--json", "--without-data") == 0
     study = json.loads(capsys.readouterr().out)

@@ -88,6 +88,26 @@ def test_a_failure_after_a_spike_in_the_first_steps_asks_for_a_longer_warm_up(so
 
 
 @pytest.mark.parametrize(
+    ("values", "cause"),
+    [
+        pytest.param({"lr_per_16": 0.08}, Cause.WARM_UP_TOO_SHORT, id="4 times the reference"),
+        pytest.param({"lr_per_16": 0.16}, Cause.RATE_TOO_HIGH, id="16 images' rate at a batch of 2"),
+    ],
+)
+@pytest.mark.parametrize("rule", ["exploding", "gradient spike"])
+def test_a_rate_far_above_the_reference_is_to_blame_whatever_the_warm_up(
+    sow: Any, rule: str, values: dict[str, float], cause: Cause
+) -> None:
+    warned = {"warnings": "gradient spike at step 3: the gradient norm jumped to 900, 40 times its running mean"}
+    spiked = Sown(outcome=Outcome.DIVERGED, values=values, rule=rule, images=160, evidence=warned)
+    space = {**ONE_BY_ONE["space"], "lr_per_16": {"high": 1.0}}
+    found, repairs = mended(sow(healthy(0.01), spiked, space=space), 1)
+    assert found is cause
+    expected = Remedy.LOWER_RATE if cause is Cause.RATE_TOO_HIGH else Remedy.LONGER_WARM_UP
+    assert repairs[0].remedy is expected
+
+
+@pytest.mark.parametrize(
     ("sown", "cause", "remedy", "area"),
     [
         pytest.param(

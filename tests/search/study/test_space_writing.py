@@ -82,7 +82,7 @@ def test_a_proposal_replaces_values_and_no_other_character(write, text, changed)
 
 
 def test_counts_go_into_the_detector_section_of_the_text_that_launch_writes(write, tmp_path):
-    text = default_study_text(tmp_path, Options())
+    text = default_study_text({"folder": str(tmp_path)}, Options())
     changed = write(text, proposals=640)
     different = [(a, b) for a, b in zip(text.splitlines(), changed.splitlines(), strict=True) if a != b]
     assert [b.split("  #")[0] for _, b in different] == ["  proposals: 640", f"  {MOMENTUM}", "  batch_size: [4, 8]"]

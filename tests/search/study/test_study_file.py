@@ -44,7 +44,7 @@ def test_everything_but_the_data_has_a_default(load, tmp_path):
 
 
 def test_the_default_text_shows_every_default_and_reads_back_as_them(load, tmp_path):
-    text = default_study_text(tmp_path / "data", Options(name="cells"))
+    text = default_study_text({"folder": str(tmp_path / "data")}, Options(name="cells"))
     assert load(text) == load(f"name: cells\ndata: {{folder: {tmp_path}/data}}")
     document = parse_document(text, "text")
     assert set(document["space"]) == set(Space.default().parameters)
@@ -64,7 +64,7 @@ def test_every_key_of_a_study_file_has_a_comment(tmp_path):
 
 
 def test_options_of_the_default_text_are_shown_in_it(load, tmp_path):
-    text = default_study_text(tmp_path, Options(weights="imagenet", canvas="64x96", trials=5))
+    text = default_study_text({"folder": str(tmp_path)}, Options(weights="imagenet", canvas="64x96", trials=5))
     assert "  weights: imagenet  #" in text
     assert load(text).detector.canvas == Canvas(height_px=64, width_px=96)
     assert load(text).budget.trials == 5
@@ -75,8 +75,8 @@ def test_options_of_the_default_text_are_shown_in_it(load, tmp_path):
     ["with space", "true", "1.5", "a: b", "#x", "quote\"'", "ünïcode", "- a", "~", "[a", "\U0001f600", "a\x85b"],
 )
 def test_any_folder_name_survives_the_text(load, tmp_path, folder):
-    assert load(default_study_text(tmp_path / folder, Options())).data.folder == tmp_path / folder
-    relative = load(default_study_text(Path(folder), Options())).data.folder
+    assert load(default_study_text({"folder": str(tmp_path / folder)}, Options())).data.folder == tmp_path / folder
+    relative = load(default_study_text({"folder": str(Path(folder))}, Options())).data.folder
     assert relative == (Path.home() if folder == "~" else tmp_path / folder)
 
 

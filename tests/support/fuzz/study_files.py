@@ -17,7 +17,9 @@ from tests.support.fuzz.target import DETECTOR, Target, written
 
 def _study_seeds(folder: Path) -> list[bytes]:
     write_sample(folder / "data", train=2, validation=1)
-    whole = default_study_text(folder / "data", Options()).replace(str(folder), ".")  # the same on every machine
+    whole = default_study_text({"folder": str(folder / "data")}, Options()).replace(
+        str(folder), "."
+    )  # the same on every machine
     explicit = {
         "name": "cells", "storage": "sqlite:///a.db", "workers": 2,
         "data": {"train": {"images": "i", "annotations": "a.json"}, "validation_share": 0.1},
