@@ -1,12 +1,14 @@
-"""How long the doctor takes on 10,000 images, and how much memory on a COCO file of 1 GB.
+"""How long the doctor takes on 10,000 and 100,000 images, how much memory a box costs, and a COCO file of 1 GB.
 
-    python -m benchmarks.doctor_scale [--images 10000] [--gigabytes 1.0]
+    python -m benchmarks.doctor_scale [--images 10000 --images 100000] [--gigabytes 1.0]
 
-The data is generated: pictures of 64 × 48 px with 8 boxes each, as COCO and as Pascal VOC; and one annotation file that
-is mostly outlines, as COCO's are. The doctor runs as a process of its own, whose peak memory is the kernel's figure.
+The data is generated: pictures of 64 × 48 px with 8 boxes each, as COCO, Pascal VOC and YOLO; and one annotation file
+that is mostly outlines, as COCO's are. The doctor runs as a process of its own, whose peak memory is the kernel's
+figure.
 """
 
 import json
+import math
 import os
 import resource
 import subprocess
@@ -22,7 +24,7 @@ import numpy as np
 import typer
 from PIL import Image as Pillow
 
-from benchmarks.parts.table import Table, drawing, wide_console
+from benchmarks.parts.table import Cell, Table, drawing, wide_console
 
 WIDTH_PX, HEIGHT_PX, BOXES = 64, 48, 8
 CLASSES = ("disc", "square", "triangle")
@@ -76,6 +78,27 @@ def write_voc(folder: Path, count: int) -> None:
         (folder / "Annotations" / f"{image:06d}.xml").write_text(text)
 
 
+def write_yolo(folder: Path, count: int) -> None:
+    """images/, labels/ with a text file for each image, and data.yaml."""
+    pictures(folder / "images", count)
+    (folder / "labels").mkdir()
+    rows: dict[int, list[str]] = {number: [] for number in range(count)}
+    for image, label, x, y, w, h in boxes(count):
+        numbers = ((x + w / 2) / WIDTH_PX, (y + h / 2) / HEIGHT_PX, w / WIDTH_PX, h / HEIGHT_PX)
+        rows[image].append(f"{label} {' '.join(f'{number:.6f}' for number in numbers)}")
+    for image, lines in rows.items():
+        (folder / "labels" / f"{image:06d}.txt").write_text("\n".join(lines))
+    (folder / "data.yaml").write_text(f"train: images\nnames: {list(CLASSES)}\n")
+
+
+#: Writes the data, and what of it is named in the study file: annotations and images.
+FORMATS = {
+    "COCO": (write_coco, "train.json", "images"),
+    "VOC": (write_voc, "Annotations", "JPEGImages"),
+    "YOLO": (write_yolo, "data.yaml", "images"),
+}
+
+
 def write_outlines(folder: Path, size_bytes: int) -> int:
     """An annotation file of that size, and pictures that are links to a few; how many boxes it has."""
     images = max(1, size_bytes // 8_400)
@@ -124,21 +147,26 @@ def _mib(usage: resource.struct_rusage) -> float:
 
 
 def main(
-    images: Annotated[int, typer.Option(min=10)] = 10_000,
+    images: Annotated[list[int] | None, typer.Option(help="Repeatable, ascending.")] = None,
     gigabytes: Annotated[float, typer.Option(help="Size of the large file; 0 leaves it out.")] = 1.0,
 ) -> None:
     """Generate, examine, and show the table."""
-    rows = []
-    with tempfile.TemporaryDirectory() as name:
-        root = Path(name)
-        write_coco(root / "coco", images)
-        rows.append((f"COCO, {images} images", images * BOXES, *examined(root / "coco", "train.json", "images")))
-        write_voc(root / "voc", images)
-        rows.append((f"VOC, {images} images", images * BOXES, *examined(root / "voc", "Annotations", "JPEGImages")))
-        if gigabytes:
-            count = write_outlines(root / "large", int(gigabytes * 1e9))
-            rows.append((f"COCO, {gigabytes:g} GB", count, *examined(root / "large", "train.json", "images")))
-    columns = ("data", "boxes", "seconds", "processor seconds", "peak MiB")
+    rows: list[tuple[Cell, ...]] = []
+    for name, (write, annotations, pictures_in) in FORMATS.items():
+        smaller: tuple[int, float] | None = None
+        for count in images or [10_000, 100_000]:
+            with tempfile.TemporaryDirectory() as folder:
+                write(Path(folder) / "data", count)
+                seconds, cpu_s, peak_mib = examined(Path(folder) / "data", annotations, pictures_in)
+            more = (peak_mib - smaller[1]) * 2**20 / (count * BOXES - smaller[0]) if smaller else math.nan
+            rows.append((f"{name}, {count} images", count * BOXES, seconds, cpu_s, peak_mib, more))
+            smaller = smaller or (count * BOXES, peak_mib)
+    if gigabytes:
+        with tempfile.TemporaryDirectory() as folder:
+            count = write_outlines(Path(folder) / "data", int(gigabytes * 1e9))
+            figures = examined(Path(folder) / "data", "train.json", "images")
+        rows.append((f"COCO, {gigabytes:g} GB", count, *figures, math.nan))
+    columns = ("data", "boxes", "seconds", "processor seconds", "peak MiB", "bytes a box more")
     wide_console().print(drawing(Table(caption="frcnn-search doctor", columns=columns, rows=tuple(rows))))
 
 

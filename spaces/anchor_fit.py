@@ -33,7 +33,7 @@ HALF_IOU = 0.5  # of a fair match, between the RPN's bounds of a positive and a 
 SMALL_PX, LARGE_PX = 32.0, 96.0  # COCO's bounds, square roots of areas; here in canvas pixels
 BUCKETS = ("small", "medium", "large")
 BOXES_AT_ONCE = 8192  # bounds the memory
-CELLS_AT_ONCE = 2_000_000
+CELLS_AT_ONCE = 200_000
 
 _STRIDES = np.array(STRIDES_PX, dtype=np.float64)
 
@@ -133,13 +133,23 @@ def positive_anchors(data: CanvasBoxes, anchors: Anchors, *, positive_iou: float
 
     An anchor that fits several boxes counts once.
     """
-    found = [
-        np.unique(keys)
-        for start in range(0, len(data.boxes), BOXES_AT_ONCE)
-        for keys in _positive_keys(data, slice(start, start + BOXES_AT_ONCE), anchors, positive_iou)
-    ]
-    keys = np.unique(np.concatenate(found)) if found else np.zeros(0, np.int64)
-    return np.bincount(keys // _keys_per_image(data.canvas, anchors), minlength=data.image_count)
+    data = data.select(np.argsort(data.images, kind="stable"))
+    counts, per_image = np.zeros(data.image_count, np.int64), _keys_per_image(data.canvas, anchors)
+    for part in _whole_images(data.images):
+        found = [np.unique(keys) for keys in _positive_keys(data, part, anchors, positive_iou)]
+        images, of_each = np.unique(np.unique(np.concatenate(found or [counts[:0]])) // per_image, return_counts=True)
+        counts[images] += of_each
+    return counts
+
+
+def _whole_images(images: Integers) -> Iterator[slice]:
+    """Consecutive boxes, about `BOXES_AT_ONCE`, that hold all of their images' boxes; the images are sorted."""
+    start = 0
+    while start < len(images):
+        last = min(start + BOXES_AT_ONCE, len(images)) - 1
+        stop = int(np.searchsorted(images, images[last], side="right"))
+        yield slice(start, stop)
+        start = stop
 
 
 def _parts(boxes: Floats, anchors: Anchors, canvas: Canvas) -> Iterator[Floats]:
