@@ -3,15 +3,17 @@
 Nothing is guessed between two candidates: that is an error.
 """
 
+import contextlib
 import shlex
 from pathlib import Path
 
 from detector.data.formats.annotation import DataError
 from detector.data.formats.folders import Role, folders_of, role_of_name
 from detector.data.formats.foreign import foreign_kinds
-from detector.data.formats.reader import Pair
+from detector.data.formats.reader import Pair, Reader
 from detector.data.formats.table import READERS
 from detector.data.record_folder import record_files
+from detector.data_source import DataSource
 
 EXAMPLE = """data:
   train: {images: folder/of/images, annotations: file.json or folder/of/xml}
@@ -49,15 +51,35 @@ def find_sources(folder: Path) -> Pair:
 
 
 def _of_file(file: Path) -> Pair:
-    pair = next((pair for reader in READERS.values() if (pair := reader.of_file(file))), None)
-    if pair is None and record_files(file):
+    for reader in READERS.values():
+        if pair := reader.of_file(file):
+            _refuse_half(file, reader)
+            return pair
+    if record_files(file):
         raise _as_records(file, file)
-    if pair is None:
-        raise DataError(
-            f"{file}: is no COCO file (images, annotations, categories), CSV table of boxes or data.yaml of YOLO; name "
-            "one, or the folder of the dataset (a study file is named without --data)"
-        )
-    return pair
+    raise DataError(
+        f"{file}: is no COCO file (images, annotations, categories), CSV table of boxes or data.yaml of YOLO; name "
+        "one, or the folder of the dataset (a study file is named without --data)"
+    )
+
+
+def _refuse_half(file: Path, reader: Reader) -> None:
+    """Raise `DataError` if the file is one split of a dataset whose other split lies near it."""
+    for folder in (file.parent, file.parent.parent):
+        splits = _splits(folder, reader)
+        others = [split.annotations for split in splits if split.annotations != file]
+        if len(splits) == 2 and len(others) == 1:
+            raise DataError(
+                f"{file}: is one split of a dataset, and {others[0].name} is the other; name its folder, {folder}, or "
+                "this file alone in study.yaml (data: {train: {images: …, annotations: …}})"
+            )
+
+
+def _splits(folder: Path, reader: Reader) -> list[DataSource]:
+    """What the folder is recognised as; nothing, where it is nothing in particular."""
+    with contextlib.suppress(DataError):
+        return [split for split in reader.recognise(folder) or () if split]
+    return []
 
 
 def _as_records(data: Path, first: Path) -> DataError:
