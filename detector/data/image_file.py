@@ -5,6 +5,7 @@ where boxes were drawn on the picture as it is stored (`Exif.STORED`).
 """
 
 import hashlib
+import threading
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 from typing import BinaryIO
@@ -19,11 +20,16 @@ from detector.data.orientation import lies, orientation_of, stored_size_px, turn
 from detector.data_source import Exif
 
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF", "PPM")  # nothing that runs a program, as EPS does
-MOST_PIXELS = 64_000_000  # that are ever decoded
-MOST_JPEG_PIXELS = 400_000_000  # in the file: a JPEG is decoded at a fraction of its size
+LARGE_PIXELS = 64_000_000  # decoded beside others; a larger image alone, so that memory stays at 1 GB or so
+MOST_PIXELS = 200_000_000  # that are ever decoded, at 4 bytes
+MOST_DEEP_PIXELS = LARGE_PIXELS  # of more than 8 bits, which take four times the memory on the way
+MOST_PROGRESSIVE_PIXELS = 128_000_000  # such a JPEG is held whole, whatever the size that it is decoded at
+MOST_JPEG_PIXELS = 400_000_000  # in the file: a plain one is decoded at a fraction of its size
 PADDING_RGB = (124, 116, 104)  # the ImageNet mean: neutral after normalisation
 FULL_SCALES = (255, 1023, 4095, 16383, 65535)  # of 8, 10, 12, 14 and 16 bits
 
+_ONE_LARGE = threading.Lock()
+Box = tuple[float, float, float, float]  # of a part: left, upper, right, lower
 Pillow.MAX_IMAGE_PIXELS = None  # the bounds are those above, and known before anything is decoded
 
 
@@ -120,14 +126,27 @@ def read_rgb(path: Path, *, height_px: int, width_px: int, exif: Exif = Exif.UPR
             draft = picture.draft(None, (2 * size[0], 2 * size[1]))  # JPEG only: decodes at a fraction of the size
             if picture.width * picture.height > MOST_PIXELS:
                 raise _too_large(path, f"{picture.width} × {picture.height} px to decode", MOST_PIXELS)
-            box = draft[1] if draft else (0, 0, *picture.size)
-            scaled = _rgb(picture).resize(size, Pillow.Resampling.BILINEAR, box=box, reducing_gap=2.0)
+            box: Box = draft[1] if draft else (0, 0, *picture.size)
+            scaled = _scaled(picture, size, box)
             return np.asarray(scaled if turn is None else scaled.transpose(turn), dtype=np.uint8)
     except DataError:
         raise
     except Exception as error:  # a decoder that is fed with garbage may raise nearly anything
         message = f"{path}: can't be decoded, it is truncated or corrupt: {error}"
         raise DataError(message, fault=Fault.IMAGE_UNREADABLE) from error
+
+
+def _scaled(picture: Pillow.Image, size: tuple[int, int], box: Box) -> Pillow.Image:
+    """The part of the picture in RGB at that size; of large ones there is only one in memory at a time."""
+    if picture.width * picture.height <= LARGE_PIXELS:
+        return _rgb(picture).resize(size, Pillow.Resampling.BILINEAR, box=box, reducing_gap=2.0)
+    with _ONE_LARGE:
+        factors = (max(1, picture.width // (2 * size[0])), max(1, picture.height // (2 * size[1])))
+        small = (picture.convert("RGB") if picture.mode in {"1", "P"} else picture).reduce(factors)
+        picture.close()  # the pixels of the large one
+    x, y = factors
+    part = (box[0] / x, box[1] / y, box[2] / x, box[3] / y)
+    return _rgb(small).resize(size, Pillow.Resampling.BILINEAR, box=part)
 
 
 def _open(file: BinaryIO, path: Path) -> Pillow.Image:
@@ -141,12 +160,18 @@ def _open(file: BinaryIO, path: Path) -> Pillow.Image:
     except Exception as error:  # a decoder that is fed with garbage may raise nearly anything
         message = f"{path}: the header can't be read: {error}; replace the file"
         raise DataError(message, fault=Fault.IMAGE_UNREADABLE) from error
-    # A progressive JPEG is held whole, whatever the size that it is decoded at.
-    by_fractions = picture.format in {"JPEG", "MPO"} and not picture.info.get("progressive")
-    most = MOST_JPEG_PIXELS if by_fractions else MOST_PIXELS
+    most = _most_pixels(picture)
     if picture.width * picture.height > most:
         raise _too_large(path, f"{picture.width} × {picture.height} px", most)
     return picture
+
+
+def _most_pixels(picture: Pillow.Image) -> int:
+    """How large a picture of its kind may be."""
+    if picture.format in {"JPEG", "MPO"}:
+        return MOST_PROGRESSIVE_PIXELS if picture.info.get("progressive") else MOST_JPEG_PIXELS
+    deep = picture.mode.startswith(("I", "F")) or _stored_mode(picture).endswith("/16")
+    return MOST_DEEP_PIXELS if deep else MOST_PIXELS
 
 
 def _too_large(path: Path, found: str, most: int) -> DataError:

@@ -116,11 +116,11 @@ def test_a_jpeg_shrunk_while_decoding_keeps_its_geometry(tmp_path: Path) -> None
     assert np.abs(pixels[20, 2:-2, 0] - centres[2:-2]).max() < 2.5  # one canvas pixel is a step of 4.25
 
 
-def _png_header(width_px: int, height_px: int) -> bytes:
+def _png_header(width_px: int, height_px: int, *, depth: int = 8, colour: int = 2) -> bytes:
     def chunk(kind: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
-    header = struct.pack(">IIBBBBB", width_px, height_px, 8, 2, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width_px, height_px, depth, colour, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"")
 
 
@@ -130,9 +130,10 @@ def _png_header(width_px: int, height_px: int) -> bytes:
         pytest.param(b"", "the file is empty", id="empty"),
         pytest.param(b"not an image at all", "the header can't be read", id="text"),
         pytest.param(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "the header can't be read", id="EPS"),
-        pytest.param(_png_header(60_000, 60_000), "at most 64 megapixels", id="bomb"),
-        pytest.param(_png_header(10_000, 9_000), "at most 64 megapixels", id="90 megapixels"),
-        pytest.param(_png_header(8_001, 8_000), "the header states 8001 × 8000", id="just above the limit"),
+        pytest.param(_png_header(60_000, 60_000), "at most 200 megapixels", id="bomb"),
+        pytest.param(_png_header(20_000, 10_001), "at most 200 megapixels", id="201 megapixels"),
+        pytest.param(_png_header(8_001, 8_000, depth=16), "at most 64 megapixels", id="deep colour"),
+        pytest.param(_png_header(8_001, 8_000, depth=16, colour=0), "the header states 8001 × 8000", id="deep grey"),
         pytest.param(_png_header(0, 10), "header", id="no width"),
         pytest.param(b"\xff\xd8\xff\xe0", "the header can't be read", id="a JPEG of four bytes"),
     ],
@@ -225,11 +226,25 @@ def test_a_photograph_of_108_megapixels_is_decoded_at_a_fraction_of_its_size(tmp
     pixels = read_rgb(tmp_path / "large.jpg", height_px=90, width_px=120)
     assert pixels[10, 10].tolist() == pytest.approx([255, 0, 0], abs=6)
     assert pixels[80, 110].tolist() == pytest.approx([0, 0, 0], abs=6)
-    with pytest.raises(DataError, match=r"at most 64 megapixels, but .* 12000 × 9000 px to decode"):
-        read_rgb(tmp_path / "large.jpg", height_px=9_000, width_px=12_000)
-    large.save(tmp_path / "progressive.jpg", quality=30, progressive=True)
-    with pytest.raises(DataError, match="cut it into tiles, or save it as a plain JPEG"):
-        read_header(tmp_path / "progressive.jpg")
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg"])  # the JPEG is progressive, and so held whole
+@pytest.mark.parametrize("mode", ["RGB", "L", "P"])
+def test_an_image_of_70_megapixels_is_reduced_before_anything_else_is_done_with_it(
+    tmp_path: Path, suffix: str, mode: str
+) -> None:
+    large = Pillow.fromarray(_lefty(7, 10)).convert(mode).resize((10_000, 7_000), Pillow.Resampling.NEAREST)
+    path = tmp_path / f"large.{suffix}"
+    (large.convert("L") if suffix == "jpg" and mode == "P" else large).save(
+        path, **({"progressive": True, "quality": 30} if suffix == "jpg" else {"compress_level": 1})
+    )
+    header = read_header(path)
+    assert (header.width_px, header.height_px) == (10_000, 7_000)
+    pixels = read_rgb(path, height_px=70, width_px=100)
+    assert pixels.shape == (70, 100, 3)
+    assert pixels[10, 10, 0] > 60  # the upper left is red, or grey
+    assert pixels[60, 90].max() < 10
+    assert pixels[10, 60].max() < 10
 
 
 def test_what_pillow_hides_of_a_file_is_told(tmp_path: Path) -> None:

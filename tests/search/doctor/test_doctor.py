@@ -103,6 +103,22 @@ def test_what_was_left_out_is_a_note_of_the_split_that_it_was_left_out_of(datase
     assert found["test-split-left-alone"].examples == ("test",)
 
 
+@pytest.mark.parametrize("spoil", ["missing", "truncated"])
+def test_a_bad_image_that_launch_leaves_out_is_a_warning(dataset: SpoiledDataset, spoil: str) -> None:
+    file = dataset.image_file(3)
+    content = file.read_bytes()
+    file.unlink()
+    if spoil == "truncated":
+        file.write_bytes(content[: len(content) // 2])
+    name = {"missing": "image-missing", "truncated": "image-unreadable"}[spoil]
+    refused = {each.name: each for each in dataset.examine().diagnostics}[name]
+    assert refused.level is ERROR
+    assert "set `on_bad_image: skip` in the section `data`" in refused.advice
+    diagnosis = dataset.examine(data={"folder": str(dataset.root), "on_bad_image": "skip"})
+    assert {each.name: each.level for each in diagnosis.diagnostics}[name] is WARNING
+    assert not diagnosis.has_errors
+
+
 def test_labels_that_are_off_by_one_are_called_so(dataset: SpoiledDataset) -> None:
     labels_off_by_one(dataset)
     assert "off by one" in dataset.examine().diagnostics[0].message

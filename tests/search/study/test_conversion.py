@@ -39,3 +39,19 @@ def test_a_mistake_is_told_and_nothing_is_written(
     with pytest.raises(ConfigError, match=says):
         run_conversion(tmp_path / data, to, tmp_path / "new", console)
     assert not (tmp_path / "new").exists()
+
+
+def test_a_study_file_s_data_is_converted_as_it_says(tmp_path: Path) -> None:
+    write_sample(tmp_path / "data", train=12, validation=4)
+    next((tmp_path / "data" / "images").glob("train_*")).write_bytes(b"")
+    (tmp_path / "study.yaml").write_text("data: {folder: data}\n")
+    with pytest.raises(ConfigError, match="on_bad_image: skip"):
+        run_conversion(tmp_path / "study.yaml", "voc", tmp_path / "new", Console(quiet=True))
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "study.yaml").write_text("data: {folder: data, on_bad_image: skip, exif: stored}\n")
+    console = Console(record=True, width=200)
+    run_conversion(tmp_path / "study.yaml", "voc", tmp_path / "new", console)
+    shown = console.export_text()
+    assert "wrote 15 images" in shown
+    assert "1 of 12 images can't be used" in shown
+    assert "the copies keep their EXIF: read them with `exif: stored`, too" in shown
