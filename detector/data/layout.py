@@ -8,16 +8,13 @@ import shlex
 from pathlib import Path
 
 from detector.data.formats.annotation import DataError
-from detector.data.formats.folders import Role, folders_of, role_of_name
+from detector.data.formats.folders import Role, folders_of, lines_for, role_of_name
 from detector.data.formats.foreign import foreign_kinds
 from detector.data.formats.reader import Pair, Reader
+from detector.data.formats.suggestion import lines_for_folder
 from detector.data.formats.table import READERS
 from detector.data.record_folder import record_files
 from detector.data_source import DataSource
-
-EXAMPLE = """data:
-  train: {images: folder/of/images, annotations: file.json or folder/of/xml}
-  validation: {images: folder/of/images, annotations: file.json or folder/of/xml}"""
 
 
 def find_sources(folder: Path) -> Pair:
@@ -46,7 +43,8 @@ def find_sources(folder: Path) -> Pair:
     foreign = "".join(f"\n{sentence}" for sentence in foreign_kinds(folder))
     raise DataError(
         f"{folder}: no dataset recognised. Looked here and in the folders below for\n{looked_for}\n"
-        f"but {_listing(folder)}{foreign}\nWhere the files lie otherwise, name them in study.yaml:\n\n{EXAMPLE}"
+        f"but {_listing(folder)}{foreign}\nWhere the files lie otherwise, name them in study.yaml:\n\n"
+        f"{lines_for_folder(folder)}"
     )
 
 
@@ -71,7 +69,7 @@ def _refuse_half(file: Path, reader: Reader) -> None:
         if len(splits) == 2 and len(others) == 1:
             raise DataError(
                 f"{file}: is one split of a dataset, and {others[0].name} is the other; name its folder, {folder}, or "
-                "this file alone in study.yaml (data: {train: {images: …, annotations: …}})"
+                f"this file alone in study.yaml:\n\n{lines_for(next(s for s in splits if s.annotations == file))}"
             )
 
 

@@ -36,7 +36,7 @@ def recognise_csv(folder: Path) -> Pair | None:
 
     train = only_source(by_role[Role.TRAINING] or by_role[None], Role.TRAINING, folder, source)
     if train is None:
-        refuse_without_training(files, folder)
+        refuse_without_training(files, folder, source)
         return None
     return train, only_source(by_role[Role.VALIDATION], Role.VALIDATION, folder, source)
 

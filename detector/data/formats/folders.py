@@ -72,24 +72,26 @@ def only_source(
         names = ", ".join(str(path.relative_to(folder)) for path in paths[:MOST_NAMED])
         raise DataError(
             f"{folder}: several fit as {role} data ({names}); name the folder of one, or name the files in "
-            f"study.yaml, for example\n\ndata:\n  train: {_as_yaml(source_of(paths[0]))}"
+            f"study.yaml, for example\n\n{lines_for(source_of(paths[0]))}"
         )
     return source_of(paths[0]) if paths else None
 
 
-def refuse_without_training(found: Iterable[Path], folder: Path) -> None:
+def refuse_without_training(found: Iterable[Path], folder: Path, source_of: Callable[[Path], DataSource]) -> None:
     """Raise `DataError` if there is anything at all: by its names it is for validation or tests alone."""
-    names = ", ".join(str(path.relative_to(folder)) for path in sorted(found)[:MOST_NAMED])
+    paths = sorted(found)
+    names = ", ".join(str(path.relative_to(folder)) for path in paths[:MOST_NAMED])
     if names:
         raise DataError(
             f"{folder}: by their names, {names} are validation or test data, and nothing is training data; name one "
-            "of them train, or name the files in study.yaml (data: {train: {images: …, annotations: …}})"
+            f"of them train, or name the files in study.yaml, for example\n\n{lines_for(source_of(paths[0]))}"
         )
 
 
-def _as_yaml(source: DataSource) -> str:
+def lines_for(source: DataSource) -> str:
+    """The section of study.yaml that names this source for training."""
     split = f", split: {source.split}" if source.split else ""
-    return f"{{images: {source.images}, annotations: {source.annotations}{split}}}"
+    return f"data:\n  train: {{images: {source.images}, annotations: {source.annotations}{split}}}"
 
 
 def _below(place: Path) -> list[Path]:

@@ -37,7 +37,7 @@ def recognise_voc(folder: Path) -> Pair | None:
 
     train = only_source(by_role[Role.TRAINING] or by_role[None], Role.TRAINING, folder, source)
     if train is None:
-        refuse_without_training(found, folder)
+        refuse_without_training(found, folder, source)
         return None
     if train.split:
         held_out = _list(train.annotations, "val", "valid", "validation") if train.split.stem == "train" else None

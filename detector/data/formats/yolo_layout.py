@@ -118,7 +118,7 @@ def _by_folders(folder: Path, names: Path | None = None) -> Pair | None:
 
     train = only_source(by_role[Role.TRAINING] or by_role[None], Role.TRAINING, folder, source)
     if train is None:
-        refuse_without_training(found, folder)
+        refuse_without_training(found, folder, source)
         return None
     return train, only_source(by_role[Role.VALIDATION], Role.VALIDATION, folder, source)
 

@@ -8,6 +8,7 @@ import yaml
 from detector.data.dataset import DataError
 from detector.data.layout import find_sources, left_alone
 from detector.data.pair import load_pair
+from detector.data.sample_data import write_sample
 from detector.data_source import DataFormat
 
 
@@ -212,3 +213,34 @@ def test_lists_at_the_top_with_two_paths_a_line_are_voc_lists(voc: Any) -> None:
     (voc.root / "valid.txt").write_text("JPEGImages/three.png Annotations/three.xml\n")
     train, validation = load_pair(*find_sources(voc.root), share=0.2, seed=0)
     assert (len(train.images), len(validation.images)) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("names", "images", "annotations"),
+    [
+        (["pics/a.jpg", "notes/x.json"], "pics", "notes/x.json"),
+        (["pics/a.jpg", "pics/b.jpg", "thumbs/a.jpg", "marks/a.xml"], "pics", "marks"),
+        (["a.jpg"], "", "FILE.json_OR_FOLDER_OF_XML"),
+        (["marks/a.csv"], "FOLDER_OF_IMAGES", "marks/a.csv"),
+    ],
+)
+def test_a_refusal_ends_with_the_lines_that_would_name_what_is_there(
+    tmp_path: Path, names: list[str], images: str, annotations: str
+) -> None:
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(DataError) as caught:
+        find_sources(tmp_path)
+    there = [str(tmp_path / part) if part.islower() or not part else part for part in (images, annotations)]
+    expected = f"data:\n  train: {{images: {there[0].rstrip('/')}, annotations: {there[1]}}}"
+    assert str(caught.value).endswith(expected)
+
+
+def test_validation_data_alone_is_answered_with_the_lines_that_train_on_it(tmp_path: Path) -> None:
+    write_sample(tmp_path / "data", train=4, validation=2)
+    (tmp_path / "data" / "train.json").unlink()
+    with pytest.raises(DataError) as caught:
+        find_sources(tmp_path / "data")
+    lines = str(caught.value).partition("data:\n")[2]
+    assert f"annotations: {tmp_path / 'data' / 'val.json'}" in lines
