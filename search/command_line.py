@@ -82,6 +82,9 @@ def launch(
         bool,
         typer.Option("--only-create", help="Check the data and create the study, for workers elsewhere; run none."),
     ] = False,
+    despite_errors: Annotated[
+        bool, typer.Option("--despite-errors", help="Begin the study although the doctor calls something an error.")
+    ] = False,
     engine: Engines = EngineName.LOCAL,
     ray_address: RayAddress = None,
     gpus_per_worker: GpusPerWorker = None,
@@ -110,10 +113,10 @@ def launch(
             seed=seed,
         )
         chosen = _engine(engine, address=ray_address, gpus_per_worker=gpus_per_worker, cpus_per_worker=cpus_per_worker)
-        specification = _specification(study_file, data, options)
+        specification, folder = _specification(study_file, data, options), study_file.resolve().parent
         if only_create:
-            raise typer.Exit(create(specification, folder=study_file.resolve().parent))
-        raise typer.Exit(run(specification, folder=study_file.resolve().parent, executor=chosen))
+            raise typer.Exit(create(specification, folder=folder, despite_errors=despite_errors))
+        raise typer.Exit(run(specification, folder=folder, executor=chosen, despite_errors=despite_errors))
 
 
 @app.command(rich_help_panel="Data")

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -13,10 +14,11 @@ from sqlalchemy import ColumnElement, Connection, Table, select
 
 from storage.connection import tables, trials
 from storage.connection.database import Database
-from storage.connection.errors import StorageError
+from storage.connection.errors import StorageError, StorageUnavailable
 from trial.outcome import Outcome
 
 Direction = Literal["minimize", "maximize"]
+DELETE_TRIES, DELETE_PAUSE_S = 20, 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,23 @@ def find_study(database: Database, name: str) -> StoredStudy:
     if study_id is None:
         raise _unknown(name, study_names(database), database.label)
     return StoredStudy(database, name, study_id)
+
+
+def delete_study(database: Database, name: str) -> None:
+    """Delete the study and all that it left, and return when it is gone.
+
+    Raises:
+        StorageError: there is no such study.
+    """
+    study = find_study(database, name)
+    for _ in range(DELETE_TRIES):
+        with database.guarded():
+            database.optuna.delete_study(study.id)  # gives up without a word where somebody writes at that moment
+        if name not in study_names(database):
+            _drop_orphans(database)
+            return
+        time.sleep(DELETE_PAUSE_S)
+    raise StorageUnavailable(f"study {name!r} in {database.label} can't be deleted: others write to it; try again")
 
 
 def study_names(database: Database) -> list[str]:

@@ -30,7 +30,7 @@ def diagnosis_json(diagnosis: Diagnosis) -> str:
 def diagnosis_report(diagnosis: Diagnosis) -> RenderableType:
     """Everything that a reader should see, worst first."""
     parts: list[RenderableType] = [_opening(diagnosis)]
-    parts += [_lines(each) for each in diagnosis.diagnostics]
+    parts += [diagnostic_lines(each) for each in diagnosis.diagnostics]
     if diagnosis.anchors is not None:
         parts.append(fit_table(diagnosis.anchors.fitted))
     if diagnosis.space:
@@ -97,7 +97,8 @@ def _opening(diagnosis: Diagnosis) -> Text:
     )
 
 
-def _lines(diagnostic: Diagnostic) -> Text:
+def diagnostic_lines(diagnostic: Diagnostic) -> Text:
+    """What was found, examples of it, and what to do."""
     text = Text()
     text.append(f"{diagnostic.level.value:7} ", style=COLOURS[diagnostic.level])
     text.append(f"{diagnostic.name}: {diagnostic.message}\n")

@@ -12,20 +12,21 @@ from detector.config import ConfigError
 from search.engines.handle import Executor, Job
 from search.engines.local_executor import LocalExecutor
 from search.exit_codes import ExitCode
-from search.launch.compatibility import agree
+from search.launch.compatibility import OtherSpecification, agree, is_blank
+from search.launch.examination import require_health
 from search.launch.progress import Progress, Snapshot, read_snapshot
-from search.launch.settled import settle
+from search.launch.settled import Settled, settle
 from search.launch.trouble import Trouble
 from search.launch.worker_pool import PoolExit, WorkerPool
 from search.report.ranking import ranking, ranking_table
 from search.signals import stop_signals
 from search.study.specification import Specification
 from search.terminal import PlainConsole
-from search.worker.fingerprint import Identity, code_version, keep_identity
+from search.worker.fingerprint import Identity, OtherData, code_version, keep_identity
 from storage.box_samples import keep_box_sample
 from storage.connection.database import Database
 from storage.connection.errors import StorageUnavailable
-from storage.study import StoredStudy, create_study
+from storage.study import StoredStudy, create_study, delete_study, find_study, study_names
 
 TICK_S = 1.0
 
@@ -37,19 +38,20 @@ def launch(
     console: PlainConsole | None = None,
     options: tuple[str, ...] = (),
     executor: Executor | None = None,
+    despite_errors: bool = False,
 ) -> ExitCode:
     """Run the study until it has its trials, or until a signal: the first stops cleanly, the second at once.
 
     Checkpoints, caches and logs go below `folder`. Returns 0 when the study is complete, 75 when it was stopped or
     the database went away (the same call goes on), 1 after a bug. `options` go to the worker processes, which the
-    executor starts: on this machine by default.
+    executor starts: on this machine by default. A new study begins only if the doctor finds no error, or despite them.
 
     Raises:
         ConfigError: the data or the executor cannot be used, or the study was begun with another specification.
         StorageError, StorageUnavailable: the database cannot be used, or not now.
     """
     console = console or PlainConsole()
-    with _created(specification, console, folder) as (specification, study):
+    with _created(specification, console, folder, despite_errors) as (specification, study):
         if _snapshot(study, specification).finished >= specification.budget.trials:
             ended = PoolExit(code=ExitCode.DONE, messages=())
         else:
@@ -58,7 +60,9 @@ def launch(
         return _close(study, specification, ended, console, folder)
 
 
-def only_create(specification: Specification, *, folder: Path, console: PlainConsole | None = None) -> ExitCode:
+def only_create(
+    specification: Specification, *, folder: Path, console: PlainConsole | None = None, despite_errors: bool = False
+) -> ExitCode:
     """Create the study, or see that it agrees with what is there, for workers that somebody else starts. Returns 0.
 
     Decoded images go below `folder`.
@@ -67,7 +71,7 @@ def only_create(specification: Specification, *, folder: Path, console: PlainCon
         ConfigError, StorageError, StorageUnavailable: as `launch`.
     """
     console = console or PlainConsole()
-    with _created(specification, console, folder):
+    with _created(specification, console, folder, despite_errors):
         kind = "env:NAME" if specification.storage.startswith("postgresql") else specification.storage
         console.print(
             f"workers join it with: frcnn-search worker --storage {shlex.quote(kind)} --study "
@@ -78,7 +82,7 @@ def only_create(specification: Specification, *, folder: Path, console: PlainCon
 
 @contextmanager
 def _created(
-    specification: Specification, console: PlainConsole, folder: Path
+    specification: Specification, console: PlainConsole, folder: Path, despite_errors: bool
 ) -> Iterator[tuple[Specification, StoredStudy]]:
     """The study in its database, with its settled specification, which agrees with what was there before."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # it would write between our lines
@@ -86,13 +90,33 @@ def _created(
     settled = settle(specification, console, folder=folder)
     specification = settled.specification
     with Database.open(specification.storage) as database:
-        study = create_study(database, specification.name)
-        agree(study, specification, kept=kept)
-        keep_identity(study, Identity(code=code_version(), data=settled.data))
+        if specification.trainer == "detector" and specification.name not in study_names(database):
+            require_health(specification, console, despite_errors=despite_errors)
+        study = _agreed(database, settled, kept, console)
         if settled.screen is not None:
             keep_box_sample(study, settled.screen.to_json())
         console.print(_opening(_snapshot(study, specification), study, specification))
         yield specification, study
+
+
+def _agreed(database: Database, settled: Settled, kept: tuple[str, ...], console: PlainConsole) -> StoredStudy:
+    """The study with these settings; one that is there with others is begun anew if nothing of it would be lost."""
+
+    def agreed() -> StoredStudy:
+        study = create_study(database, settled.specification.name)
+        agree(study, settled.specification, kept=kept)
+        keep_identity(study, Identity(code=code_version(), data=settled.data))
+        return study
+
+    try:
+        return agreed()
+    except (OtherSpecification, OtherData):
+        name = settled.specification.name
+        if not is_blank(find_study(database, name)):
+            raise
+        delete_study(database, name)
+        console.print(f"study {name} was begun with other settings or data, but had no trained trial: it begins anew")
+        return agreed()
 
 
 def _run(

@@ -22,6 +22,10 @@ _ROOMS = (
 _ATTRIBUTES = {"code": "code version", "data": "dataset fingerprint"}
 
 
+class OtherData(ConfigError):
+    """A study was begun on other data."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
     """One machine's view of a study."""
@@ -76,11 +80,11 @@ def keep_identity(study: StoredStudy, identity: Identity) -> None:
     """Make this the study's identity. Newer code may go on with a study, other data may not.
 
     Raises:
-        ConfigError: the study was begun on other data.
+        OtherData: the study was begun on other data.
     """
     stored = read_identity(study)
     if stored is not None and stored.data != identity.data:
-        raise ConfigError(_refusal(study, stored.differences(identity)))
+        raise OtherData(_refusal(study, stored.differences(identity)))
     with study.database.guarded():
         for key, name in _ATTRIBUTES.items():
             study.database.optuna.set_study_user_attr(study.id, name, asdict(identity)[key])

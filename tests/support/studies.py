@@ -9,7 +9,7 @@ import optuna
 from search.plan import Plan
 from search.study.specification import PrunerName
 from storage.connection.database import Database
-from storage.study import create_study, find_study, study_names
+from storage.study import create_study, find_study
 
 #: Where a setting of a test stands in the specification.
 SECTIONS = {
@@ -31,12 +31,6 @@ def load_optuna_study(database: Database, name: str, **options: Any) -> optuna.S
     """A plain Optuna study that is there."""
     find_study(database, name)
     return optuna.load_study(study_name=name, storage=database.optuna, **options)
-
-
-def delete_study(database: Database, name: str) -> None:
-    """Delete a study under its workers. Optuna gives up without a word where one of them writes at that moment."""
-    while name in study_names(database):
-        database.optuna.delete_study(find_study(database, name).id)
 
 
 def varied(plan: Plan, *, folder: Path | None = None, pruner: str | None = None, **settings: Any) -> Plan:

@@ -21,10 +21,10 @@ from storage.connection.database import Database
 from storage.leases import Leases
 from storage.outcomes import read_outcome, read_outcomes
 from storage.standings import left_behind
-from storage.study import find_study, study_names
+from storage.study import delete_study, find_study, study_names
 from storage.workers import read_workers
 from tests.support.history_checker import check_history, read_history
-from tests.support.studies import delete_study, load_optuna_study
+from tests.support.studies import load_optuna_study
 from tests.support.workforce import found, leave, start_worker, wait_until
 from trial.outcome import Outcome
 

@@ -15,12 +15,13 @@ from search.exit_codes import ExitCode
 from search.faults import history
 from search.faults.history import HistoryEvent
 from storage.connection.database import Database
+from storage.study import delete_study
 from tests.support.chaos import faults
 from tests.support.chaos.faults import Scene
 from tests.support.chaos.place import KINDS, new_place, own_server
 from tests.support.chaos.workers import STUCK_S, Launched, Started
 from tests.support.history_checker import Tally, check_history, read_history
-from tests.support.studies import delete_study, load_optuna_study
+from tests.support.studies import load_optuna_study
 from tests.support.workforce import found
 
 FAULTS_PER_STUDY = 10
