@@ -82,6 +82,12 @@ def launch(
         bool,
         typer.Option("--only-create", help="Check the data and create the study, for workers elsewhere; run none."),
     ] = False,
+    continue_as: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Go on under another name, with the file's settings of today, from the best trials."
+        ),
+    ] = None,
     despite_errors: Annotated[
         bool, typer.Option("--despite-errors", help="Begin the study although the doctor calls something an error.")
     ] = False,
@@ -113,6 +119,8 @@ def launch(
             seed=seed,
         )
         chosen = _engine(engine, address=ray_address, gpus_per_worker=gpus_per_worker, cpus_per_worker=cpus_per_worker)
+        if continue_as is not None:
+            study_file = _continued(study_file, continue_as, data)
         specification, folder = _specification(study_file, data, options), study_file.resolve().parent
         if only_create:
             raise typer.Exit(create(specification, folder=folder, despite_errors=despite_errors))
@@ -395,6 +403,16 @@ def _specification(study_file: Path, data: Path | None, options: "Options") -> "
             f"{' and '.join(useless)} must come with --data; for a study that is there, edit {study_file}"
         )
     return with_options(load_study_file(study_file), options)
+
+
+def _continued(study_file: Path, name: str, data: Path | None) -> Path:
+    from search.launch.continuation import write_continuation
+
+    if data is not None:
+        raise ConfigError("--continue-as goes on from a study file, but --data begins one; leave one of them out")
+    new = write_continuation(study_file, name)
+    say(f"wrote {new}: its first trials are the best of the study in {study_file}")
+    return new
 
 
 def _draw(diagnosis: "Diagnosis", folder: Path) -> None:

@@ -59,10 +59,12 @@ class Plan:
 
     @property
     def first_points(self) -> tuple[dict[str, Value], ...]:
-        """What the first trials try before the sampler proposes: the reference, then what the data suggests."""
-        reference = self.space.reference()
-        derived = self.space.nearest(self.specification.derived or {})
-        return (reference,) if derived == reference else (reference, derived)
+        """What the first trials try before the sampler proposes: the reference, what the data suggests, what the user
+        named; each once.
+        """
+        wanted = (self.specification.derived or {}, *self.specification.first_points)
+        points = (self.space.reference(), *(self.space.nearest(values) for values in wanted))
+        return tuple(point for number, point in enumerate(points) if point not in points[:number])
 
     def trial_directory(self, trial: int) -> Path:
         """Where the checkpoints of a trial lie. Only the best trial's stay when the trial is over."""

@@ -59,7 +59,8 @@ def agree(study: StoredStudy, specification: Specification, *, kept: Collection[
         raise OtherSpecification(
             f"study {specification.name!r} in {study.database.label} was begun with another specification:\n  "
             + "\n  ".join(refused)
-            + "\nIts trials could not be compared with new ones; change these back, or give the study another name"
+            + "\nIts trials could not be compared with new ones; change these back, give the study another name, "
+            "or go on from its best trials: frcnn-search launch STUDY_FILE --continue-as NAME"
         )
     if changes:
         replace_specification(study, wanted)

@@ -154,6 +154,7 @@ class Specification:
     )
     space: SpaceSection = field(default_factory=Space.default)
     derived: Derived = None  # what trial 1 has in place of the reference's values; empty: no such trial
+    first_points: tuple[dict[str, Value], ...] = ()  # after trials 0 and 1; what one leaves out is the reference's
     budget: Budget = field(default_factory=Budget)
     sampler: Sampler = field(default_factory=Sampler)
     pruner: Pruner = field(default_factory=Pruner)
@@ -162,7 +163,7 @@ class Specification:
     def __post_init__(self) -> None:
         if self.budget.images is not None:
             self.budget.rung_images(self.pruner.reduction_factor)
-        self._check_derived()
+        self._check_points()
         micro_batch = self.detector.micro_batch
         if micro_batch is not None:
             bad = [size for size in self.space.batch_sizes() if size % micro_batch]
@@ -172,12 +173,15 @@ class Specification:
                 f"{self.space.micro_batch()} would",
             )
 
-    def _check_derived(self) -> None:
-        for name, value in (self.derived or {}).items():
-            parameter = self.space.parameters.get(name)
-            if parameter is None:
-                raise ConfigError(f"derived.{name} is no parameter of this space; remove it")
-            require(parameter.contains(value), f"derived.{name} must be in {parameter}, but is {value!r}")
+    def _check_points(self) -> None:
+        points = {"derived": self.derived or {}}
+        points |= {f"first_points[{number}]": point for number, point in enumerate(self.first_points)}
+        for place, point in points.items():
+            for name, value in point.items():
+                parameter = self.space.parameters.get(name)
+                if parameter is None:
+                    raise ConfigError(f"{place}.{name} is no parameter of this space; remove it")
+                require(parameter.contains(value), f"{place}.{name} must be in {parameter}, but is {value!r}")
 
     def absolute(self, folder: Path) -> "Specification":
         """The same with relative paths, in data, weights and storage, taken from the folder."""

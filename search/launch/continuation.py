@@ -1,0 +1,54 @@
+"""A study that goes on from another one's best trials, under a name of its own and with settings of its own."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from detector.config import ConfigError, require
+from search.report.ranking import ranking
+from search.study.document import StudyFileError
+from search.study.study_file import Options, load_study_file, with_options
+from search.study.yaml_text import yaml_value
+from spaces.parameters import Value
+from storage.connection.database import Database
+from storage.study import find_study, read_trials
+
+MOST_POINTS = 5
+
+
+def write_continuation(file: Path, name: str) -> Path:
+    """Write a study file beside the one given: the same, but for its name, and the first points that it tries are the
+    best trials of the study that the file named so far.
+
+    Raises:
+        ConfigError: that study has no trial with a value, or the new file is there.
+        StorageError, StorageUnavailable: the study can't be read.
+    """
+    specification = load_study_file(file)
+    require(name != specification.name, f"--continue-as must name another study than {name!r}")
+    with_options(specification, Options(name=name))  # raises where it is no name of a study
+    new = file.with_name(f"{name}.yaml")
+    with Database.open(specification.storage) as database:
+        study = find_study(database, specification.name)
+        best = [place.number for place in ranking(study) if place.rank is not None][:MOST_POINTS]
+        trials = {trial.number: trial.params for trial in read_trials(study)}
+    if not best:
+        raise ConfigError(f"study {specification.name!r} has no trial with a value to go on from; launch it as it is")
+    points = [specification.space.nearest(trials[number]) for number in best]
+    replace(specification, name=name, first_points=tuple(points))  # raises where it would be no study
+    text = _with_line(_with_line(file.read_text("utf-8-sig"), "name", name), "first_points", points)
+    try:
+        with new.open("x", encoding="utf-8") as opened:
+            opened.write(text)
+    except FileExistsError:
+        raise ConfigError(f"{new} is there; launch it: frcnn-search launch {new}") from None
+    except OSError as error:
+        raise StudyFileError(f"{new}: cannot be written ({error.strerror or error})") from None
+    return new
+
+
+def _with_line(text: str, key: str, value: str | list[dict[str, Value]]) -> str:
+    """The text with a line of that key in place of its own, or at the end."""
+    line = f"{key}: {yaml_value(value)}"
+    changed, count = re.subn(rf"^{key}\s*:[^\n]*$", lambda _: line, text, count=1, flags=re.MULTILINE)
+    return changed if count else f"{text.rstrip()}\n{line}\n"
