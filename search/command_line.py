@@ -1,5 +1,7 @@
 """The command `frcnn-search`. Everything heavy is imported by the command that needs it, so that help is instant."""
 
+import json
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -318,6 +320,35 @@ def train(
         from search.export.training import train as run
 
         raise typer.Exit(run(configuration, images=images, data=data, output=output, seed=seed))
+
+
+@app.command(rich_help_panel="Results")
+def evaluate(
+    weights: Annotated[Path, typer.Argument(metavar="WEIGHTS", help="weights.safetensors, as `train` leaves it.")],
+    data: Annotated[Path, typer.Option(help="Annotated data; its validation split, or all of it, is evaluated on.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
+) -> None:
+    """COCO AP of trained weights on annotated data, overall, by size and by class."""
+    with exit_codes():
+        from search.export.evaluation import evaluate as run
+
+        metrics = run(weights, data, PlainConsole(quiet=as_json))
+        if as_json:
+            say(json.dumps({name: None if math.isnan(value) else value for name, value in metrics.items()}, indent=2))
+
+
+@app.command(rich_help_panel="Results")
+def predict(
+    weights: Annotated[Path, typer.Argument(metavar="WEIGHTS", help="weights.safetensors, as `train` leaves it.")],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE…", help="Image files, or folders of them.")],
+    output: Annotated[Path, typer.Option(metavar="DIR", help="Folder for detections.json and the pictures.")],
+    least_score: Annotated[float, typer.Option(min=0, max=1, help="Objects with less are left out.")] = 0.5,
+) -> None:
+    """Find objects in images: COCO JSON with scores, and a picture of each image with boxes and names."""
+    with exit_codes():
+        from search.export.prediction import predict as run
+
+        run(weights, images, output, least_score=least_score, console=PlainConsole())
 
 
 @app.command(rich_help_panel="Study")

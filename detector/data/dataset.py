@@ -31,6 +31,7 @@ from detector.data.formats.annotation import (
     problems_message,
 )
 from detector.data.formats.annotation import DataError as DataError
+from detector.data.image_file import read_header
 from detector.data_source import DataSource, Exif
 
 
@@ -176,6 +177,27 @@ def ground_truth_slots(dataset: Dataset, *, multiple: int = 8) -> int:
     Rounded up, so that a few boxes more in another version of the data don't mean a new compilation.
     """
     return -(-most_boxes(dataset) // multiple) * multiple
+
+
+def unannotated(path: Path, number: int) -> Image:
+    """An image file by itself, upright, without boxes.
+
+    Raises:
+        DataError: it is no image, or can't be used.
+    """
+    header = read_header(path)
+    return Image(
+        path=path,
+        name=path.name,
+        image_id=number,
+        width_px=header.width_px,
+        height_px=header.height_px,
+        boxes=np.zeros((0, 4), np.float32),
+        labels=np.zeros(0, np.int32),
+        crowd=np.zeros(0, bool),
+        area=np.zeros(0, np.float32),
+        digest=header.digest,
+    )
 
 
 def _image(checked: CheckedImage, labels: dict[Key, int], exif: Exif) -> tuple[Image, list[Dropped]]:

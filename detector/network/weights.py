@@ -12,7 +12,7 @@ from pathlib import Path
 import keras
 import numpy as np
 from filelock import FileLock
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
 from detector.backend import Compiled, to_device, to_host
@@ -173,8 +173,22 @@ def save_weights(path: Path, values: dict[str, np.ndarray], **facts: object) -> 
     write_whole(path, lambda file: save_file(values, file, metadata=metadata))
 
 
-def load_weights(network: Network, path: Path) -> None:
-    """Fill the network from `save_weights`; heads of another shape (classes, anchors) keep their own values.
+def read_facts(path: Path) -> dict[str, object]:
+    """The facts that `save_weights` wrote beside the values.
+
+    Raises:
+        ConfigError: it is no such file.
+    """
+    try:
+        with safe_open(path, framework="np") as file:
+            return {key: json.loads(value) for key, value in (file.metadata() or {}).items()}
+    except (OSError, SafetensorError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{path} is not a safetensors file of weights: {error}") from error
+
+
+def load_weights(network: Network, path: Path, *, whole: bool = False) -> None:
+    """Fill the network from `save_weights`; heads of another shape (classes, anchors) keep their own values, unless
+    the `whole` network must be there.
 
     Raises:
         ConfigError: it is no such file, or its backbone is another.
@@ -184,7 +198,8 @@ def load_weights(network: Network, path: Path) -> None:
     except Exception as error:  # an array of a type that NumPy lacks is a KeyError
         raise ConfigError(f"{path} is not a safetensors file of weights: {error}") from error
     shapes = {name: value.shape for name, value in values.items()}
-    if missing := [v.path for v in network.backbone.variables if shapes.get(v.path) != tuple(v.shape)]:
+    needed = (*network.trainable, *network.frozen) if whole else network.backbone.variables
+    if missing := [v.path for v in needed if shapes.get(v.path) != tuple(v.shape)]:
         raise ConfigError(f"{path} is not a detector of this kind: it lacks {missing[0]} and {len(missing) - 1} more")
     for variable in (*network.trainable, *network.frozen):
         value = values.get(variable.path)

@@ -6,6 +6,7 @@ Between trials nothing is built, traced or allocated anew: the weights are reset
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -282,7 +283,13 @@ class Trainer:
 
     def _keep_weights(self, trial: RunningTrial) -> None:
         values = weights.named_values(self._network, trial.state["weights"], trial.frozen)
-        weights.save_weights(trial.directory / WEIGHTS_FILE, values, classes=list(self._classes))
+        weights.save_weights(
+            trial.directory / WEIGHTS_FILE,
+            values,
+            classes=list(self._classes),
+            shape=asdict(self.shape),
+            hyperparameters=asdict(trial.hyperparameters),
+        )
 
 
 def _look_is_due(steps: int, unseen: int) -> bool:

@@ -33,13 +33,15 @@ class Validation:
         for images, extents, indices in evaluation_batches(self._cache, self._count, batch_size):
             on_progress("evaluation", len(found), self._count)
             outputs = {name: to_host(value) for name, value in predict(to_device(images), to_device(extents)).items()}
-            for row, index in enumerate(indices):
-                kept = outputs["scores"][row] > 0
-                found.append(
-                    Detections(
-                        boxes=outputs["boxes"][row][kept] / self._cache.scales[index],
-                        scores=outputs["scores"][row][kept],
-                        labels=outputs["classes"][row][kept].astype(np.int32),
-                    )
-                )
+            found += [detections_of(outputs, row, scale=self._cache.scales[index]) for row, index in enumerate(indices)]
         return found
+
+
+def detections_of(outputs: dict[str, np.ndarray], row: int, *, scale: np.float32) -> Detections:
+    """What a step predicted for one image of its batch, in pixels of the original; `scale` is the image's."""
+    kept = outputs["scores"][row] > 0
+    return Detections(
+        boxes=outputs["boxes"][row][kept] / scale,
+        scores=outputs["scores"][row][kept],
+        labels=outputs["classes"][row][kept].astype(np.int32),
+    )
