@@ -15,9 +15,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from xml.sax.saxutils import escape
 
 import numpy as np
@@ -26,6 +28,7 @@ from PIL import Image as Pillow
 
 from benchmarks.parts.table import Cell, Table, drawing, wide_console
 
+T = TypeVar("T")
 WIDTH_PX, HEIGHT_PX, BOXES = 64, 48, 8
 CLASSES = ("disc", "square", "triangle")
 LINKS = 30_000  # of one file: file systems allow few more
@@ -142,6 +145,12 @@ def examined(folder: Path, annotations: str, images: str) -> tuple[float, float,
     return time.perf_counter() - began_s, usage.ru_utime + usage.ru_stime, _mib(usage)
 
 
+def _elsewhere(write: Callable[[Path, int], T], folder: Path, size: int) -> T:
+    """What it returns, done by another process: the kernel counts our own memory for what we start."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(write, folder, size).result()
+
+
 def _mib(usage: resource.struct_rusage) -> float:
     return usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
@@ -156,14 +165,14 @@ def main(
         smaller: tuple[int, float] | None = None
         for count in images or [10_000, 100_000]:
             with tempfile.TemporaryDirectory() as folder:
-                write(Path(folder) / "data", count)
+                _elsewhere(write, Path(folder) / "data", count)
                 seconds, cpu_s, peak_mib = examined(Path(folder) / "data", annotations, pictures_in)
             more = (peak_mib - smaller[1]) * 2**20 / (count * BOXES - smaller[0]) if smaller else math.nan
             rows.append((f"{name}, {count} images", count * BOXES, seconds, cpu_s, peak_mib, more))
             smaller = smaller or (count * BOXES, peak_mib)
     if gigabytes:
         with tempfile.TemporaryDirectory() as folder:
-            count = write_outlines(Path(folder) / "data", int(gigabytes * 1e9))
+            count = _elsewhere(write_outlines, Path(folder) / "data", int(gigabytes * 1e9))
             figures = examined(Path(folder) / "data", "train.json", "images")
         rows.append((f"COCO, {gigabytes:g} GB", count, *figures, math.nan))
     columns = ("data", "boxes", "seconds", "processor seconds", "peak MiB", "bytes a box more")

@@ -126,7 +126,9 @@ def launch(
         specification, folder = _specification(study_file, data, options), study_file.resolve().parent
         if only_create:
             raise typer.Exit(create(specification, folder=folder, despite_errors=despite_errors))
-        raise typer.Exit(run(specification, folder=folder, executor=chosen, despite_errors=despite_errors))
+        raise typer.Exit(
+            run(specification, folder=folder, executor=chosen, despite_errors=despite_errors, study_file=study_file)
+        )
 
 
 @app.command(rich_help_panel="Data")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detector.data.cleaning import confusion
 from detector.data.file_names import nearest, with_files
@@ -33,6 +34,17 @@ class CheckedImage:
     entry: AnnotatedImage
     path: Path  # resolved
     header: Header
+
+    @property
+    def corners(self) -> NDArray[np.float64]:
+        """The corners of its boxes in pixels, [n, 4], unchecked."""
+        corners = np.array([box.corners for box in self.entry.boxes], dtype=np.float64).reshape(-1, 4)
+        return corners * np.tile(self.size_px, 2) if self.entry.fractions else corners
+
+    @property
+    def size_px(self) -> tuple[int, int]:
+        """Width and height."""
+        return self.header.width_px, self.header.height_px
 
 
 def read_annotations(source: DataSource) -> Annotations:
@@ -91,7 +103,7 @@ def check_images(entries: Sequence[AnnotatedImage], source: DataSource) -> tuple
             _check_size(entry, header, path)
         except DataError as error:
             return Defect(fault=error.fault, file=entry.file_name, message=f"{entry.place}: {error}")
-        return CheckedImage(entry=_in_pixels(entry, header), path=path, header=header)
+        return CheckedImage(entry=entry, path=path, header=header)
 
     if not source.images.is_dir():
         message = f"{source.images}: the folder of images is missing; check the path"
@@ -121,19 +133,6 @@ def _with_hints(defects: list[Defect], folder: Path) -> list[Defect]:
     ]
 
 
-def _in_pixels(entry: AnnotatedImage, header: Header) -> AnnotatedImage:
-    """The same with corners in pixels."""
-    if not entry.fractions:
-        return entry
-    width, height = header.width_px, header.height_px
-    boxes = tuple(
-        replace(box, corners=(x1 * width, y1 * height, x2 * width, y2 * height))
-        for box in entry.boxes
-        for x1, y1, x2, y2 in (box.corners,)
-    )
-    return replace(entry, boxes=boxes, fractions=False)
-
-
 def _check_size(entry: AnnotatedImage, header: Header, path: Path) -> None:
     stated = (entry.width_px or header.width_px, entry.height_px or header.height_px)
     if stated == (header.width_px, header.height_px):
@@ -151,10 +150,8 @@ def _check_size(entry: AnnotatedImage, header: Header, path: Path) -> None:
 
 def refuse_confusion(checked: Sequence[CheckedImage], source: DataSource) -> None:
     """Raise `DataError` if most boxes are impossible, with the order of numbers that would explain them."""
-    pairs = [
-        (box.corners, (image.header.width_px, image.header.height_px)) for image in checked for box in image.entry.boxes
-    ]
-    corners = np.array([corners for corners, _ in pairs], dtype=np.float64).reshape(-1, 4)
-    sizes = np.array([size for _, size in pairs], dtype=np.float64).reshape(-1, 2)
+    corners = np.concatenate([image.corners for image in checked] or [np.zeros((0, 4))])
+    counts = [len(image.entry.boxes) for image in checked]
+    sizes = np.repeat(np.array([image.size_px for image in checked], dtype=np.float64).reshape(-1, 2), counts, axis=0)
     if cause := confusion(corners, sizes, source.format):
         raise DataError(f"{source.annotations}: {cause}", fault=Fault.COORDINATE_ORDER)

@@ -203,13 +203,11 @@ def unannotated(path: Path, number: int) -> Image:
 def _image(checked: CheckedImage, labels: dict[Key, int], exif: Exif) -> tuple[Image, list[Dropped]]:
     """The checked image, and what was dropped from it."""
     entry, header = checked.entry, checked.header
-    corners = np.array([box.corners for box in entry.boxes], dtype=np.float64).reshape(-1, 4)
+    corners = checked.corners
     cleaned = clean_boxes(corners, width_px=header.width_px, height_px=header.height_px)
     dropped = [
-        Dropped(
-            file=entry.file_name, reason=f"{box.name} {reason} (corners {', '.join(f'{v:g}' for v in box.corners)})"
-        )
-        for box, reason in zip(entry.boxes, cleaned.reasons, strict=True)
+        Dropped(file=entry.file_name, reason=f"{box.name} {reason} (corners {', '.join(f'{v:g}' for v in own)})")
+        for box, own, reason in zip(entry.boxes, corners.tolist(), cleaned.reasons, strict=True)
         if reason
     ]
     kept = [box for box, reason in zip(entry.boxes, cleaned.reasons, strict=True) if not reason]

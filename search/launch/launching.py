@@ -39,12 +39,14 @@ def launch(
     options: tuple[str, ...] = (),
     executor: Executor | None = None,
     despite_errors: bool = False,
+    study_file: Path | None = None,
 ) -> ExitCode:
     """Run the study until it has its trials, or until a signal: the first stops cleanly, the second at once.
 
     Checkpoints, caches and logs go below `folder`. Returns 0 when the study is complete, 75 when it was stopped or
-    the database went away (the same call goes on), 1 after a bug. `options` go to the worker processes, which the
-    executor starts: on this machine by default. A new study begins only if the doctor finds no error, or despite them.
+    the database went away (the same call goes on), 2 when no trial is of use, 1 after a bug. `options` go to the
+    worker processes, which the executor starts: on this machine by default. A new study begins only if the doctor
+    finds no error, or despite them. The end names the command that follows, of `study_file`.
 
     Raises:
         ConfigError: the data or the executor cannot be used, or the study was begun with another specification.
@@ -57,7 +59,7 @@ def launch(
         else:
             job = Job(study=specification.name, storage=specification.storage, folder=folder, options=options)
             ended = _run(study, specification, job, executor or LocalExecutor(), console)
-        return _close(study, specification, ended, console, folder)
+        return _close(study, specification, ended, console, folder, study_file)
 
 
 def only_create(
@@ -168,18 +170,34 @@ def _opening(snapshot: Snapshot, study: StoredStudy, specification: Specificatio
 
 
 def _close(
-    study: StoredStudy, specification: Specification, ended: PoolExit, console: PlainConsole, folder: Path
+    study: StoredStudy,
+    specification: Specification,
+    ended: PoolExit,
+    console: PlainConsole,
+    folder: Path,
+    study_file: Path | None,
 ) -> ExitCode:
     if ended.code is ExitCode.USER_MUST_ACT:
         raise ConfigError("\n".join(ended.messages))
     for message in ended.messages:
         console.print(message)
     if ended.code is ExitCode.DONE:
-        console.print(ranking_table(ranking(study), specification.space))
-        return ended.code
+        places = ranking(study)
+        console.print(ranking_table(places, specification.space))
+        return _what_is_next(any(place.rank is not None for place in places), study_file, console)
     state = f"{_snapshot(study, specification).finished} of {specification.budget.trials} trials are finished"
     if ended.code is ExitCode.TRY_LATER:
         console.print(f"stopped; {state}. The same command goes on")
     else:
         console.print(f"the workers failed; {state}. Their logs are in {folder / 'logs'}")
     return ended.code
+
+
+def _what_is_next(any_is_usable: bool, study_file: Path | None, console: PlainConsole) -> ExitCode:
+    """Say the command that follows a study that is complete."""
+    of = f" {shlex.quote(str(study_file))}" if study_file else ""
+    if not any_is_usable:
+        console.print(f"no trial is of use; what to change: frcnn-search explain{of}")
+        return ExitCode.USER_MUST_ACT
+    console.print(f"next: frcnn-search export{of} --output best.yaml, and then frcnn-search train best.yaml")
+    return ExitCode.DONE

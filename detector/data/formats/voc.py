@@ -9,7 +9,10 @@ An object marked `difficult` is treated as a COCO crowd: no training target, ign
 
 import hashlib
 import math
+import sys
 from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -56,26 +59,33 @@ def read_voc(source: DataSource) -> Annotations:
     seen: defaultdict[str, Seen] = defaultdict(Seen)
     files, pictures = _annotation_files(source.annotations), _pictures_by_stem(source.images)
     digest = hashlib.sha256()
-    trees: list[tuple[Path, ElementTree.Element]] = []
+    read: list[Path] = []
+    images: list[AnnotatedImage] = []  # whose boxes bear names in place of ids, until all names are known
     for stem in list(files) if source.split is None else listed_stems(source.split, files, seen["twice"]):
         file = files.get(stem) or source.annotations / f"{stem}.xml"
         content = _read(file, root=source.root)
         digest.update(f"{stem}\0{len(content)}\0".encode())
         digest.update(content)
-        trees.append((file, parse_annotation(content, file)))
-    names = sorted({text_of(item, "name", file) for file, root in trees for item in root.findall("object")})
-    ids = {name: number for number, name in enumerate(names, start=1)}
-    images = tuple(
-        _image(root, file, image_id=number, ids=ids, pictures=pictures, rotated=seen["rotated"])
-        for number, (file, root) in enumerate(trees, start=1)
-    )
-    _note_files(source, [file for file, _ in trees], images, pictures, seen)
+        read.append(file)
+        root = parse_annotation(content, file)
+        images.append(_image(root, file, image_id=len(read), pictures=pictures, rotated=seen["rotated"]))
+    ids = {name: number for number, name in enumerate(_names(images), start=1)}
+    for index, image in enumerate(images):  # in place: not twice in memory
+        images[index] = replace(
+            image, boxes=tuple(replace(b, category_id=ids[str(b.category_id)]) for b in image.boxes)
+        )
+    _note_files(source, read, images, pictures, seen)
     return Annotations(
-        images=images,
+        images=tuple(images),
         categories={number: name for name, number in ids.items()},
         digest=digest.hexdigest(),
         remarks=tuple(remark for kind, words in REMARKS.items() for remark in seen[kind].remark(*words)),
     )
+
+
+def _names(images: Sequence[AnnotatedImage]) -> list[str]:
+    """The names of the classes that occur."""
+    return sorted({str(box.category_id) for image in images for box in image.boxes})
 
 
 def _annotation_files(folder: Path) -> dict[str, Path]:
@@ -91,7 +101,7 @@ def _annotation_files(folder: Path) -> dict[str, Path]:
 def _note_files(
     source: DataSource,
     files: list[Path],
-    images: tuple[AnnotatedImage, ...],
+    images: Sequence[AnnotatedImage],
     pictures: dict[str, list[str]],
     seen: dict[str, Seen],
 ) -> None:
@@ -133,7 +143,6 @@ def _image(
     file: Path,
     *,
     image_id: int,
-    ids: dict[str, int],
     pictures: dict[str, list[str]],
     rotated: Seen,
 ) -> AnnotatedImage:
@@ -142,7 +151,7 @@ def _image(
         image_id=image_id,
         width_px=size_of(root, "size/width", file),
         height_px=size_of(root, "size/height", file),
-        boxes=tuple(_box(item, file, index, ids, rotated) for index, item in enumerate(root.findall("object"))),
+        boxes=tuple(_box(item, file, index, rotated) for index, item in enumerate(root.findall("object"))),
         place=str(file.name),
     )
 
@@ -161,7 +170,8 @@ def _file_name(root: ElementTree.Element, file: Path, pictures: dict[str, list[s
     return stated or f"{file.stem}.jpg"
 
 
-def _box(item: ElementTree.Element, file: Path, index: int, ids: dict[str, int], rotated: Seen) -> AnnotatedBox:
+def _box(item: ElementTree.Element, file: Path, index: int, rotated: Seen) -> AnnotatedBox:
+    category = text_of(item, "name", file)
     if item.find("bndbox") is None and item.find("robndbox") is not None:  # roLabelImg
         corners = _around_rotated(*(number_of(item, f"robndbox/{key}", file, index) for key in _ROTATED))
         rotated.add(f"{file.name}: object {index}")
@@ -169,11 +179,11 @@ def _box(item: ElementTree.Element, file: Path, index: int, ids: dict[str, int],
         x1, y1, x2, y2 = (number_of(item, f"bndbox/{key}", file, index) for key in ("xmin", "ymin", "xmax", "ymax"))
         corners = (x1 - 1, y1 - 1, x2, y2)
     return AnnotatedBox(
-        category_id=ids[text_of(item, "name", file)],
+        category_id=sys.intern(category),
         corners=corners,
         crowd=(item.findtext("difficult") or "0").strip() == "1",
         area_px=None,
-        name=f"object {index}",
+        name=sys.intern(f"object {index}"),
     )
 
 

@@ -6,6 +6,7 @@ file has no object, as Ultralytics reads it.
 
 import hashlib
 import math
+import sys
 from collections import defaultdict
 from pathlib import Path
 
@@ -108,7 +109,9 @@ def _box(line: str, place: str, outlines: Seen, number: int) -> AnnotatedBox:
             "divide by them",
             fault=Fault.COORDINATE_ORDER,
         )
-    return AnnotatedBox(category_id=int(label), corners=corners, crowd=False, area_px=None, name=f"line {number}")
+    return AnnotatedBox(
+        category_id=int(label), corners=corners, crowd=False, area_px=None, name=sys.intern(f"line {number}")
+    )
 
 
 def _corners(values: list[float], place: str) -> Corners:

@@ -12,9 +12,10 @@ import pytest
 
 from detector.config import ConfigError
 from detector.data.sample_data import write_sample
-from search.launch.launching import only_create
+from search.launch.launching import launch, only_create
 from search.study.specification import Specification, specification_from
 from search.terminal import PlainConsole
+from spaces.parameters import Fixed
 from storage.connection.database import Database
 from storage.outcomes import read_outcomes, record_outcome
 from storage.study import StoredStudy, find_study, study_names
@@ -156,3 +157,24 @@ def test_the_three_worst_warnings_are_shown_and_the_rest_counted(tmp_path: Path,
     shown = text_of(console)
     assert shown.count("warning ") == 3
     assert "more warnings, which frcnn-search doctor shows" in shown
+
+
+@pytest.mark.parametrize(
+    ("values", "code", "said"),
+    [
+        ({"lr_per_16": 0.01}, 0, "next: frcnn-search export 'my study.yaml' --output best.yaml"),
+        ({"lr_per_16": 1.9}, 2, "no trial is of use; what to change: frcnn-search explain 'my study.yaml'"),
+    ],
+)
+def test_the_end_says_what_is_next(
+    specification: Specification, tmp_path: Path, console: PlainConsole, values: dict[str, float], code: int, said: str
+) -> None:
+    fixed = {name: Fixed(value=value) for name, value in values.items()}
+    one = replace(
+        specification,
+        space=specification.space.replaced(fixed),
+        budget=replace(specification.budget, trials=1),
+        derived={},
+    )
+    assert launch(one, folder=tmp_path, console=console, study_file=Path("my study.yaml")) == code
+    assert said in text_of(console)
