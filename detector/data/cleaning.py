@@ -17,7 +17,7 @@ Mask = NDArray[np.bool_]
 SMALLEST_PX = 1.0  # a box of one pixel or less is a slip of the mouse (F15); BCCD has two
 SLACK_PX = 1.0  # rounding and 0- against 1-based counting put boxes outside by that much
 FARTHEST_PX = 1e9  # keeps sums and differences of absurd numbers finite
-SUSPICIOUS_SHARE = 0.1  # of boxes beyond the image: look whether another order of the numbers would explain it
+SUSPICIOUS_SHARE = 0.05  # of boxes beyond the image: look whether another order of the numbers would explain it
 HOPELESS_SHARE = 0.5
 OUTSIDE = "lies outside the image"  # begins the reason of such a box
 
