@@ -82,7 +82,7 @@ def check_anchors(advice: AnchorAdvice, space: Space, *, seed: int) -> Iterator[
             level=Level.WARNING,
             message=f"{whose} reach an IoU of 0.5 with {first.whole.half:.0%} of the boxes only; "
             f"the derived ones with {best.whole.half:.0%}",
-            advice="search or set the anchors as proposed below; `launch` tries the derived ones early",
+            advice="search or set the anchors that `doctor` proposes; `launch` tries the derived ones early",
             count=round((1.0 - first.whole.half) * first.whole.boxes),
             examples=tuple(f"{n}: {s.half:.0%}" for n, s in first.by_class.items() if s.boxes)[:5],
         )
