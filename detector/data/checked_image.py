@@ -53,11 +53,10 @@ def read_annotations(source: DataSource) -> Annotations:
     Raises:
         DataError: as the reader of its format.
     """
-    stated = _without(READERS[source.format].read(source), source.left_out)
-    found = _without(with_files(stated, source.images), source.left_out)
-    if not source.left_out:
-        return found
-    return replace(found, remarks=(*found.remarks, _left_out_remark(source.left_out)))
+    stated = READERS[source.format].read(source)
+    found = _without(with_files(_without(stated, source.left_out), source.images), source.left_out)
+    count = len(stated.images) - len(found.images)
+    return replace(found, remarks=(*found.remarks, *_left_out_remark(source.left_out, count)))
 
 
 def _without(annotations: Annotations, left_out: tuple[str, ...]) -> Annotations:
@@ -67,14 +66,20 @@ def _without(annotations: Annotations, left_out: tuple[str, ...]) -> Annotations
     return replace(annotations, images=kept)
 
 
-def _left_out_remark(names: tuple[str, ...]) -> Remark:
-    return Remark(
+def _left_out_remark(names: tuple[str, ...], count: int) -> list[Remark]:
+    """What `left_out` does; nothing where it names nothing."""
+    if not names:
+        return []
+    others = f"; {len(names) - count} of the names are of no image here" if count < len(names) else ""
+    remark = Remark(
         name="images-left-out",
-        message=f"{len(names)} images are left out, as the study says",
-        advice="nothing, if `data.left_out` is as you mean it",
+        message=f"{count} images are left out, as `data.left_out` says{others}",
+        advice="nothing, if it is as you mean it",
         count=len(names),
         examples=names[:MOST_EXAMPLES],
+        harmless=count == len(names),
     )
+    return [remark]
 
 
 def refuse_unknown_classes(annotations: Annotations, classes: tuple[str, ...], source: DataSource) -> None:

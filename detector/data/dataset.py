@@ -21,7 +21,6 @@ from detector.data.checked_image import (
 )
 from detector.data.cleaning import clean_boxes
 from detector.data.formats.annotation import (
-    OF_ONE_IMAGE,
     Annotations,
     BadImages,
     Defect,
@@ -125,11 +124,9 @@ def load_dataset(source: DataSource, *, classes: tuple[str, ...] | None = None) 
 
 
 def bad_images(what: str, defects: Sequence[Defect], source: DataSource) -> BadImages:
-    """The error that names the first of the defects, and says where they may be left out."""
+    """The error that names the first of the defects."""
     listed = problems_message([defect.message for defect in defects])
-    may_go = all(defect.fault in OF_ONE_IMAGE for defect in defects)
-    way_out = "\nTo do without them, set `on_bad_image: skip` in the section `data` of the study file" if may_go else ""
-    return BadImages(f"{what}:\n{listed}{way_out}", annotations=source.annotations, defects=defects)
+    return BadImages(f"{what}:\n{listed}", annotations=source.annotations, defects=defects)
 
 
 def assemble(

@@ -51,7 +51,7 @@ def find_sources(folder: Path) -> Pair:
 def _of_file(file: Path) -> Pair:
     for reader in READERS.values():
         if pair := reader.of_file(file):
-            _refuse_half(file, reader)
+            _refuse_half(file, reader, pair[0].root)
             return pair
     if record_files(file):
         raise _as_records(file, file)
@@ -61,16 +61,16 @@ def _of_file(file: Path) -> Pair:
     )
 
 
-def _refuse_half(file: Path, reader: Reader) -> None:
-    """Raise `DataError` if the file is one split of a dataset whose other split lies near it."""
-    for folder in (file.parent, file.parent.parent):
-        splits = _splits(folder, reader)
-        others = [split.annotations for split in splits if split.annotations != file]
-        if len(splits) == 2 and len(others) == 1:
-            raise DataError(
-                f"{file}: is one split of a dataset, and {others[0].name} is the other; name its folder, {folder}, or "
-                f"this file alone in study.yaml:\n\n{lines_for(next(s for s in splits if s.annotations == file))}"
-            )
+def _refuse_half(file: Path, reader: Reader, root: Path) -> None:
+    """Raise `DataError` if the file is one split of the dataset in the folder, and the other lies there, too."""
+    splits = {split.annotations.resolve(): split for split in _splits(root, reader)}
+    own = splits.pop(file.resolve(), None)
+    if own and splits:
+        other = next(iter(splits)).name
+        raise DataError(
+            f"{file}: is one split of a dataset, and {other} is the other; name its folder, {root}, or this file alone "
+            f"in study.yaml:\n\n{lines_for(own)}"
+        )
 
 
 def _splits(folder: Path, reader: Reader) -> list[DataSource]:

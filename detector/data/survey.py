@@ -13,7 +13,7 @@ from detector.data.checked_image import (
     refuse_unknown_classes,
 )
 from detector.data.dataset import Dataset, assemble
-from detector.data.formats.annotation import Annotations, DataError, Defect, Fault
+from detector.data.formats.annotation import OF_ONE_IMAGE, Annotations, DataError, Defect, Fault
 from detector.data.pair import refuse_leakage, split
 from detector.data_source import DataSource
 
@@ -26,37 +26,50 @@ class SplitSurvey:
     dataset: Dataset | None = None
     defects: tuple[Defect, ...] = ()
 
+    @property
+    def bad(self) -> int:
+        """Images that alone are to blame."""
+        return sum(defect.fault in OF_ONE_IMAGE for defect in self.defects)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Survey:
     """Training and validation data. Where the first has no second, `held_out` was split off."""
 
-    checked: tuple[CheckedImage, ...]  # of training, then of validation where it is a source of its own
+    splits: tuple[SplitSurvey, ...]  # training, then validation where it is a source of its own
     train: Dataset | None
     validation: Dataset | None
-    held_out: bool
-    defects: tuple[Defect, ...]
+    further: tuple[Defect, ...] = ()  # of the two together
+
+    @property
+    def held_out(self) -> bool:
+        return len(self.splits) == 1
+
+    @property
+    def checked(self) -> tuple[CheckedImage, ...]:
+        return tuple(image for split in self.splits for image in split.checked)
+
+    @property
+    def defects(self) -> tuple[Defect, ...]:
+        return (*(defect for split in self.splits for defect in split.defects), *self.further)
 
 
 def survey_pair(train: DataSource, validation: DataSource | None, *, share: float, seed: int) -> Survey:
     """Everything that can be read of the two, and every defect; arguments as for `load_pair`. Raises nothing."""
-    first = survey_split(train)
-    checked, defects = first.checked, first.defects
-    train_set, validation_set = first.dataset, None
+    splits = [survey_split(train)]
+    train_set, validation_set = splits[0].dataset, None
+    further: list[Defect] = []
     try:
         if validation is not None:
-            classes = first.dataset.classes if first.dataset else None
-            second = survey_split(validation, classes=classes)
-            checked, defects, validation_set = checked + second.checked, defects + second.defects, second.dataset
+            splits.append(survey_split(validation, classes=train_set.classes if train_set else None))
+            validation_set = splits[1].dataset
             if train_set and validation_set:
                 refuse_leakage(train_set, validation_set)
         elif train_set is not None:
             train_set, validation_set = split(train_set, share=share, seed=seed)
     except DataError as error:
-        defects = (*defects, _defect(error, validation or train))
-    return Survey(
-        checked=checked, train=train_set, validation=validation_set, held_out=validation is None, defects=defects
-    )
+        further.append(_defect(error, validation or train))
+    return Survey(splits=tuple(splits), train=train_set, validation=validation_set, further=tuple(further))
 
 
 def survey_split(source: DataSource, *, classes: tuple[str, ...] | None = None) -> SplitSurvey:

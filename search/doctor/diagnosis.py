@@ -75,7 +75,7 @@ def examine(specification: Specification) -> Diagnosis:
     survey = survey_pair(train, validation, share=share, seed=seed)
     canvas = _canvas(specification, survey)
     data = specification.data
-    found = [*check_defects(survey.defects, data), *check_files(survey, canvas, data)]
+    found = [*check_defects(survey, data), *check_files(survey, canvas, data)]
     if survey.train is None or survey.validation is None or canvas is None:
         return Diagnosis(study=specification.name, diagnostics=worst_first(found))
     found += check_rest(specification.data.folder)

@@ -37,34 +37,38 @@ ADVICE = {
 }
 
 
-def check_defects(defects: Sequence[Defect], data: Data) -> Iterator[Diagnostic]:
+def check_defects(survey: Survey, data: Data) -> Iterator[Diagnostic]:
     """One diagnostic for each kind of defect: an error, unless `launch` leaves such images out."""
     by_fault: dict[Fault, list[Defect]] = defaultdict(list)
-    for defect in defects:
+    for defect in survey.defects:
         by_fault[defect.fault].append(defect)
     for fault, found in by_fault.items():
         yield from located(
             (defect.file for defect in found),
             name=fault.value,
-            level=_level(fault, data),
+            level=_level(fault, survey, data),
             message=found[0].message if len(found) == 1 else f"{len(found)} times; the first: {found[0].message}",
-            advice=_advice(fault, data),
+            advice=_advice(fault, survey, data),
         )
 
 
-def _level(fault: Fault, data: Data) -> Level:
-    skipped = fault in OF_ONE_IMAGE and data.on_bad_image is OnBadImage.SKIP
+def _level(fault: Fault, survey: Survey, data: Data) -> Level:
+    skipped = fault in OF_ONE_IMAGE and data.on_bad_image is OnBadImage.SKIP and _bad_are_few(survey, data)
     return Level.WARNING if skipped else Level.ERROR
 
 
-def _advice(fault: Fault, data: Data) -> str:
+def _advice(fault: Fault, survey: Survey, data: Data) -> str:
     if fault not in OF_ONE_IMAGE:
         return ADVICE[fault]
-    if data.on_bad_image is OnBadImage.SKIP:
-        return (
-            f"nothing, if they may be left out: `on_bad_image` is skip, for up to {data.most_bad_share:.0%} of a split"
-        )
-    return f"{ADVICE[fault]}, or set `on_bad_image: skip` in the section `data` of the study file"
+    if data.on_bad_image is OnBadImage.REFUSE:
+        return f"{ADVICE[fault]}, or set `on_bad_image: skip` in the section `data` of a study file"
+    if _bad_are_few(survey, data):
+        return "nothing, if they may be left out, as `data.on_bad_image` says"
+    return f"{ADVICE[fault]}, or raise `data.most_bad_share`, which is {data.most_bad_share:g}"
+
+
+def _bad_are_few(survey: Survey, data: Data) -> bool:
+    return all(data.bad_are_few(split.bad, of=split.bad + len(split.checked)) for split in survey.splits)
 
 
 def check_files(survey: Survey, canvas: Canvas | None, data: Data) -> Iterator[Diagnostic]:
@@ -74,7 +78,7 @@ def check_files(survey: Survey, canvas: Canvas | None, data: Data) -> Iterator[D
     yield from _copies(survey)
     if canvas is not None:
         yield from _pixels(
-            [image for part in (survey.train, survey.validation) if part for image in part.images], canvas, data
+            [image for part in (survey.train, survey.validation) if part for image in part.images], canvas, survey, data
         )
 
 
@@ -179,7 +183,7 @@ def _by_content(dataset: Dataset | None) -> dict[str, list[Image]]:
     return groups
 
 
-def _pixels(images: Sequence[Image], canvas: Canvas, data: Data) -> Iterator[Diagnostic]:
+def _pixels(images: Sequence[Image], canvas: Canvas, survey: Survey, data: Data) -> Iterator[Diagnostic]:
     """Decodes some of the images at the canvas's scale."""
     chosen = [images[i] for i in np.unique(np.linspace(0, len(images) - 1, MOST_DECODED).astype(int))] if images else []
 
@@ -197,9 +201,9 @@ def _pixels(images: Sequence[Image], canvas: Canvas, data: Data) -> Iterator[Dia
         yield from located(
             (image.name for image, _ in broken),
             name=Fault.IMAGE_UNREADABLE.value,
-            level=_level(Fault.IMAGE_UNREADABLE, data),
+            level=_level(Fault.IMAGE_UNREADABLE, survey, data),
             message=f"{len(broken)} {of} are truncated or corrupt; the first: {broken[0][1]}",
-            advice=_advice(Fault.IMAGE_UNREADABLE, data),
+            advice=_advice(Fault.IMAGE_UNREADABLE, survey, data),
         )
     blank = [image for image, result in seen if isinstance(result, float) and result < BLANK_LEVELS]
     boxed = sum(1 for image in blank if len(image.boxes))

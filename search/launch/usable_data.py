@@ -1,6 +1,6 @@
 """Before a study exists: every image is checked and decoded once, and bad ones are left out where the study says so."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -32,9 +32,9 @@ def usable_data(specification: Specification, paths: LocalPaths, *, cache: Path,
     """The data of the study as this machine has it; decoded images are kept in the cache folder, for the trainers.
 
     Raises:
-        BadImages: some can't be used, and are not to be skipped.
-        ConfigError: more images than may be skipped can't be used; or the data can't be used at all.
+        ConfigError: some images can't be used and are not to be skipped, or are too many; or the data can't be used.
     """
+    given = specification.data.left_out or LeftOut()
     left_out: list[str] = []
     while True:
         here = paths.find(specification.data)
@@ -48,7 +48,7 @@ def usable_data(specification: Specification, paths: LocalPaths, *, cache: Path,
             specification = replace(specification, data=replace(specification.data, left_out=left))
             left_out += [defect.message for defect in error.defects]
         else:
-            _require_few(here, train, validation)
+            _require_few(here, given, train, validation)
             return UsableData(specification=settled, train=train, validation=validation, left_out=tuple(left_out))
 
 
@@ -62,20 +62,19 @@ def _decode(
         open_cache(part, canvas, cache, progress=partial(progress, name))
 
 
-def _require_few(data: Data, train: "Dataset", validation: "Dataset") -> None:
-    for name, left_out, images in _shares(data, train, validation):
-        whole = images + len(left_out)
-        require(
-            len(left_out) <= max(1, data.most_bad_share * whole),
-            f"{len(left_out)} of {whole} {name} images can't be used, and `data.most_bad_share` is "
-            f"{data.most_bad_share:g}; mend them, or raise it:\n{problems_message(list(left_out))}",
-        )
-
-
-def _shares(data: Data, train: "Dataset", validation: "Dataset") -> Iterator[tuple[str, tuple[str, ...], int]]:
-    left_out = data.left_out or LeftOut()
+def _require_few(data: Data, given: LeftOut, train: "Dataset", validation: "Dataset") -> None:
+    """Raise `ConfigError` if more was left out, beside what was given, than may be skipped."""
+    now = data.left_out or LeftOut()
+    of_train, of_validation = now.train[len(given.train) :], now.validation[len(given.validation) :]
+    counts = (len(train.images), len(validation.images))
     if data.sources()[1] is None:  # both parts are of one source
-        yield "annotated", left_out.train, len(train.images) + len(validation.images)
+        splits = [("annotated", of_train, sum(counts))]
     else:
-        yield "training", left_out.train, len(train.images)
-        yield "validation", left_out.validation, len(validation.images)
+        splits = [("training", of_train, counts[0]), ("validation", of_validation, counts[1])]
+    for name, skipped, images in splits:
+        whole = images + len(skipped)
+        require(
+            data.bad_are_few(len(skipped), of=whole),
+            f"{len(skipped)} of {whole} {name} images can't be used, and `data.most_bad_share` is "
+            f"{data.most_bad_share:g}; mend them, or raise it:\n{problems_message(list(skipped))}",
+        )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from detector.config import require
+from detector.config import ConfigError, require
 from detector.data.formats.annotation import OF_ONE_IMAGE, BadImages
 from detector.data.layout import find_sources
 from detector.data_source import DataFormat, DataSource, Exif
@@ -84,15 +84,22 @@ class Data:
         require(not (self.folder and self.validation), "validation needs train; a folder brings its own")
         require(not neither, "give either folder, or train with images and annotations")
 
+    def bad_are_few(self, bad: int, of: int) -> bool:
+        """Whether so many of a split's images may be skipped; one always may."""
+        return bad <= max(1, self.most_bad_share * of)
+
     def without(self, bad: BadImages) -> "Data":
         """The same with these images left out, where the study skips such.
 
         Raises:
-            BadImages: it does not, or more is to blame than single images.
+            ConfigError: it does not, or more is to blame than single images.
         """
-        may_go = all(defect.fault in OF_ONE_IMAGE and is_text(defect.file) for defect in bad.defects)
-        if self.on_bad_image is OnBadImage.REFUSE or not may_go:
+        if not all(defect.fault in OF_ONE_IMAGE and is_text(defect.file) for defect in bad.defects):
             raise bad
+        if self.on_bad_image is OnBadImage.REFUSE:
+            raise ConfigError(
+                f"{bad}\nTo do without them, set `on_bad_image: skip` in the section `data` of a study file"
+            )
         names = tuple(defect.file for defect in bad.defects)
         so_far = self.left_out or LeftOut()
         if bad.annotations == self.sources()[0].annotations:
@@ -100,8 +107,8 @@ class Data:
         return replace(self, left_out=replace(so_far, validation=(*so_far.validation, *names)))
 
     def elsewhere(self, folder: Path) -> "Data":
-        """The same settings on the data of a folder."""
-        return replace(self, folder=folder, train=None, validation=None)
+        """The same settings on other data, of which nothing is left out yet."""
+        return replace(self, folder=folder, train=None, validation=None, left_out=None)
 
     def moved(self, root: Path) -> "Data":
         """The same data below another root, as another machine may have it.

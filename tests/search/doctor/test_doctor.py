@@ -119,6 +119,16 @@ def test_a_bad_image_that_launch_leaves_out_is_a_warning(dataset: SpoiledDataset
     assert not diagnosis.has_errors
 
 
+def test_more_bad_images_than_launch_leaves_out_are_an_error_with_the_bound(dataset: SpoiledDataset) -> None:
+    for index in range(4):  # of 24, and a tenth may go
+        dataset.image_file(index).unlink()
+    data = {"folder": str(dataset.root), "on_bad_image": "skip"}
+    found = {each.name: each for each in dataset.examine(data=data).diagnostics}["image-missing"]
+    assert found.level is ERROR
+    assert "raise `data.most_bad_share`, which is 0.1" in found.advice
+    assert not dataset.examine(data={**data, "most_bad_share": 0.2}).has_errors
+
+
 def test_labels_that_are_off_by_one_are_called_so(dataset: SpoiledDataset) -> None:
     labels_off_by_one(dataset)
     assert "off by one" in dataset.examine().diagnostics[0].message

@@ -136,3 +136,23 @@ def test_what_a_user_leaves_out_himself_is_left_out(data: Path) -> None:
     assert len(train.images) == SPLIT - 1
     assert [remark.name for remark in train.remarks] == ["images-left-out"]
     assert replace(specification.data, left_out=None).load(seed=0)[0].fingerprint != train.fingerprint
+
+
+def test_the_bound_is_for_what_is_skipped_not_for_what_the_user_leaves_out_himself(data: Path) -> None:
+    names = [entry["file_name"] for entry in json.loads((data / "train.json").read_text())["images"]]
+    settled = settle(_study(data, left_out={"train": names[:9]}), PlainConsole(quiet=True), folder=data.parent)
+    train, _ = settled.specification.data.load(seed=0)
+    assert len(train.images) == SPLIT - 9
+
+
+def test_a_name_to_leave_out_that_no_image_has_is_told(data: Path) -> None:
+    train, _ = _study(data, left_out={"train": ["none.png"]}).data.load(seed=0)
+    assert len(train.images) == SPLIT
+    assert "0 images are left out, as `data.left_out` says; 1 of the names are of no image here" in (
+        train.remarks[0].message
+    )
+
+
+def test_other_data_is_read_whole(data: Path, tmp_path: Path) -> None:
+    moved = _study(data, left_out={"train": ["a.png"]}, exif="stored").data.elsewhere(tmp_path)
+    assert (moved.left_out, moved.exif) == (None, "stored")
