@@ -327,7 +327,12 @@ def train(
 @app.command(rich_help_panel="Results")
 def evaluate(
     weights: Annotated[Path, typer.Argument(metavar="WEIGHTS", help="weights.safetensors, as `train` leaves it.")],
-    data: Annotated[Path, typer.Option(help="Annotated data; its validation split, or all of it, is evaluated on.")],
+    data: Annotated[
+        Path,
+        typer.Option(
+            help="A folder, a file of annotations, or a file with a section `data`; its validation split, or all."
+        ),
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
 ) -> None:
     """COCO AP of trained weights on annotated data, overall, by size and by class."""

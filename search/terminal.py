@@ -16,6 +16,7 @@ from typing import Any
 
 import typer
 from rich.console import Console, ConsoleOptions, RenderableType
+from rich.progress import Progress
 from rich.segment import Segment
 from rich.text import Text
 
@@ -47,6 +48,11 @@ class PlainConsole(Console):
         shown = _visible_text(renderable) if isinstance(renderable, Text) else renderable
         for segment in super().render(shown, options):
             yield segment if segment.control else segment._replace(text=visible(segment.text))
+
+
+def progress_bar(console: Console) -> Progress:
+    """A bar that goes when it is full, and is only there where somebody looks."""
+    return Progress(console=console, transient=True, disable=not console.is_terminal)
 
 
 def _visible_text(text: Text) -> Text:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from rich.progress import Progress
 
 from detector.config import ConfigError
 from detector.data.dataset import Image, unannotated
@@ -17,10 +16,11 @@ from detector.whole_file import write_whole
 from search.drawing.boxes_on_image import BoxesOnImage
 from search.export.weights_file import open_detector
 from search.study.canvas import canvas_for
-from search.terminal import PlainConsole
+from search.terminal import PlainConsole, progress_bar
 
 if TYPE_CHECKING:
     from detector.data.average_precision import Detections
+    from detector.training.trained_detector import TrainedDetector
 
 DETECTIONS_FILE = "detections.json"
 PICTURE_PX = 1024
@@ -38,11 +38,17 @@ def predict(weights: Path, places: Sequence[Path], output: Path, *, least_score:
     images = [unannotated(path, number) for number, path in enumerate(_files(places), start=1)]
     detector = open_detector(weights)
     try:
-        output.mkdir(parents=True, exist_ok=True)
+        return _predict(detector, images, output, least_score, console)
     except OSError as error:
         raise ConfigError(f"{output} cannot be written ({error.strerror}); choose another --output") from error
+
+
+def _predict(
+    detector: "TrainedDetector", images: Sequence[Image], output: Path, least_score: float, console: PlainConsole
+) -> int:
+    output.mkdir(parents=True, exist_ok=True)
     entries: list[dict[str, Any]] = []
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+    with progress_bar(console) as bar:
         for image, found in zip(bar.track(images, description="images"), detector.detect(images), strict=True):
             kept = found.scores >= least_score
             entries += _entries(image, found, kept, first=len(entries) + 1)

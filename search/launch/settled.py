@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.progress import Progress, TaskID
+from rich.progress import TaskID
 
 from detector.config import Anchors
 from detector.data.formats.annotation import problems_message
 from search.launch.usable_data import usable_data
 from search.policy.anchor_screen import AnchorScreen, varies_anchors
 from search.study.specification import Specification
-from search.terminal import PlainConsole
+from search.terminal import PlainConsole, progress_bar
 from search.worker.fingerprint import pair_fingerprint
 from search.worker.local_paths import LocalPaths
 from spaces.anchor_fit import share_fitted
@@ -66,7 +66,7 @@ def settle(specification: Specification, console: PlainConsole, *, folder: Path)
 @contextmanager
 def _decoding(console: PlainConsole) -> Iterator[Callable[[str, int, int], None]]:
     """A bar for each split whose images are decoded, where somebody looks."""
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
+    with progress_bar(console) as bars:
         tasks: dict[str, TaskID] = {}
 
         def update(name: str, done: int, total: int) -> None:

@@ -4,22 +4,21 @@ import tempfile
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import Progress
 
 from detector.config import ConfigError
 from detector.data.conversion import WRITERS, convert
 from detector.data.formats.annotation import BadImages
-from detector.data.formats.yolo_layout import yolo_of_file
 from detector.data.record_folder import record_files, unpack
 from detector.data_source import DataFormat, Exif
-from search.study.data_section import Data
-from search.study.study_file import load_study_file
+from search.study.named_data import named_data
+from search.terminal import progress_bar
 
 
 def run_conversion(data: Path, to: str, output: Path, console: Console) -> None:
     """Write the data in that format, show how far it is, and say what was written.
 
-    `data` is a folder, a file of annotations, or a study file, whose section `data` counts.
+    `data` is a folder, a file of annotations, or a study file, whose section `data` counts. Bad images that it skips
+    are left out and named, however many they are.
 
     Raises:
         ConfigError: no such format, unusable data, or an output folder that isn't empty.
@@ -27,9 +26,8 @@ def run_conversion(data: Path, to: str, output: Path, console: Console) -> None:
     known = [str(each) for each in WRITERS]
     if to not in known:
         raise ConfigError(f"--to must be one of {', '.join(known)}, but is {to!r}")
-    bar = Progress(console=console, transient=True, disable=not console.is_terminal)
-    with tempfile.TemporaryDirectory() as folder, bar as progress:
-        section = _section(unpack(data, Path(folder) / "unpacked") if record_files(data) else data)
+    with tempfile.TemporaryDirectory() as folder, progress_bar(console) as progress:
+        section = named_data(unpack(data, Path(folder) / "unpacked") if record_files(data) else data)
         task = progress.add_task("images copied", total=None)
 
         def update(count: int, total: int) -> None:
@@ -49,9 +47,3 @@ def run_conversion(data: Path, to: str, output: Path, console: Console) -> None:
         console.print("the copies keep their EXIF: read them with `exif: stored`, too")
     if done.crowds_left_out:
         console.print(f"left out: {done.crowds_left_out} crowds, for which {to} has no mark")
-
-
-def _section(data: Path) -> Data:
-    if data.is_file() and data.suffix in {".yaml", ".yml"} and yolo_of_file(data) is None:
-        return load_study_file(data).data
-    return Data(folder=data)
