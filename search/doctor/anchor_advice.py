@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache, partial
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from detector.config import Anchors, Canvas
 from search.doctor.diagnostic import Diagnostic, Level
 from search.doctor.larger_canvas import larger_canvas
 from search.policy.derived_point import derived_anchors
-from spaces.anchor_fit import AnchorFit, CanvasBoxes, best_ious, fit_anchors
+from spaces.anchor_fit import HALF_IOU, AnchorFit, CanvasBoxes, Floats, best_ious, fit_anchors
 from spaces.catalogue import DEFINITIONS
 from spaces.faster_rcnn import ANCHOR_PARAMETERS, Space
 from spaces.parameters import Float, Int, Parameter, Value, three_digits
@@ -59,21 +60,41 @@ def advise(boxes: CanvasBoxes, space: Space, *, seed: int) -> AnchorAdvice:
 
 def check_anchors(advice: AnchorAdvice, space: Space, *, seed: int) -> Iterator[Diagnostic]:
     """Whether the anchors fit (F20), and what canvas they would need."""
+    ious = best_ious(advice.boxes.boxes, advice.best.anchors, advice.boxes.canvas)
+    canvas_advice = cache(partial(_canvas_advice, advice, space, seed))  # seconds: once, and only where it is given
+    yield from _misfits(advice, ious, canvas_advice)
+    yield from _only_forced(advice)
+    yield from _small_objects(advice.boxes, ious, canvas_advice)
 
-    def mended(canvas: Canvas) -> bool:
-        there = advise(_enlarged(advice.boxes, canvas), space, seed=seed)
-        return 1.0 - there.best.fit.whole.half <= HOPELESS_SHARE and not _missed_small(there)
 
-    first_name = STUDY if STUDY in advice.fitted else REFERENCE
-    first, best = advice.fitted[first_name].fit, advice.best.fit
-    whose = "trial 0's anchors" if first_name == STUDY else "Detectron2's default anchors"
-    missed = 1.0 - best.whole.half
-    if missed > HOPELESS_SHARE:
+def _canvas_advice(advice: AnchorAdvice, space: Space, seed: int) -> str:
+    """The canvas on which the best anchors of the space are neither hopeless nor miss small objects."""
+
+    def is_enough(canvas: Canvas) -> bool:
+        there = _enlarged(advice.boxes, canvas)
+        derived = derived_anchors(there, space, seed=seed)
+        ious = best_ious(there.boxes, derived.anchors if derived else advice.best.anchors, canvas)
+        return not _is_hopeless(ious) and not _missed_small(there, ious)
+
+    return larger_canvas(advice.boxes.canvas, GOOD_SIZE_PX / _low_size_px(advice.boxes), is_enough)
+
+
+def _first(advice: AnchorAdvice) -> tuple[str, AnchorFit]:
+    """Whose anchors trial 0 has, and their fit."""
+    if STUDY in advice.fitted:
+        return "trial 0's anchors", advice.fitted[STUDY].fit
+    return "Detectron2's default anchors", advice.fitted[REFERENCE].fit
+
+
+def _misfits(advice: AnchorAdvice, ious: Floats, canvas_advice: Callable[[], str]) -> Iterator[Diagnostic]:
+    (whose, first), best = _first(advice), advice.best.fit
+    if _is_hopeless(ious):
+        missed = 1.0 - best.whole.half
         yield Diagnostic(
             name="anchors-hopeless",
             level=Level.ERROR,
             message=f"no anchors of this space fit: {missed:.0%} of the boxes reach no IoU of 0.5 with the best found",
-            advice=f"{_mend(advice.boxes, mended)}, or widen the anchor ranges of the space",
+            advice=f"{canvas_advice()}, or widen the anchor ranges of the space",
             count=round(missed * best.whole.boxes),
         )
     elif 1.0 - first.whole.half > MISFIT_SHARE:
@@ -86,6 +107,10 @@ def check_anchors(advice: AnchorAdvice, space: Space, *, seed: int) -> Iterator[
             count=round((1.0 - first.whole.half) * first.whole.boxes),
             examples=tuple(f"{n}: {s.half:.0%}" for n, s in first.by_class.items() if s.boxes)[:5],
         )
+
+
+def _only_forced(advice: AnchorAdvice) -> Iterator[Diagnostic]:
+    whose, first = _first(advice)
     with_boxes = len(np.unique(advice.boxes.images))
     if first.images_without_positives > FORCED_IMAGES_SHARE * with_boxes:
         yield Diagnostic(
@@ -96,11 +121,18 @@ def check_anchors(advice: AnchorAdvice, space: Space, *, seed: int) -> Iterator[
             advice="the RPN learns from badly placed anchors there: use the derived ones",
             count=first.images_without_positives,
         )
-    yield from _small_objects(advice, mended)
 
 
-def _mend(boxes: CanvasBoxes, mended: Callable[[Canvas], bool]) -> str:
-    return larger_canvas(boxes.canvas, GOOD_SIZE_PX / _low_size_px(boxes), mended)
+def _small_objects(boxes: CanvasBoxes, ious: Floats, canvas_advice: Callable[[], str]) -> Iterator[Diagnostic]:
+    if missed := _missed_small(boxes, ious):
+        yield Diagnostic(
+            name="canvas-too-small",
+            level=Level.WARNING,
+            message=f"a tenth of the boxes are below {_low_size_px(boxes):.0f} px on the canvas of {boxes.canvas}, and "
+            f"{missed} small ones reach no IoU of 0.5 even with the best anchors: cells are 4 px apart",
+            advice=canvas_advice(),
+            count=missed,
+        )
 
 
 def proposed_space(advice: AnchorAdvice, space: Space) -> dict[str, Parameter]:
@@ -133,26 +165,15 @@ def _fitted(boxes: CanvasBoxes, anchors: Anchors, values: dict[str, Value]) -> F
     return FittedAnchors(anchors=anchors, fit=fit_anchors(boxes, anchors), values=values)
 
 
-def _small_objects(advice: AnchorAdvice, mended: Callable[[Canvas], bool]) -> Iterator[Diagnostic]:
-    missed = _missed_small(advice)
-    if missed:
-        size_px, canvas = _low_size_px(advice.boxes), advice.boxes.canvas
-        yield Diagnostic(
-            name="canvas-too-small",
-            level=Level.WARNING,
-            message=f"a tenth of the boxes are below {size_px:.0f} px on the canvas of {canvas}, and "
-            f"{missed} small ones reach no IoU of 0.5 even with the best anchors: cells are 4 px apart",
-            advice=_mend(advice.boxes, mended),
-            count=missed,
-        )
+def _is_hopeless(ious: Floats) -> bool:
+    """Whether most boxes are missed; `ious` [n] are those with the best anchor of each."""
+    return float((ious < HALF_IOU).mean()) > HOPELESS_SHARE
 
 
-def _missed_small(advice: AnchorAdvice) -> int:
-    """Small boxes that the best anchors miss, where that is a notable part of all; else 0."""
-    boxes, best = advice.boxes, advice.best
-    missed = best_ious(boxes.boxes, best.anchors, boxes.canvas) < 0.5
-    small = int((missed & (boxes.sizes_px < GOOD_SIZE_PX)).sum())
-    return small if _low_size_px(boxes) < GOOD_SIZE_PX and small > LOW_QUANTILE / 2 * len(missed) else 0
+def _missed_small(boxes: CanvasBoxes, ious: Floats) -> int:
+    """Small boxes that are missed, where that is a notable part of all; else 0."""
+    small = int(((ious < HALF_IOU) & (boxes.sizes_px < GOOD_SIZE_PX)).sum())
+    return small if _low_size_px(boxes) < GOOD_SIZE_PX and small > LOW_QUANTILE / 2 * len(ious) else 0
 
 
 def _low_size_px(boxes: CanvasBoxes) -> float:

@@ -14,7 +14,7 @@ def larger_canvas(canvas: Canvas, factor: float, is_mended: Callable[[Canvas], b
     for wanted in _from(canvas, factor):
         if is_mended(wanted):
             work = wanted.area_px / canvas.area_px
-            return f"set detector.canvas to {wanted}, on which this was tried and is gone ({work:.1f} times the work)"
+            return f"set detector.canvas to {wanted}: tried, and enough ({work:.1f} times the work)"
     return f"cut the images into tiles: no canvas of up to {LARGEST_CANVAS_PX} px a side is large enough"
 
 

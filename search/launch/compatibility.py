@@ -16,7 +16,10 @@ from trial.outcome import Outcome
 WORKER_GONE_S = 120.0  # after so long without a sign nobody waits for it
 
 #: More trials, or other hands: what was found so far still counts.
-CHANGEABLE = ("budget.trials", "workers", "sampler.least_anchor_fit", "sampler.most_divergence_risk")
+CHANGEABLE = (
+    "budget.trials", "workers", "sampler.least_anchor_fit", "sampler.most_divergence_risk",
+    "data.on_bad_image", "data.most_bad_share",  # `data.left_out` says what came of them
+)  # fmt: skip
 
 
 class OtherSpecification(ConfigError):
@@ -59,8 +62,7 @@ def agree(study: StoredStudy, specification: Specification, *, kept: Collection[
         raise OtherSpecification(
             f"study {specification.name!r} in {study.database.label} was begun with another specification:\n  "
             + "\n  ".join(refused)
-            + "\nIts trials could not be compared with new ones; change these back, give the study another name, "
-            "or go on from its best trials: frcnn-search launch STUDY_FILE --continue-as NAME"
+            + "\nIts trials could not be compared with new ones; change these back, or give the study another name"
         )
     if changes:
         replace_specification(study, wanted)

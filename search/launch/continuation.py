@@ -1,15 +1,12 @@
 """A study that goes on from another one's best trials, under a name of its own and with settings of its own."""
 
-import re
-from dataclasses import replace
 from pathlib import Path
 
 from detector.config import ConfigError, require
 from search.report.ranking import ranking
-from search.study.document import StudyFileError
-from search.study.study_file import Options, load_study_file, with_options
-from search.study.yaml_text import yaml_value
-from spaces.parameters import Value
+from search.study.document import StudyFileError, parse_document
+from search.study.study_file import Options, load_study_file, study_from, with_options
+from search.study.text_edits import with_keys
 from storage.connection.database import Database
 from storage.study import find_study, read_trials
 
@@ -33,10 +30,14 @@ def write_continuation(file: Path, name: str) -> Path:
         best = [place.number for place in ranking(study) if place.rank is not None][:MOST_POINTS]
         trials = {trial.number: trial.params for trial in read_trials(study)}
     if not best:
-        raise ConfigError(f"study {specification.name!r} has no trial with a value to go on from; launch it as it is")
+        raise ConfigError(
+            f"study {specification.name!r} has no trial with a value to go on from; name another study in {file}"
+        )
     points = [specification.space.nearest(trials[number]) for number in best]
-    replace(specification, name=name, first_points=tuple(points))  # raises where it would be no study
-    text = _with_line(_with_line(file.read_text("utf-8-sig"), "name", name), "first_points", points)
+    text = with_keys(file.read_text("utf-8-sig"), {"name": name, "first_points": points})
+    continued = study_from(parse_document(text, str(new)), new)  # read back, before it is written
+    if (continued.name, continued.first_points) != (name, tuple(points)):
+        raise ConfigError(f"{file}: must hold `name` as a plain line to go on under another; write {new} by hand")
     try:
         with new.open("x", encoding="utf-8") as opened:
             opened.write(text)
@@ -45,10 +46,3 @@ def write_continuation(file: Path, name: str) -> Path:
     except OSError as error:
         raise StudyFileError(f"{new}: cannot be written ({error.strerror or error})") from None
     return new
-
-
-def _with_line(text: str, key: str, value: str | list[dict[str, Value]]) -> str:
-    """The text with a line of that key in place of its own, or at the end."""
-    line = f"{key}: {yaml_value(value)}"
-    changed, count = re.subn(rf"^{key}\s*:[^\n]*$", lambda _: line, text, count=1, flags=re.MULTILINE)
-    return changed if count else f"{text.rstrip()}\n{line}\n"

@@ -19,6 +19,8 @@ def require_health(specification: Specification, console: PlainConsole, *, despi
     Raises:
         ConfigError: there is an error, and the study is not to begin despite it.
     """
+    if specification.trainer != "detector":  # no data is read
+        return
     here = replace(specification, data=LocalPaths.here().find(specification.data))
     found = examine(here).diagnostics
     errors = [each for each in found if each.level is Level.ERROR]

@@ -92,33 +92,39 @@ def _created(
     settled = settle(specification, console, folder=folder)
     specification = settled.specification
     with Database.open(specification.storage) as database:
-        if specification.trainer == "detector" and specification.name not in study_names(database):
-            require_health(specification, console, despite_errors=despite_errors)
-        study = _agreed(database, settled, kept, console)
+        study = _agreed(database, settled, kept, console, despite_errors)
         if settled.screen is not None:
             keep_box_sample(study, settled.screen.to_json())
         console.print(_opening(_snapshot(study, specification), study, specification))
         yield specification, study
 
 
-def _agreed(database: Database, settled: Settled, kept: tuple[str, ...], console: PlainConsole) -> StoredStudy:
+def _agreed(
+    database: Database, settled: Settled, kept: tuple[str, ...], console: PlainConsole, despite_errors: bool
+) -> StoredStudy:
     """The study with these settings; one that is there with others is begun anew if nothing of it would be lost."""
+    specification = settled.specification
 
     def agreed() -> StoredStudy:
-        study = create_study(database, settled.specification.name)
-        agree(study, settled.specification, kept=kept)
+        study = create_study(database, specification.name)
+        agree(study, specification, kept=kept)
         keep_identity(study, Identity(code=code_version(), data=settled.data))
         return study
 
+    if specification.name not in study_names(database):
+        require_health(specification, console, despite_errors=despite_errors)
     try:
         return agreed()
-    except (OtherSpecification, OtherData):
-        name = settled.specification.name
-        if not is_blank(find_study(database, name)):
-            raise
-        delete_study(database, name)
-        console.print(f"study {name} was begun with other settings or data, but had no trained trial: it begins anew")
-        return agreed()
+    except (OtherSpecification, OtherData) as error:
+        if not is_blank(find_study(database, specification.name)):
+            way_on = "To go on from its best trials instead, launch again with --continue-as NAME"
+            raise ConfigError(f"{error}\n{way_on}") from None
+    require_health(specification, console, despite_errors=despite_errors)
+    delete_study(database, specification.name)
+    console.print(
+        f"study {specification.name} was begun with other settings or data, but had no trained trial: it begins anew"
+    )
+    return agreed()
 
 
 def _run(

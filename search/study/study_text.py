@@ -69,8 +69,13 @@ def study_text(specification: Specification) -> str:
         elif isinstance(value, dict) and key != "derived":
             lines += ["", f"{key}:", *(setting_line(key, *setting) for setting in value.items())]
         else:
-            lines += [_line(key, value, COMMENTS.get(key, ""))]
+            lines += [key_line(key, value)]
     return "\n".join(lines) + "\n"
+
+
+def key_line(key: str, value: object) -> str:
+    """The line of a key beside the sections, with its comment."""
+    return _line(key, value, COMMENTS.get(key, ""))
 
 
 def setting_line(section: str, key: str, value: object) -> str:

@@ -137,6 +137,24 @@ def test_who_obeys_the_message_on_a_broken_image_goes_on_with_the_same_command(
     assert "it begins anew" in text_of(console)
 
 
+def test_a_study_that_would_begin_anew_is_examined_first(tmp_path: Path, console: PlainConsole) -> None:
+    document = sample_document(tmp_path, space=NARROW, detector={"canvas": "64x96"})
+    assert only_create(specification_from(document, "this test"), folder=tmp_path, console=console) == 0
+    worse = specification_from({**document, "space": {**NARROW, "lr_per_16": 0.9}}, "this test")
+    with pytest.raises(ConfigError, match="learning-rate-hopeless"):
+        only_create(worse, folder=tmp_path, console=console)
+    assert only_create(specification_from(document, "this test"), folder=tmp_path, console=console) == 0  # it stayed
+    assert "it begins anew" not in text_of(console)
+
+
+def test_what_is_done_with_bad_images_may_change_while_none_is_bad(tmp_path: Path, console: PlainConsole) -> None:
+    document = sample_document(tmp_path)
+    for settings in ({}, {"on_bad_image": "skip"}, {"on_bad_image": "skip", "most_bad_share": 0.2}):
+        specification = specification_from({**document, "data": document["data"] | settings}, "this test")
+        assert only_create(specification, folder=tmp_path, console=console) == 0
+    assert "it begins anew" not in text_of(console)
+
+
 def test_the_doctor_s_errors_stop_a_new_study_unless_it_is_begun_despite_them(
     tmp_path: Path, console: PlainConsole
 ) -> None:

@@ -79,9 +79,28 @@ def test_points_are_moved_into_the_space_of_today(study_file: Path) -> None:
     assert len(points) <= MOST_POINTS
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        TEXT + "first_points:\n  - {lr_per_16: 0.01}  # mine\n  - {lr_per_16: 0.02}\n",
+        TEXT.replace("name: cells  # the first", "# no name: that of the file"),
+        "{name: cells, storage: 'sqlite:///cells.db', trainer: analytic, "
+        "data: {train: {images: ., annotations: train.json}}}",
+    ],
+)
+def test_a_file_of_any_style_is_changed_whole(study_file: Path, text: str) -> None:
+    file = study_file.with_name("cells.yaml")
+    file.write_text(text)
+    specification = load_study_file(write_continuation(file, "cells-2"))
+    assert specification.name == "cells-2"
+    assert [point["lr_per_16"] for point in specification.first_points] == [0.006, 0.004, 0.002]
+
+
 def test_a_refused_launch_names_the_way_on(study_file: Path) -> None:
     study_file.write_text(study_file.read_text().replace("96x128", "128x128"))
-    with pytest.raises(ConfigError, match="frcnn-search launch STUDY_FILE --continue-as NAME"):
+    with pytest.raises(
+        ConfigError, match="To go on from its best trials instead, launch again with --continue-as NAME"
+    ):
         only_create(load_study_file(study_file), folder=study_file.parent, console=QUIET)
 
 
