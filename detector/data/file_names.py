@@ -55,14 +55,24 @@ READINGS: Mapping[str, Reading] = {
 
 def with_files(annotations: Annotations, folder: Path) -> Annotations:
     """The same with the names of the files that are there, and a remark where any was taken otherwise."""
-    missing = [entry.file_name for entry in annotations.images if not _exists(folder, entry.file_name)]
+    words, names = other_names([entry.file_name for entry in annotations.images], folder)
+    if not names:
+        return annotations
+    images = tuple(replace(e, file_name=names.get(e.file_name, e.file_name)) for e in annotations.images)
+    return replace(annotations, images=images, remarks=(*annotations.remarks, _remark(words, names)))
+
+
+def other_names(names: Iterable[str], folder: Path) -> tuple[str, dict[str, str]]:
+    """How the names of which there is no file are to be read, in words, and the file of each; nothing where a name has
+    none in any reading.
+    """
+    missing = [name for name in names if not _exists(folder, name)]
     files = list(_files(folder)) if missing else []
     for words, reading in READINGS.items() if files else ():
-        names = _matched(missing, files, reading, folder)
-        if names is not None:
-            images = tuple(replace(e, file_name=names.get(e.file_name, e.file_name)) for e in annotations.images)
-            return replace(annotations, images=images, remarks=(*annotations.remarks, _remark(words, names)))
-    return annotations
+        found = _matched(missing, files, reading, folder)
+        if found is not None:
+            return words, found
+    return "", {}
 
 
 def nearest(names: Sequence[str], folder: Path) -> dict[str, str]:

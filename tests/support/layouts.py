@@ -187,6 +187,21 @@ def voc_annots(f: Path) -> None:
     _xml(f / "annots", pictures(f / "images", "train"))
 
 
+def voc_label_studio(f: Path) -> None:
+    _xml(f / "Annotations", pictures(f / "images", "train"))
+
+
+def voc_fiftyone(f: Path) -> None:
+    _xml(f / "labels", pictures(f / "data", "train"))
+
+
+def voc_cvat(f: Path) -> None:
+    images = pictures(f / "JPEGImages", "train")
+    _xml(f / "Annotations", images)
+    _text(f / "ImageSets" / "Main" / "default.txt", "".join(f"{image.stem}\n" for image in images))
+    _text(f / "labelmap.txt", "# label:color_rgb:parts:actions\nbackground:0,0,0::\ncat:250,50,83::\n")
+
+
 def voc_beside(f: Path) -> None:
     _xml(f, pictures(f, "train"))
 
@@ -211,6 +226,22 @@ def yolo_ultralytics(f: Path) -> None:
     for split in COUNTS:
         _labels(f / "labels" / split, pictures(f / "images" / split, split))
     _text(f / "data.yaml", "path: ../datasets/x\ntrain: images/train\nval: images/val\nnames: {0: cat, 1: dog}\n")
+
+
+def yolo_fiftyone(f: Path) -> None:
+    for split in COUNTS:
+        _labels(f / "labels" / split, pictures(f / "images" / split, split))
+    _text(
+        f / "dataset.yaml",
+        "names:\n  0: cat\n  1: dog\npath: /home/x/export\ntrain: ./images/train/\nval: ./images/val/\n",
+    )
+
+
+def yolo_cvat(f: Path) -> None:
+    images = pictures(f / "images" / "train", "train")
+    _labels(f / "labels" / "train", images)
+    _text(f / "train.txt", "".join(f"data/images/train/{image.name}\n" for image in images))
+    _text(f / "data.yaml", "names:\n  0: cat\n  1: dog\npath: .\ntrain: train.txt\n")
 
 
 def yolo_roboflow(f: Path) -> None:
@@ -259,8 +290,16 @@ def tfrecord_roboflow(f: Path) -> None:
         _records(f / name / "cells.tfrecord", folder, pictures(folder, split))
 
 
+def tfrecord_object_detection(f: Path) -> None:
+    for split in COUNTS:
+        folder = f.parent / "pictures" / split
+        _records(f / f"{split}.record", folder, pictures(folder, split))
+
+
 LAYOUTS: tuple[Callable[[Path], None], ...] = (
     cvat, cvat_subsets, via, labelme2coco, fiftyone, label_studio, coco_in_split_folders, roboflow_coco, coco_2017,
-    coco_names_at_the_top, voc_kaggle, voc_annots, voc_beside, voc_roboflow, voc_devkit, voc_lists, yolo_ultralytics,
-    yolo_roboflow, yolo_label_studio, yolo_label_img, yolo_darknet_lists, csv_tensorflow, csv_retinanet, csv_roboflow,
+    coco_names_at_the_top, voc_kaggle, voc_annots, voc_label_studio, voc_fiftyone, voc_cvat, voc_beside, voc_roboflow,
+    voc_devkit, voc_lists, yolo_ultralytics, yolo_fiftyone, yolo_cvat, yolo_roboflow, yolo_label_studio, yolo_label_img,
+    yolo_darknet_lists, csv_tensorflow, csv_retinanet, csv_roboflow,
 )  # fmt: skip
+RECORD_LAYOUTS = (tfrecord_roboflow, tfrecord_object_detection)

@@ -49,7 +49,7 @@ def _listed(split: Path, folder: Path) -> list[str]:
 def _relative(line: str, base: Path, folder: Path) -> str:
     """The name relative to the folder; of a path of another machine the longest end that is there."""
     path = Path(os.path.normpath(base / line.replace("\\", "/")))
-    if path.is_relative_to(folder):
+    if path.is_relative_to(folder) and path.is_file():
         return path.relative_to(folder).as_posix()
     parts = PureWindowsPath(line).parts[1:] or (line,)
     ends = (PurePosixPath(*parts[start:]).as_posix() for start in range(len(parts)))

@@ -10,6 +10,7 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
+from detector.data.file_names import other_names
 from detector.data.formats.annotation import AnnotatedBox, AnnotatedImage, Annotations, DataError, Fault, Seen
 from detector.data.formats.image_list import images_of
 from detector.data.formats.reader import Reader
@@ -48,8 +49,10 @@ def read_yolo(source: DataSource) -> Annotations:
     names, content = class_names(source.annotations)
     digest, seen = hashlib.sha256(content), defaultdict[str, Seen](Seen)
     images = []
-    for number, name in enumerate(images_of(source.images, source.split), start=1):
-        labels = label_file(source.images / name)
+    listed = images_of(source.images, source.split)
+    _, files = other_names(listed, source.images)
+    for number, name in enumerate(listed, start=1):
+        labels = label_file(source.images / files.get(name, name))
         text = _read(labels, root=source.root)
         digest.update(f"{name}\0".encode(errors="surrogatepass") + (text or b""))
         if text is None:

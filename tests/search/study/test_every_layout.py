@@ -17,7 +17,7 @@ from search.study.conversion import run_conversion
 from search.study.first_launch import dataset_specification, write_study_file
 from search.study.study_file import Options, load_study_file
 from search.terminal import PlainConsole
-from tests.support.layouts import CLASSES, COUNTS, LAYOUTS, planted, tfrecord_roboflow
+from tests.support.layouts import CLASSES, COUNTS, LAYOUTS, RECORD_LAYOUTS, planted
 
 QUIET = PlainConsole(quiet=True)
 
@@ -70,8 +70,11 @@ def test_a_layout_goes_through_each_format_and_back(
 
 
 @pytest.mark.parametrize("to", WRITERS)
-def test_records_are_converted_once_and_are_then_as_planted(to: DataFormat, tmp_path: Path) -> None:
-    tfrecord_roboflow(tmp_path / "data")
+@pytest.mark.parametrize("layout", RECORD_LAYOUTS, ids=lambda layout: layout.__name__)
+def test_records_are_converted_once_and_are_then_as_planted(
+    layout: Callable[[Path], None], to: DataFormat, tmp_path: Path
+) -> None:
+    layout(tmp_path / "data")
     run_conversion(tmp_path / "data", str(to), tmp_path / "new", QUIET)
     _require_planted(tmp_path / "new", within_px=1e-3)
     assert write_study_file(tmp_path / "study.yaml", tmp_path / "new", Options(canvas="96x128"))

@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -159,3 +160,21 @@ def test_any_text_is_read_or_refused_with_a_data_error(yolo: Path, text: str) ->
         load_dataset(source(yolo))
     except DataError:
         return
+
+
+def test_labels_are_those_of_the_file_that_a_name_of_another_machine_means(tmp_path: Path, picture: Any) -> None:
+    for name in ("A.PNG", "b.png"):
+        (tmp_path / "images").mkdir(exist_ok=True)
+        picture(tmp_path / "images" / name, seed=len(name))
+    (tmp_path / "labels").mkdir()
+    for stem in ("A", "b"):
+        (tmp_path / "labels" / f"{stem}.txt").write_text("0 0.5 0.5 0.4 0.4\n")
+    (tmp_path / "classes.txt").write_text("cat\n")
+    (tmp_path / "train.txt").write_text("C:\\x\\a.png\nb.png\n")
+    source = DataSource(
+        format=DataFormat.YOLO,
+        images=tmp_path / "images",
+        annotations=tmp_path / "classes.txt",
+        split=tmp_path / "train.txt",
+    )
+    assert [len(image.boxes) for image in load_dataset(source).images] == [1, 1]
