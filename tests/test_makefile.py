@@ -52,3 +52,10 @@ def test_ci_runs_the_checks_and_every_test_with_the_browser_required() -> None:
     for line in ("make check", "make duplicates", "make test", "make test-slow"):
         assert line in text.splitlines()
     assert "export CI=" in text
+
+
+def test_every_package_of_ours_is_installed() -> None:
+    listed = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
+    homes = {package.partition(".")[0] for package in listed}
+    there = {file.parent.relative_to(ROOT) for home in homes for file in (ROOT / home).rglob("__init__.py")}
+    assert listed == {".".join(package.parts) for package in there}

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from pydantic import ConfigDict, TypeAdapter
 
-from detector.data.formats.yolo_layout import yolo_of_file
+from detector.data.formats.yolo.layout import yolo_of_file
 from search.study.data_section import Data
 from search.study.document import read_document
 from search.study.fields import STRICT

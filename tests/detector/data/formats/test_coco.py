@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from detector.data.formats.annotation import DataError
-from detector.data.formats.coco import read_coco
+from detector.data.formats.coco.reader import read_coco
 from detector.data_source import DataFormat, DataSource
 
 Document = dict[str, Any]

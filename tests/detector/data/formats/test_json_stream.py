@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from detector.data.formats import json_stream
-from detector.data.formats.coco import read_coco
-from detector.data.formats.json_stream import JsonStream, NoObject
+from detector.data.formats.coco import json_stream
+from detector.data.formats.coco.json_stream import JsonStream, NoObject
+from detector.data.formats.coco.reader import read_coco
 from detector.data_source import DataFormat, DataSource
 
 VALUES = st.recursive(

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from detector.data.formats.annotation import DataError
-from detector.data.formats.voc import read_voc
+from detector.data.formats.voc.reader import read_voc
 
 
 def test_one_based_inclusive_pixels_become_corners_from_zero(voc: Any) -> None:

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from detector.data.dataset import DataError, load_dataset
-from detector.data.formats.yolo import read_yolo
+from detector.data.formats.yolo.reader import read_yolo
 from detector.data.layout import find_sources
 from detector.data.pair import load_pair
 from detector.data_source import DataFormat, DataSource

@@ -22,9 +22,9 @@ from detector.data.formats.annotation import AnnotatedBox, AnnotatedImage, Annot
 from detector.data.formats.folders import files_in, role_of_name
 from detector.data.formats.image_list import is_image
 from detector.data.formats.reader import Floats, Reader
-from detector.data.formats.voc_layout import LAYOUTS, recognise_voc
-from detector.data.formats.voc_list import listed_stems
-from detector.data.formats.voc_xml import number_of, parse_annotation, size_of, text_of
+from detector.data.formats.voc.layout import LAYOUTS, recognise_voc
+from detector.data.formats.voc.split_list import listed_stems
+from detector.data.formats.voc.xml_file import number_of, parse_annotation, size_of, text_of
 from detector.data_source import DataSource
 
 Corners = tuple[float, float, float, float]

@@ -14,8 +14,8 @@ from detector.data.file_names import other_names
 from detector.data.formats.annotation import AnnotatedBox, AnnotatedImage, Annotations, DataError, Fault, Seen
 from detector.data.formats.image_list import images_of
 from detector.data.formats.reader import Reader
-from detector.data.formats.yolo_layout import LAYOUTS, label_file, recognise_yolo, yolo_of_file
-from detector.data.formats.yolo_names import class_names
+from detector.data.formats.yolo.layout import LAYOUTS, label_file, recognise_yolo, yolo_of_file
+from detector.data.formats.yolo.names import class_names
 from detector.data_source import DataSource
 
 Corners = tuple[float, float, float, float]

@@ -10,7 +10,7 @@ from detector.data.formats.annotation import DataError
 from detector.data.formats.folders import Role, files_in, folders_of, only_source, refuse_without_training, role_of
 from detector.data.formats.image_list import is_image
 from detector.data.formats.reader import Pair
-from detector.data.formats.yolo_names import TEXT_FILES, yaml_document
+from detector.data.formats.yolo.names import TEXT_FILES, yaml_document
 from detector.data_source import DataFormat, DataSource
 
 LAYOUTS = ("data.yaml with names and train (YOLO), or images/ and labels/ with a classes.txt",)

@@ -10,7 +10,7 @@ from detector.data.formats.annotation import DataError
 from detector.data.formats.folders import Role, files_in, folders_of, only_source, refuse_without_training, role_of
 from detector.data.formats.image_list import EXTENSIONS
 from detector.data.formats.reader import Pair
-from detector.data.formats.voc_xml import parse_annotation
+from detector.data.formats.voc.xml_file import parse_annotation
 from detector.data_source import DataFormat, DataSource
 
 LAYOUTS = (

@@ -6,7 +6,7 @@ import itertools
 from pathlib import Path
 
 from detector.data.formats.annotation import DataError
-from detector.data.formats.csv_columns import columns_of
+from detector.data.formats.csv_table.columns import columns_of
 from detector.data.formats.folders import Role, files_in, folders_of, only_source, refuse_without_training, role_of
 from detector.data.formats.image_folder import image_folder, image_folder_near
 from detector.data.formats.reader import Pair

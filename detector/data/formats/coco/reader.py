@@ -23,10 +23,10 @@ from detector.data.formats.annotation import (
     Remark,
     Seen,
 )
-from detector.data.formats.coco_categories import headings_of, in_order, refuse_same_names, unknown_categories
-from detector.data.formats.coco_fields import Entry, box_of, key_of, marks_of, shown, size_of, text_of
-from detector.data.formats.coco_layout import LAYOUTS, coco_of_file, recognise_coco
-from detector.data.formats.json_stream import JsonStream, NoObject
+from detector.data.formats.coco.categories import headings_of, in_order, refuse_same_names, unknown_categories
+from detector.data.formats.coco.fields import Entry, box_of, key_of, marks_of, shown, size_of, text_of
+from detector.data.formats.coco.json_stream import JsonStream, NoObject
+from detector.data.formats.coco.layout import LAYOUTS, coco_of_file, recognise_coco
 from detector.data.formats.reader import Floats, Reader
 from detector.data_source import DataSource
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from detector.data.formats.annotation import AnnotatedBox, AnnotatedImage, Annotations, DataError, Seen
-from detector.data.formats.csv_columns import Columns, columns_of
-from detector.data.formats.csv_layout import LAYOUTS, csv_of_file, recognise_csv
+from detector.data.formats.csv_table.columns import Columns, columns_of
+from detector.data.formats.csv_table.layout import LAYOUTS, csv_of_file, recognise_csv
 from detector.data.formats.reader import Floats, Reader
 from detector.data_source import DataSource
 
