@@ -16,7 +16,7 @@ from tests.support.reach import ROOT, imports, reached
         ("tests/detector/watch/test_watch.py", "keras", False),  # the watch needs no network
         ("tests/search/worker/test_loop.py", "subprocess", True),  # through search.trainer.link
         ("tests/search/study/test_canvas.py", "subprocess", False),
-        ("search/command_line.py", "sqlalchemy", True),  # anywhere in the module itself
+        ("search/commands/study_file.py", "sqlalchemy", True),  # anywhere in the module itself
         ("tests/support/commands.py", "sqlalchemy", False),  # a command imports it when it is called
         ("tests/support/commands.py", "typer", True),
     ],

@@ -99,7 +99,7 @@ def test_a_worker_sees_the_node_s_environment_without_ray_s_own():
 def test_a_local_launch_finds_its_devices_without_ray_or_a_framework():
     code = """
 import sys
-from search.command_line import EngineName, _engine
+from search.commands.launch import EngineName, _engine
 from search.engines.devices import visible_devices
 _engine(EngineName.LOCAL), visible_devices()
 print({"keras", "tensorflow", "jax", "ray"} & set(sys.modules))

@@ -1,0 +1,97 @@
+"""Commands on data, before any study."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from detector.config import ConfigError
+from search.commands.study_file import DEFAULT_STUDY_FILE, StudyFile
+from search.exit_codes import ExitCode, exit_codes
+from search.terminal import PlainConsole, say
+
+if TYPE_CHECKING:
+    from search.doctor.diagnosis import Diagnosis
+
+
+def doctor(
+    study_file: StudyFile = DEFAULT_STUDY_FILE,
+    data: Annotated[
+        Path | None, typer.Option(help="A folder of data, or a file of annotations, in place of a study file.")
+    ] = None,
+    canvas: Annotated[
+        str | None, typer.Option(metavar="HxW", help="Size of the images in training, in pixels: multiples of 32.")
+    ] = None,
+    pictures: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Also draw boxes and anchors: PNG files in this folder.")
+    ] = None,
+    write_space: Annotated[
+        bool, typer.Option("--write-space", help="Put the proposed ranges and counts into the study file.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
+) -> None:
+    """Say what is wrong with the data and how anchors fit it, before any training. Exit code 2 where it can't train."""
+    with exit_codes():
+        from search.doctor.diagnosis import examine, refused
+        from search.doctor.diagnosis_text import diagnosis_json, diagnosis_report
+        from search.study.first_launch import dataset_specification
+        from search.study.study_file import Options, load_study_file, with_options
+
+        if data is not None and write_space:
+            raise ConfigError("--write-space changes a study file, but --data names none; `launch --data` writes one")
+        try:
+            specification = dataset_specification(data) if data is not None else load_study_file(study_file)
+            diagnosis = examine(with_options(specification, Options(canvas=canvas)))
+        except ConfigError as error:
+            diagnosis = refused(str(data or study_file), error)
+        if as_json:
+            say(diagnosis_json(diagnosis))
+        else:
+            PlainConsole().print(diagnosis_report(diagnosis))
+        if pictures is not None:
+            _draw(diagnosis, pictures)
+        if write_space:
+            _write_space(study_file, diagnosis)
+        raise typer.Exit(ExitCode.USER_MUST_ACT if diagnosis.has_errors else ExitCode.DONE)
+
+
+def convert(
+    data: Annotated[
+        Path, typer.Option(help="A folder of data, a file of annotations, or a study file with its section `data`.")
+    ],
+    to: Annotated[str, typer.Option(metavar="FORMAT", help="coco, voc or yolo.")],
+    output: Annotated[Path, typer.Option(metavar="DIR", help="A new folder for images and annotations.")],
+) -> None:
+    """Write a dataset anew in another format, with its images; boxes and classes stay as they are."""
+    with exit_codes():
+        from search.study.conversion import run_conversion
+
+        run_conversion(data, to, output, PlainConsole())
+
+
+def sample_data(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new or empty folder.")],
+    seed: Annotated[int, typer.Option(help="The same seed writes the same bytes.")] = 0,
+) -> None:
+    """Write a small synthetic dataset: COCO JSON and images of discs, squares and triangles."""
+    with exit_codes():
+        from detector.data.sample_data import write_sample
+
+        write_sample(folder, seed=seed)
+        say(f"wrote {folder}; next: frcnn-search launch --data {folder}")
+
+
+def _draw(diagnosis: "Diagnosis", folder: Path) -> None:
+    from search.doctor.anchor_pictures import draw_diagnosis
+
+    files = draw_diagnosis(diagnosis, folder)
+    say("\n".join(f"drew {file}" for file in files) or "nothing to draw", err=True)
+
+
+def _write_space(study_file: Path, diagnosis: "Diagnosis") -> None:
+    from search.study.space_writing import write_space
+
+    if not diagnosis.space:
+        raise ConfigError(f"{study_file}: there is no space to propose; see the findings")
+    write_space(study_file, diagnosis.space, diagnosis.detector or {})
+    say(f"wrote the proposed ranges to {study_file}", err=True)

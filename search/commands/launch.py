@@ -1,0 +1,151 @@
+"""`launch`: a study created or resumed, and run."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from detector.config import ConfigError
+from search.commands.study_file import DEFAULT_STUDY_FILE, StudyFile
+from search.exit_codes import exit_codes
+from search.terminal import say
+
+if TYPE_CHECKING:
+    from search.engines.handle import Executor
+    from search.study.specification import Specification
+    from search.study.study_file import Options
+
+
+class EngineName(StrEnum):
+    """What runs the workers of a launch."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+
+Engines = Annotated[EngineName, typer.Option(help="Where the workers run: this machine, or a Ray cluster.")]
+RayAddress = Annotated[
+    str | None, typer.Option(help="HOST:PORT of a Ray cluster (default: RAY_ADDRESS, or a new one on this machine).")
+]
+GpusPerWorker = Annotated[
+    float | None, typer.Option(help="With --engine ray: GPUs, or a part of one (default: an equal share).")
+]
+CpusPerWorker = Annotated[float | None, typer.Option(help="With --engine ray: CPU cores (default: 1).")]
+
+
+def launch(
+    study_file: StudyFile = DEFAULT_STUDY_FILE,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="A folder of data, or a file of annotations: writes the study file for it, then launches."),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the study; with --data only.")] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(help="Database URL, or env:NAME to keep a password out of the study file; with --data only."),
+    ] = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="Number of trials of the whole study.")] = None,
+    images: Annotated[
+        int | None, typer.Option(min=1, help="Budget of one full trial, in training images seen.")
+    ] = None,
+    canvas: Annotated[
+        str | None, typer.Option(metavar="HxW", help="Size of the images in training, in pixels: multiples of 32.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Number of workers, each with its own trainer.")] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="Backbone weights to start from: imagenet, none, or the path of a file.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of proposals, weights and data order.")] = None,
+    only_create: Annotated[
+        bool,
+        typer.Option("--only-create", help="Check the data and create the study, for workers elsewhere; run none."),
+    ] = False,
+    continue_as: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Go on under another name, with the file's settings of today, from the best trials."
+        ),
+    ] = None,
+    despite_errors: Annotated[
+        bool, typer.Option("--despite-errors", help="Begin the study although the doctor calls something an error.")
+    ] = False,
+    engine: Engines = EngineName.LOCAL,
+    ray_address: RayAddress = None,
+    gpus_per_worker: GpusPerWorker = None,
+    cpus_per_worker: CpusPerWorker = None,
+) -> None:
+    """Create or resume a study and run it: progress, then the ranking. Ctrl-c stops it; a second launch goes on."""
+    with exit_codes():
+        import optuna
+
+        from search.launch.launching import launch as run
+        from search.launch.launching import only_create as create
+        from search.study.study_file import Options
+        from search.worker.process import refuse_secret
+
+        if storage is not None:
+            refuse_secret(storage)
+        optuna.logging.set_verbosity(optuna.logging.WARNING)  # our own lines say what it would
+        options = Options(
+            name=name,
+            storage=storage,
+            workers=workers,
+            trials=trials,
+            images=images,
+            canvas=canvas,
+            weights=weights,
+            seed=seed,
+        )
+        chosen = _engine(engine, address=ray_address, gpus_per_worker=gpus_per_worker, cpus_per_worker=cpus_per_worker)
+        if continue_as is not None:
+            study_file = _continued(study_file, continue_as, data)
+        specification, folder = _specification(study_file, data, options), study_file.resolve().parent
+        if only_create:
+            raise typer.Exit(create(specification, folder=folder, despite_errors=despite_errors))
+        raise typer.Exit(
+            run(specification, folder=folder, executor=chosen, despite_errors=despite_errors, study_file=study_file)
+        )
+
+
+def _engine(name: EngineName, **options: Any) -> "Executor":
+    """Where to run workers; options that are None keep the engine's defaults."""
+    from search.engines.local_executor import LocalExecutor
+    from search.engines.ray_executor import RayExecutor, require_installed
+
+    given = {key: value for key, value in options.items() if value is not None}
+    if name is EngineName.RAY:
+        engine = RayExecutor(**given)
+        require_installed()
+        return engine
+    if given:
+        flags = " and ".join("--ray-address" if key == "address" else f"--{key.replace('_', '-')}" for key in given)
+        raise ConfigError(f"{flags} must come with --engine ray; workers of this machine share its GPUs by themselves")
+    return LocalExecutor()
+
+
+def _specification(study_file: Path, data: Path | None, options: "Options") -> "Specification":
+    """What to launch; with a dataset folder, from a study file that is written first."""
+    from search.study.first_launch import write_study_file
+    from search.study.study_file import load_study_file, with_options
+
+    if data is not None:
+        if write_study_file(study_file, data, options):
+            say(f"wrote {study_file}: every setting of the study, to look at and to change")
+        return load_study_file(study_file)
+    useless = [f"--{name}" for name in ("name", "storage") if getattr(options, name) is not None]
+    if useless:
+        raise ConfigError(
+            f"{' and '.join(useless)} must come with --data; for a study that is there, edit {study_file}"
+        )
+    return with_options(load_study_file(study_file), options)
+
+
+def _continued(study_file: Path, name: str, data: Path | None) -> Path:
+    from search.launch.continuation import write_continuation
+
+    if data is not None:
+        raise ConfigError("--continue-as goes on from a study file, but --data begins one; leave one of them out")
+    new = write_continuation(study_file, name)
+    say(f"wrote {new}: its first trials are the best of the study in {study_file}")
+    return new

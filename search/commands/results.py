@@ -1,0 +1,109 @@
+"""Commands on what a study found, and on what is trained from it."""
+
+import json
+import math
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from detector.config import ConfigError
+from search.commands.study_file import DEFAULT_STUDY_FILE, StudyFile, opened
+from search.exit_codes import exit_codes
+from search.terminal import PlainConsole, say
+
+
+def explain(
+    study_file: StudyFile = DEFAULT_STUDY_FILE,
+    trial: Annotated[
+        int | None, typer.Argument(min=0, metavar="TRIAL", help="Number of a trial; without one, the whole study.")
+    ] = None,
+    confirm: Annotated[
+        bool, typer.Option("--confirm", help="Replay the trial and its repair for a short while: does the repair hold?")
+    ] = False,
+    images: Annotated[
+        int | None, typer.Option(min=1, help="Training images of each replay [default: half as many more as it took].")
+    ] = None,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write one self-contained page.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
+    without_data: Annotated[
+        bool, typer.Option("--without-data", help="Read no image or annotation: no anchors, no images of a batch.")
+    ] = False,
+) -> None:
+    """Say why trials failed and what to change; of one trial, with its evidence and the smallest repair."""
+    with exit_codes():
+        from search.explanation.explain_command import Options
+        from search.explanation.explain_command import explain as run
+
+        if trial is None and study_file.name.isdecimal() and not study_file.exists():
+            study_file, trial = DEFAULT_STUDY_FILE, int(study_file.name)  # `explain 3`
+        if images is not None and not confirm:
+            raise ConfigError("--images is the length of a replay; give it together with --confirm")
+        options = Options(
+            trial=trial, confirm=confirm, images=images, html=html, as_json=as_json, with_data=not without_data
+        )
+        with opened(study_file) as (specification, stored):
+            run(stored, specification, options, folder=study_file.resolve().parent, console=PlainConsole())
+        if html is not None:
+            say(f"wrote {html}", err=True)
+
+
+def export(
+    study_file: StudyFile = DEFAULT_STUDY_FILE,
+    output: Annotated[Path, typer.Option(help="The file to write.")] = Path("best.yaml"),
+    trial: Annotated[int | None, typer.Option(min=0, help="Number of another trial than the best.")] = None,
+    format: Annotated[str, typer.Option(help="What to write it as; frcnn is what `train` reads.")] = "frcnn",
+) -> None:
+    """Write the best configuration, complete, with where it comes from. `train` runs it in full."""
+    with exit_codes(), opened(study_file) as (specification, stored):
+        from search.export.export import export as write
+
+        say(write(stored, specification, output=output, trial=trial, format=format))
+
+
+def train(
+    configuration: Annotated[Path, typer.Argument(help="A file that `export` wrote.")],
+    images: Annotated[
+        int | None, typer.Option(min=1, help="Training images to see (default: the budget of the trial).")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Another folder of data than the study's.")] = None,
+    output: Annotated[Path, typer.Option(help="Folder for the weights and the checkpoint.")] = Path("trained"),
+    seed: Annotated[int | None, typer.Option(help="Seed of weights and batches (default: the trial's).")] = None,
+) -> None:
+    """Train one configuration in full, print its COCO AP and keep the weights. Run it again to go on after ctrl-c."""
+    with exit_codes():
+        from search.export.training import train as run
+
+        raise typer.Exit(run(configuration, images=images, data=data, output=output, seed=seed))
+
+
+def evaluate(
+    weights: Annotated[Path, typer.Argument(metavar="WEIGHTS", help="weights.safetensors, as `train` leaves it.")],
+    data: Annotated[
+        Path,
+        typer.Option(
+            help="A folder, a file of annotations, or a file with a section `data`; its validation split, or all."
+        ),
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
+) -> None:
+    """COCO AP of trained weights on annotated data, overall, by size and by class."""
+    with exit_codes():
+        from search.export.evaluation import evaluate as run
+
+        metrics = run(weights, data, PlainConsole(quiet=as_json))
+        if as_json:
+            say(json.dumps({name: None if math.isnan(value) else value for name, value in metrics.items()}, indent=2))
+
+
+def predict(
+    weights: Annotated[Path, typer.Argument(metavar="WEIGHTS", help="weights.safetensors, as `train` leaves it.")],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE…", help="Image files, or folders of them.")],
+    output: Annotated[Path, typer.Option(metavar="DIR", help="Folder for detections.json and the pictures.")],
+    least_score: Annotated[float, typer.Option(min=0, max=1, help="Objects with less are left out.")] = 0.5,
+) -> None:
+    """Find objects in images: COCO JSON with scores, and a picture of each image with boxes and names."""
+    with exit_codes():
+        from search.export.prediction import predict as run
+
+        run(weights, images, output, least_score=least_score, console=PlainConsole())

@@ -1,0 +1,33 @@
+"""The study file that a command is about, and the study that it names."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from detector.config import ConfigError
+
+if TYPE_CHECKING:
+    from search.study.specification import Specification
+    from storage.study import StoredStudy
+
+StudyFile = Annotated[Path, typer.Argument(metavar="STUDY_FILE", help="The study file.")]
+DEFAULT_STUDY_FILE = Path("study.yaml")
+
+
+@contextmanager
+def opened(study_file: Path) -> Iterator[tuple["Specification", "StoredStudy"]]:
+    """The study that the file describes, as it lies in its database, which must exist."""
+    from search.study.study_file import load_study_file
+    from storage.connection.address import Address
+    from storage.connection.database import Database
+    from storage.study import find_study
+
+    specification = load_study_file(study_file)
+    path = Address.parse(specification.storage).path
+    if path is not None and not path.exists():
+        raise ConfigError(f"{path}: there is no such study yet; begin with `frcnn-search launch {study_file}`")
+    with Database.open(specification.storage) as database:
+        yield specification, find_study(database, specification.name)
