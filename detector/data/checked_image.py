@@ -22,7 +22,7 @@ from detector.data.formats.annotation import (
 )
 from detector.data.formats.table import READERS
 from detector.data.image_file import Header, path_inside, read_header
-from detector.data_source import DataSource
+from detector.data_source import DataSource, Exif
 
 MOST_HINTS = 10  # that many are listed
 
@@ -105,7 +105,7 @@ def check_images(entries: Sequence[AnnotatedImage], source: DataSource) -> tuple
         try:
             path = path_inside(folder, entry.file_name, root=source.root)
             header = read_header(path, source.exif)
-            _check_size(entry, header, path)
+            _check_size(entry, header, path, source.exif)
         except DataError as error:
             return Defect(fault=error.fault, file=entry.file_name, message=f"{entry.place}: {error}")
         return CheckedImage(entry=entry, path=path, header=header)
@@ -138,14 +138,17 @@ def _with_hints(defects: list[Defect], folder: Path) -> list[Defect]:
     ]
 
 
-def _check_size(entry: AnnotatedImage, header: Header, path: Path) -> None:
+def _check_size(entry: AnnotatedImage, header: Header, path: Path, exif: Exif) -> None:
     stated = (entry.width_px or header.width_px, entry.height_px or header.height_px)
     if stated == (header.width_px, header.height_px):
         return
     hint, fault = "correct the annotations, their boxes would be misplaced", Fault.IMAGE_SIZE
-    if header.rotated and stated == (header.height_px, header.width_px):
+    lying = stated == (header.height_px, header.width_px)
+    if header.rotated and lying:
         fault = Fault.EXIF_ROTATION
         hint = "its EXIF data rotates it, but the boxes were drawn unrotated: set `exif: stored` in the section `data`"
+    elif exif is Exif.STORED and lying:
+        hint = "if its EXIF data rotates it, the boxes were drawn upright: set `exif: upright` in the section `data`"
     raise DataError(
         f"{path}: the annotations state {stated[0]} × {stated[1]} px, "
         f"but the image has {header.width_px} × {header.height_px}; {hint}",

@@ -142,7 +142,10 @@ def _scaled(picture: Pillow.Image, size: tuple[int, int], box: Box) -> Pillow.Im
         return _rgb(picture).resize(size, Pillow.Resampling.BILINEAR, box=box, reducing_gap=2.0)
     with _ONE_LARGE:
         factors = (max(1, picture.width // (2 * size[0])), max(1, picture.height // (2 * size[1])))
-        small = (picture.convert("RGB") if picture.mode in {"1", "P"} else picture).reduce(factors)
+        if picture.mode in {"1", "P"}:  # of which no mean can be taken
+            small = picture.convert("RGBA" if "transparency" in picture.info else "RGB").reduce(factors)
+        else:
+            small = picture.reduce(factors)
         picture.close()  # the pixels of the large one
     x, y = factors
     part = (box[0] / x, box[1] / y, box[2] / x, box[3] / y)

@@ -72,12 +72,8 @@ def _long_side_px() -> int | None:
 def study_name(data: Path) -> str:
     """A name for a study on this folder or file: its own, as far as study names allow."""
     whole = data.resolve()
-    return (
-        re.sub(
-            r"[^A-Za-z0-9._ -]+|^[._ -]+", "-", f"{whole.parent.name}-{whole.stem}" if whole.is_file() else whole.name
-        ).strip("-")[:100]
-        or "study"
-    )
+    own = f"{whole.parent.name}-{whole.stem}" if whole.is_file() else whole.name
+    return re.sub(r"[^A-Za-z0-9._ -]+|^[._ -]+", "-", own).strip("-")[:100] or "study"
 
 
 def _require_same(file: Path, text: str) -> None:

@@ -58,6 +58,15 @@ def test_boxes_of_the_stored_picture_are_refused_with_the_setting_that_reads_the
         load_dataset(replace(source, exif=Exif.UPRIGHT))
 
 
+@pytest.mark.parametrize("orientation", [5, 6, 7, 8])
+def test_boxes_of_the_upright_picture_that_are_read_as_stored_are_refused_with_the_setting(
+    tmp_path: Path, orientation: int
+) -> None:
+    source = _write(tmp_path, "png", orientation, Exif.UPRIGHT)
+    with pytest.raises(DataError, match="set `exif: upright` in the section `data`"):
+        load_dataset(replace(source, exif=Exif.STORED))
+
+
 def test_the_two_frames_are_two_datasets(tmp_path: Path) -> None:
     source = _write(tmp_path, "png", 3, Exif.STORED)
     upright = replace(source, exif=Exif.UPRIGHT)
