@@ -12,7 +12,7 @@ from pathlib import Path
 import keras
 import numpy as np
 from filelock import FileLock
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from detector.backend import Compiled, to_device, to_host
@@ -171,19 +171,6 @@ def save_weights(path: Path, values: dict[str, np.ndarray], **facts: object) -> 
     path.parent.mkdir(parents=True, exist_ok=True)
     metadata = {key: json.dumps(value) for key, value in facts.items()}
     write_whole(path, lambda file: save_file(values, file, metadata=metadata))
-
-
-def read_facts(path: Path) -> dict[str, object]:
-    """The facts that `save_weights` wrote beside the values.
-
-    Raises:
-        ConfigError: it is no such file.
-    """
-    try:
-        with safe_open(path, framework="np") as file:
-            return {key: json.loads(value) for key, value in (file.metadata() or {}).items()}
-    except (OSError, SafetensorError, ValueError, RecursionError) as error:
-        raise ConfigError(f"{path} is not a safetensors file of weights: {error}") from error
 
 
 def load_weights(network: Network, path: Path, *, whole: bool = False) -> None:

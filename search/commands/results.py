@@ -90,8 +90,10 @@ def evaluate(
     """COCO AP of trained weights on annotated data, overall, by size and by class."""
     with exit_codes():
         from search.export.evaluation import evaluate as run
+        from search.export.native_messages import hidden_messages
 
-        metrics = run(weights, data, PlainConsole(quiet=as_json))
+        with hidden_messages():
+            metrics = run(weights, data, PlainConsole(quiet=as_json))
         if as_json:
             say(json.dumps({name: None if math.isnan(value) else value for name, value in metrics.items()}, indent=2))
 
@@ -104,6 +106,8 @@ def predict(
 ) -> None:
     """Find objects in images: COCO JSON with scores, and a picture of each image with boxes and names."""
     with exit_codes():
+        from search.export.native_messages import hidden_messages
         from search.export.prediction import predict as run
 
-        run(weights, images, output, least_score=least_score, console=PlainConsole())
+        with hidden_messages():
+            run(weights, images, output, least_score=least_score, console=PlainConsole())

@@ -5,6 +5,7 @@ of them.
 """
 
 import os
+import shlex
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
@@ -79,6 +80,12 @@ def read_configuration(path: Path) -> Configuration:
     Raises:
         StudyFileError: one line for each problem, with where it is, the rule and the value.
     """
-    configuration = validate(ADAPTER, Configuration, read_document(path, writer="export"), str(path))
+    document = read_document(path, writer="export")
+    require(
+        "hyperparameters" in document or not {"data", "space", "budget", "storage"} & document.keys(),
+        f"{path} is a study file; export a configuration of the study first: "
+        f"frcnn-search export {shlex.quote(str(path))} --output best.yaml",
+    )
+    configuration = validate(ADAPTER, Configuration, document, str(path))
     folder = Path(os.path.abspath(path)).parent
     return replace(configuration, data=configuration.data.absolute(folder))

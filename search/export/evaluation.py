@@ -21,7 +21,7 @@ def evaluate(weights: Path, data: Path, console: PlainConsole) -> dict[str, floa
         ConfigError: the weights or the data can't be used, or the data has classes that the weights lack.
     """
     detector = open_detector(weights)
-    from detector.training.validation import Validation  # loads Keras, after it was told to be quiet
+    from detector.training.validation import Validation  # loads Keras
 
     train, validation = named_data(data).sources()
     dataset = load_dataset(validation or train, classes=detector.facts.classes)

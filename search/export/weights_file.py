@@ -1,10 +1,11 @@
 """A file of trained weights, with all that is needed to use it: canvas, anchors, classes and thresholds."""
 
-import os
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
+from safetensors import SafetensorError, safe_open
 
 from detector.config import ConfigError
 
@@ -20,24 +21,32 @@ def open_detector(path: Path) -> "TrainedDetector":
     Raises:
         ConfigError: there is no such file, or it is another kind of file.
     """
-    if not path.is_file():
-        raise ConfigError(
-            f"{path}: there is no such file; `frcnn-search train` leaves weights.safetensors in its --output"
-        )
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # of TensorFlow, which is about to be loaded: errors only
-    from detector.network.weights import read_facts
+    stated = _facts(path)  # before Keras is loaded, which takes seconds
     from detector.training.trained_detector import DetectorFacts, TrainedDetector
 
-    stated = read_facts(path)
-    if missing := [key for key in _NEEDED if key not in stated]:
-        raise ConfigError(
-            f"{path}: holds weights, but not their {missing[0]}; use a file that `frcnn-search train` wrote"
-        )
     try:
-        facts = TypeAdapter(DetectorFacts).validate_python({key: stated[key] for key in _NEEDED})
+        facts = TypeAdapter(DetectorFacts).validate_python(stated)
     except ValidationError as error:
         first = error.errors()[0]
         raise ConfigError(
             f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}; another version wrote it"
         ) from None
     return TrainedDetector(facts, path)
+
+
+def _facts(path: Path) -> dict[str, Any]:
+    """What stands beside the values."""
+    if not path.is_file():
+        raise ConfigError(
+            f"{path}: there is no such file; `frcnn-search train` leaves weights.safetensors in its --output"
+        )
+    try:
+        with safe_open(path, framework="np") as file:
+            stated = {key: json.loads(value) for key, value in (file.metadata() or {}).items()}
+    except (OSError, SafetensorError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{path} is not a safetensors file of weights: {error}") from error
+    if missing := [key for key in _NEEDED if key not in stated]:
+        raise ConfigError(
+            f"{path}: holds weights, but not their {missing[0]}; use a file that `frcnn-search train` wrote"
+        )
+    return {key: stated[key] for key in _NEEDED}

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from detector.data.layout import find_sources
 from detector.data.sample_data import write_sample
 from detector.setup import Setup
 from search.export.evaluation import evaluate
+from search.export.native_messages import hidden_messages
 from search.export.prediction import DETECTIONS_FILE, predict
 from search.export.weights_file import open_detector
 from search.terminal import PlainConsole
@@ -109,6 +111,26 @@ def test_predict_writes_coco_with_scores_and_a_picture_of_each_image(
         with Pillow.open(file) as picture:
             assert max(picture.size) == 1024
     assert "found" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_messages_of_native_code_are_shown_only_where_something_else_went_wrong(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+
+    def work(error: Exception | None) -> None:
+        with hidden_messages():
+            os.write(2, b"about a driver")
+            if error is not None:
+                raise error
+
+    work(None)
+    with pytest.raises(ConfigError):
+        work(ConfigError("a mistake"))
+    assert capfd.readouterr().err == ""
+    with pytest.raises(RuntimeError):
+        work(RuntimeError())
+    os.write(2, b", and then as ever")
+    assert capfd.readouterr().err == "about a driver, and then as ever"
 
 
 def test_what_is_no_file_of_trained_weights_is_told(data: Path, tmp_path: Path) -> None:

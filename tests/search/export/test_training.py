@@ -67,6 +67,11 @@ def test_a_training_ends_with_its_table_and_its_evaluations_on_disk(configuratio
     assert f"{evaluations['640']['ap']:.3f}" in shown
 
 
+def test_a_study_file_is_answered_with_the_command_that_exports(study_file: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"is a study file; export a configuration .*: frcnn-search export .*\.yaml"):
+        run(study_file, tmp_path / "trained")
+
+
 def test_a_training_that_is_complete_shows_its_result_again(configuration: Path, tmp_path: Path) -> None:
     _, first = run(configuration, tmp_path / "trained")
     code, again = run(configuration, tmp_path / "trained")

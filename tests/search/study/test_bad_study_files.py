@@ -272,5 +272,5 @@ def test_a_bad_configuration_file_is_refused_with_its_rule(tmp_path, keys, value
 
 
 def test_a_study_file_is_no_configuration(study_file):
-    with pytest.raises(StudyFileError, match="hyperparameters: is missing"):
+    with pytest.raises(ConfigError, match="is a study file; export a configuration of the study first"):
         read_configuration(study_file(DATA))
