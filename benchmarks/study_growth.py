@@ -25,7 +25,7 @@ from benchmarks.parts.growth import grow
 from benchmarks.parts.machine import Machine
 from benchmarks.parts.table import DOCUMENT, Cell, Section, Table, publish, wide_console
 from search.faults import history
-from search.launch.progress import read_snapshot
+from search.launch.snapshot import read_snapshot
 from search.plan import Plan
 from search.report.status import read_status
 from search.trainer.link import TrainerLink

@@ -68,7 +68,7 @@ class WatchedTrainer(Trainer):
         """Switch the watch on or off, from now on."""
         self._watches = on
 
-    def evaluate(self, *on_evaluation: Any, **named: Any) -> dict[str, float]:
+    def evaluate(self, *on_stage: Any, **named: Any) -> dict[str, float]:
         """Not measured here."""
         return {"ap": 0.0}
 

@@ -23,6 +23,15 @@ class RungRecord(RungReport):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BestTrial:
+    """The trial that is ahead."""
+
+    trial: int
+    rung_images: int  # of the furthest rung that it has passed, nominal
+    ap: float  # there
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LostTrainers:
     """Trainer processes that died or hung under one trial, which was tried again each time."""
 
@@ -77,3 +86,4 @@ class WorkerRecord:
     trial: int | None
     images: int
     images_per_s: float
+    doing: str = ""  # what it waits for, in words; empty while it trains

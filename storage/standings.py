@@ -2,9 +2,10 @@
 
 from collections import Counter
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, select, true
+from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select, true
 
 from storage.connection import tables
+from storage.records import BestTrial
 from storage.study import StoredStudy
 from trial.outcome import Outcome
 from trial.standing import Standing, standing
@@ -31,6 +32,26 @@ def left_behind(study: StoredStudy) -> list[int]:
 def ended_elsewhere(study: StoredStudy) -> list[int]:
     """The numbers of the trials that somebody else ended, as long as nobody has recorded it."""
     return _standing_so(study, Standing.ENDED_ELSEWHERE, true())
+
+
+def best_so_far(study: StoredStudy) -> BestTrial | None:
+    """The trial with the best AP at the furthest rung that any has passed, of equals the first; None before a rung.
+
+    A trial that ended by a fault does not count, nor one that somebody else ended.
+    """
+    trials, values, outcomes = tables.optuna_trials, tables.optuna_intermediate_values, tables.outcomes
+    same_outcome = and_(outcomes.c.study_id == trials.c.study_id, outcomes.c.trial == trials.c.number)
+    no_fault = or_(outcomes.c.outcome.is_(None), outcomes.c.outcome.not_in([o.value for o in Outcome if o.fault]))
+    best = (
+        select(trials.c.number, values.c.step, values.c.intermediate_value)
+        .join(values, values.c.trial_id == trials.c.trial_id)
+        .join(outcomes, same_outcome, isouter=True)
+        .where(trials.c.study_id == study.id, values.c.intermediate_value.is_not(None), no_fault)
+        .order_by(values.c.step.desc(), values.c.intermediate_value.desc(), trials.c.number)
+    )
+    with study.database.reading() as connection:
+        row = connection.execute(best.limit(1)).first()
+    return None if row is None else BestTrial(trial=row.number, rung_images=row.step, ap=row.intermediate_value)
 
 
 def _standing_so(study: StoredStudy, wanted: Standing, where: ColumnElement[bool]) -> list[int]:

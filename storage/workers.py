@@ -19,13 +19,14 @@ def seen(
     trial: int | None,
     images: int,
     images_per_s: float,
+    doing: str = "",
 ) -> None:
     """Say that this worker is alive and what it does. The first sign is its start."""
     table = tables.workers
     with study.database.writing() as connection:
         now = tables.clock()
         values = {"host": host, "pid": pid, "device": device, "trial": trial, "images": images}
-        values |= {"images_per_s": images_per_s, "seen_at": now}
+        values |= {"images_per_s": images_per_s, "doing": doing, "seen_at": now}
         key = {"study_id": study.id, "worker": worker}
         statement = tables.insert(connection, table).values(**key, **values, started_at=now)
         connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=values))

@@ -74,9 +74,9 @@ class TimedTrainer(Trainer):
         self.predict_step = cast(Compiled, self.timed_predict)
         self.evaluations, self.checkpoints = Spans(), Spans()
 
-    def evaluate(self, *on_evaluation: Any, **named: Any) -> dict[str, float]:
+    def evaluate(self, *on_stage: Any, **named: Any) -> dict[str, float]:
         with self.evaluations.timed():
-            return super().evaluate(*on_evaluation, **named)
+            return super().evaluate(*on_stage, **named)
 
     def _begin_save(self, trial: Any) -> Any:
         with self.checkpoints.timed():

@@ -79,8 +79,9 @@ def fastest_steps(
     built: dict[int, CompiledSteps] = {}
 
     def seconds_an_image(count: int) -> float:
-        on_progress("micro-batches tried", len(built), len(candidates))
+        number = len(built) + 1
         built[count] = CompiledSteps.of(replace(largest, micro_batch=count), fill)
+        on_progress("trying micro-batches", number, len(candidates))
         return built[count].seconds_an_image(batches)
 
     chosen = fastest(candidates, seconds_an_image)

@@ -52,7 +52,9 @@ class Trainer:
             setup.train, setup.validation, share=setup.validation_share, seed=setup.seed
         )
         train_cache, validation_cache = (
-            open_cache(part, setup.detector.canvas, setup.cache, progress=partial(on_progress, f"{name} images"))
+            open_cache(
+                part, setup.detector.canvas, setup.cache, progress=partial(on_progress, f"decoding {name} images")
+            )
             for name, part in (("training", train_set), ("validation", validation_set))
         )
         self._validation = Validation(validation_set, validation_cache, setup.validation_images)
@@ -69,8 +71,11 @@ class Trainer:
         sample = np.asarray(train_cache.pixels[: weights.CALIBRATION_IMAGES])
 
         def fill(network: Network) -> None:
-            weights.initial_backbone(network, setup.detector.weights, setup.seed, sample, setup.cache)
+            given = setup.detector.weights
+            on_progress("drawing weights" if given == "none" else f"loading weights ({given})", 0, 1)
+            weights.initial_backbone(network, given, setup.seed, sample, setup.cache)
 
+        on_progress("building the network", 0, 1)
         steps = (
             fastest_steps(largest, fill, self._batches, setup.cache, on_progress)
             if setup.measure_micro_batch
@@ -82,6 +87,7 @@ class Trainer:
         self._frozen = [to_device(to_host(variable)) for variable in self._network.frozen]
         self._watches = setup.watch
         self._trial: RunningTrial | None = None
+        self._stepped = False
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
         self.backend = backend.BACKEND
         self.device = backend.device_name()
@@ -135,18 +141,21 @@ class Trainer:
         to_images: int,
         on_progress: Callable[[ProgressReport], None],
         should_pause: Callable[[], bool],
-        on_evaluation: Progress = unheard,
+        on_stage: Progress = unheard,
     ) -> RungReport | PausedReport | Verdict:
         """Train until `to_images` were seen (whole optimizer steps), checkpoint and evaluate.
 
-        `on_evaluation` hears of every batch that is evaluated. Stops before that when `should_pause` answers yes
-        between two steps, with a checkpoint, or when the watch finds that the trial is not training.
+        `on_stage` hears of the first step, which compiles, and of every batch that is evaluated. Stops before that when
+        `should_pause` answers yes between two steps, with a checkpoint, or when the watch finds that the trial is not
+        training.
         """
         trial = self._running()
         started = time.monotonic()
         begun_at = trial.images
         pending: list[tuple[int, Tensor]] = []
         last = optimizer_steps(to_images, trial.hyperparameters.batch_size)
+        if not self._stepped:
+            on_stage("compiling the first step", 0, 1)
         while trial.step < last:
             pausing = should_pause()
             if not pausing:
@@ -160,14 +169,14 @@ class Trainer:
             if pausing:
                 self._finish_save(self._begin_save(trial))
                 return PausedReport(images=trial.images)
-        return self._rung(trial, time.monotonic() - started, on_evaluation)
+        return self._rung(trial, time.monotonic() - started, on_stage)
 
     def _optimizer_step(self, trial: RunningTrial) -> Tensor:
         """One batch: its micro-batches accumulated and applied; returns the packed figures."""
         micro_batch, batch_size = self.shape.micro_batch, trial.hyperparameters.batch_size
         rate = trial.learning_rate
         micro_steps = batch_size // micro_batch
-        figures = None
+        figures, self._stepped = None, True
         for micro_step in range(micro_steps):
             first_sample = trial.images + micro_step * micro_batch
             batch = self._batches.arrays(trial.seed, first_sample, micro_batch)
@@ -238,13 +247,13 @@ class Trainer:
         )
         return ProgressReport(step=step, images=images, figures=figures, images_per_s=images_per_s, warnings=warnings)
 
-    def _rung(self, trial: RunningTrial, training_s: float, on_evaluation: Progress) -> RungReport:
+    def _rung(self, trial: RunningTrial, training_s: float, on_stage: Progress) -> RungReport:
         finished = trial.images >= trial.budget_images
         saving = None if finished else self._begin_save(trial)
         if finished and trial.keep_weights:
             self._keep_weights(trial)
         started = time.monotonic()
-        metrics = self.evaluate(on_evaluation)
+        metrics = self.evaluate(on_stage)
         evaluation_s = time.monotonic() - started
         if saving is not None:
             self._finish_save(saving)  # who reads of this rung can rely on its checkpoint
@@ -259,14 +268,14 @@ class Trainer:
             evaluation_s=evaluation_s,
         )
 
-    def evaluate(self, on_evaluation: Progress = unheard) -> dict[str, float]:
+    def evaluate(self, on_stage: Progress = unheard) -> dict[str, float]:
         """COCO metrics of the running trial's weights on the validation images."""
         trial = self._running()
 
         def predict(images: Tensor, extents: Tensor) -> dict[str, Tensor]:
             return self.predict_step(trial.state["weights"], trial.frozen, images, extents, trial.inputs)
 
-        return self._validation.metrics(predict, self.shape.micro_batch, on_evaluation)
+        return self._validation.metrics(predict, self.shape.micro_batch, on_stage)
 
     def _running(self) -> RunningTrial:
         if self._trial is None:

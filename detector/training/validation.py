@@ -31,7 +31,7 @@ class Validation:
         """Detections on each image, in original pixels."""
         found: list[Detections] = []
         for images, extents, indices in evaluation_batches(self._cache, self._count, batch_size):
-            on_progress("evaluation", len(found), self._count)
+            on_progress("evaluating", len(found), self._count)
             outputs = {name: to_host(value) for name, value in predict(to_device(images), to_device(extents)).items()}
             found += [detections_of(outputs, row, scale=self._cache.scales[index]) for row, index in enumerate(indices)]
         return found

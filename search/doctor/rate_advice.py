@@ -4,13 +4,11 @@ import math
 from collections.abc import Iterator
 
 from detector.config import Optimizer
-from search.policy.derived_point import SGD
+from search.policy.derived_point import ADAM, SGD
 from search.policy.reference_rate import BELOW, MOSTLY_DIVERGES, SAFE_FROM_SCRATCH, reference_rate
-from spaces.catalogue import RATES
 from spaces.faster_rcnn import Space
 from spaces.parameters import Float, Parameter, three_digits
 
-ADAM = RATES[Optimizer.ADAM]
 ADAM_AROUND = 10.0
 
 

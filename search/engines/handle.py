@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from search.trainer.exits import signal_name
 from search.trainer.log_file import open_log
@@ -53,6 +53,8 @@ class WorkerHandle(Protocol):
 
 class Executor(Protocol):
     """Where the workers of a launch run."""
+
+    on_this_machine: ClassVar[bool]  # what the launch finds out here holds for them
 
     def open(
         self, job: Job, workers: int, say: Callable[[str], None]

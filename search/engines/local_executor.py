@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import ClassVar
 
 from search.engines.devices import variables_of_worker, visible_devices, with_device
 from search.engines.handle import Job, ProcessHandle, WorkerHandle, log_of
@@ -11,6 +12,8 @@ from search.engines.handle import Job, ProcessHandle, WorkerHandle, log_of
 
 class LocalExecutor:
     """An `Executor` (search/engines/handle.py) without anything between us and the processes."""
+
+    on_this_machine: ClassVar[bool] = True
 
     @contextmanager
     def open(self, job: Job, workers: int, say: Callable[[str], None]) -> Iterator[Callable[[int], WorkerHandle]]:

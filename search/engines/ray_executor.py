@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 from detector.config import ConfigError, require
 from search.engines.handle import Job, WorkerHandle
@@ -40,6 +40,8 @@ _EXISTING_VARIABLES = {"RAY_NUM_REDIS_GET_RETRIES": "5"}  # seconds, instead of 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RayExecutor:
     """An `Executor` (search/engines/handle.py) whose workers are placed by Ray."""
+
+    on_this_machine: ClassVar[bool] = False
 
     address: str | None = None  # None: that of RAY_ADDRESS, or else a cluster of our own on this machine
     gpus_per_worker: float | None = None  # None: an equal share of what the cluster has, at most a whole one

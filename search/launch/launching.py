@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -14,8 +15,10 @@ from search.engines.local_executor import LocalExecutor
 from search.exit_codes import ExitCode
 from search.launch.compatibility import OtherSpecification, agree, is_blank
 from search.launch.examination import require_health
-from search.launch.progress import Progress, Snapshot, read_snapshot
+from search.launch.progress import Progress
 from search.launch.settled import Settled, settle
+from search.launch.setup_check import require_setup
+from search.launch.snapshot import Snapshot, read_snapshot
 from search.launch.trouble import Trouble
 from search.launch.worker_pool import PoolExit, WorkerPool
 from search.report.ranking import ranking, ranking_table
@@ -53,12 +56,14 @@ def launch(
         StorageError, StorageUnavailable: the database cannot be used, or not now.
     """
     console = console or PlainConsole()
-    with _created(specification, console, folder, despite_errors) as (specification, study):
+    executor = executor or LocalExecutor()
+    check = _Check(folder=folder, despite_errors=despite_errors, on_this_machine=executor.on_this_machine)
+    with _created(specification, console, check) as (specification, study):
         if _snapshot(study, specification).finished >= specification.budget.trials:
             ended = PoolExit(code=ExitCode.DONE, messages=())
         else:
             job = Job(study=specification.name, storage=specification.storage, folder=folder, options=options)
-            ended = _run(study, specification, job, executor or LocalExecutor(), console)
+            ended = _run(study, specification, job, executor, console)
         return _close(study, specification, ended, console, folder, study_file)
 
 
@@ -73,7 +78,7 @@ def only_create(
         ConfigError, StorageError, StorageUnavailable: as `launch`.
     """
     console = console or PlainConsole()
-    with _created(specification, console, folder, despite_errors):
+    with _created(specification, console, _Check(folder=folder, despite_errors=despite_errors, on_this_machine=False)):
         kind = "env:NAME" if specification.storage.startswith("postgresql") else specification.storage
         console.print(
             f"workers join it with: frcnn-search worker --storage {shlex.quote(kind)} --study "
@@ -82,17 +87,35 @@ def only_create(
     return ExitCode.DONE
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Check:
+    """How a study is examined before it exists."""
+
+    folder: Path  # for caches and logs
+    despite_errors: bool  # of the doctor
+    on_this_machine: bool  # the workers run here
+
+    def require(self, specification: Specification, console: PlainConsole) -> None:
+        """Return if the study can work.
+
+        Raises:
+            ConfigError, SetupFailed, DiskFull: it can't, and why.
+        """
+        require_health(specification, console, despite_errors=self.despite_errors)
+        require_setup(specification, console, folder=self.folder, on_this_machine=self.on_this_machine)
+
+
 @contextmanager
 def _created(
-    specification: Specification, console: PlainConsole, folder: Path, despite_errors: bool
+    specification: Specification, console: PlainConsole, check: _Check
 ) -> Iterator[tuple[Specification, StoredStudy]]:
     """The study in its database, with its settled specification, which agrees with what was there before."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # it would write between our lines
     kept = ("derived",) if specification.derived is None else ()
-    settled = settle(specification, console, folder=folder)
+    settled = settle(specification, console, folder=check.folder)
     specification = settled.specification
     with Database.open(specification.storage) as database:
-        study = _agreed(database, settled, kept, console, despite_errors)
+        study = _agreed(database, settled, kept, console, check)
         if settled.screen is not None:
             keep_box_sample(study, settled.screen.to_json())
         console.print(_opening(_snapshot(study, specification), study, specification))
@@ -100,7 +123,7 @@ def _created(
 
 
 def _agreed(
-    database: Database, settled: Settled, kept: tuple[str, ...], console: PlainConsole, despite_errors: bool
+    database: Database, settled: Settled, kept: tuple[str, ...], console: PlainConsole, check: _Check
 ) -> StoredStudy:
     """The study with these settings; one that is there with others is begun anew if nothing of it would be lost."""
     specification = settled.specification
@@ -112,14 +135,14 @@ def _agreed(
         return study
 
     if specification.name not in study_names(database):
-        require_health(specification, console, despite_errors=despite_errors)
+        check.require(specification, console)
     try:
         return agreed()
     except (OtherSpecification, OtherData) as error:
         if not is_blank(find_study(database, specification.name)):
             way_on = "To go on from its best trials instead, launch again with --continue-as NAME"
             raise ConfigError(f"{error}\n{way_on}") from None
-    require_health(specification, console, despite_errors=despite_errors)
+    check.require(specification, console)
     delete_study(database, specification.name)
     console.print(
         f"study {specification.name} was begun with other settings or data, but had no trained trial: it begins anew"

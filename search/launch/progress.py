@@ -1,167 +1,127 @@
 """What a launch shows while it runs: one line for each trial that ended, and what is going on at the moment."""
 
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import groupby
 
-from rich.console import Group, RenderableType
-from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
-from rich.text import Text
-
-from search.policy.budget import read_spending
+from search.display.duration import clock_text, range_text, time_left
+from search.display.foot import Foot
+from search.launch.activity_lines import ActivityLines
+from search.launch.snapshot import Snapshot
 from search.terminal import PlainConsole
-from storage.outcomes import read_outcomes
-from storage.records import OutcomeRecord, WorkerRecord
-from storage.study import StoredStudy, best_complete
-from storage.telemetry import count_rungs, latest_points
-from storage.workers import read_workers
+from storage.records import BestTrial, OutcomeRecord
 from trial.outcome import Outcome, refusals
-from trial.reports import TelemetryPoint
 
-SHOWN_LOSSES = 3
 LATE = timedelta(seconds=60)  # an outcome may be seen so long after it was recorded: its transaction was still open
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Activity:
-    """One worker and the newest that is known of its trial."""
-
-    worker: WorkerRecord
-    rungs: int  # evaluations that its trial has passed
-    latest: TelemetryPoint | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
-    """A study at one moment."""
-
-    finished: int
-    trials: int  # as many as it will have
-    best: tuple[int, float] | None  # trial and AP, of those trained in full
-    activities: tuple[Activity, ...]
-    outcomes: tuple[OutcomeRecord, ...]  # all, or the latest; refused proposals too, which are in none of the counts
-
-
-def read_snapshot(study: StoredStudy, *, trials: int, since: datetime | None = None) -> Snapshot:
-    """The study as it stands now, with the outcomes from `since` on: launch looks every second, however many there are.
-
-    Raises:
-        StorageUnavailable: the database is away.
-    """
-    outcomes = tuple(read_outcomes(study, since=since))  # first: what is told is then among what is counted
-    spending = read_spending(study)
-    return Snapshot(
-        finished=spending.finished,
-        trials=max(trials, spending.begun),
-        best=best_complete(study),
-        activities=_activities(study),
-        outcomes=outcomes,
-    )
-
-
-def _activities(study: StoredStudy) -> tuple[Activity, ...]:
-    workers = read_workers(study)
-    running = [worker.trial for worker in workers if worker.trial is not None]
-    latest, rungs = latest_points(study, running), count_rungs(study, running)
-    return tuple(
-        Activity(worker=worker, rungs=0, latest=None)
-        if worker.trial is None
-        else Activity(worker=worker, rungs=rungs[worker.trial], latest=latest.get(worker.trial))
-        for worker in workers
-    )
+BAR_CELLS = 8
 
 
 class Progress:
-    """Shows snapshots: live at the foot of a terminal, else only the lines of trials that ended."""
+    """Shows snapshots: live at the foot of a terminal, else the lines of trials that ended and of stages that began."""
 
-    def __init__(self, console: PlainConsole, *, rungs: tuple[int, ...]) -> None:
-        self._console = console
+    def __init__(
+        self, console: PlainConsole, *, rungs: tuple[int, ...], clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._rungs = rungs
+        self._clock = clock
+        self._foot = Foot(console, clock=clock)
+        self._lines = ActivityLines(rungs, clock=clock)
         self._told: dict[int, Outcome] | None = None  # outcomes shown; None before the first snapshot
+        self._refused: dict[int, OutcomeRecord] = {}  # proposals that were not trained, since they were last told
+        self._began_s = clock()
+        self._trained_from: tuple[float, int] | None = (
+            None  # when the first trial of this launch was seen, finished then
+        )
         self.since: datetime | None = None  # from here on, the next snapshot's outcomes may be news
-        self._live: Live | None = None
 
     @contextmanager
     def shown(self) -> Iterator["Progress"]:
         """Show in this block."""
-        if not self._console.is_terminal:
+        with self._foot.shown():
             yield self
-            return
-        with Live(console=self._console, transient=True, refresh_per_second=2) as self._live:
-            yield self
-        self._live = None
+            self._tell_refused()
 
     def update(self, snapshot: Snapshot) -> None:
         """Tell what is new since the last snapshot. What had ended before the first is not news."""
         outcomes = {record.trial: record.outcome for record in snapshot.outcomes}
         if self._told is not None:
-            new = [record for record in snapshot.outcomes if self._told.get(record.trial) != record.outcome]
-            for refused, alike in groupby(new, key=lambda record: record.outcome.refused):
-                records = list(alike)
-                lines = [refused_row(records, snapshot)] if refused else [ending(each, snapshot) for each in records]
-                for line in lines:
-                    self._console.print(Text(line), soft_wrap=True)
+            for record in snapshot.outcomes:
+                if self._told.get(record.trial) != record.outcome:
+                    self._news(record, snapshot)
         self._told = (self._told or {}) | outcomes
         recorded = [record.recorded_at for record in snapshot.outcomes if record.recorded_at is not None]
         self.since = max((at - LATE for at in recorded), default=self.since)
-        if self._live is not None:
-            self._live.update(self._foot(snapshot))
-
-    def _foot(self, snapshot: Snapshot) -> RenderableType:
-        bar = Table.grid(padding=(0, 2))
-        best = f"best AP {snapshot.best[1]:.3f} (trial {snapshot.best[0]})" if snapshot.best else "no AP yet"
-        bar.add_row(
-            ProgressBar(total=snapshot.trials, completed=snapshot.finished, width=30),
-            Text(f"{snapshot.finished} of {snapshot.trials} trials"),
-            Text(best),
+        if self._trained_from is None and any(each.worker.trial is not None for each in snapshot.activities):
+            self._trained_from = self._clock(), snapshot.finished
+        lines, stages = self._lines.of(snapshot.activities)
+        if not self._foot.live:
+            for line in stages:
+                self._foot.tell(line)
+        self._foot.show(
+            [
+                *self._head(snapshot),
+                *(lines or ["workers are starting" if self._trained_from is None else "workers are leaving"]),
+            ]
         )
-        rows = Table.grid(padding=(0, 2))
-        for activity in snapshot.activities:
-            rows.add_row(*map(Text, self._cells(activity)))
-        return Group(bar, rows)
+        self._foot.log([self._state(snapshot), *lines])
 
-    def _cells(self, activity: Activity) -> tuple[str, str, str, str]:
-        worker, latest = activity.worker, activity.latest
-        if worker.trial is None:
-            return (f"{worker.worker}: preparing a trainer", "", "", "")
-        images = max(worker.images, latest.images if latest else 0)
-        goal = self._rungs[min(activity.rungs, len(self._rungs) - 1)]
-        return (
-            f"trial {worker.trial}",
-            f"{images} images, rung {activity.rungs + 1} of {len(self._rungs)} at {goal}",
-            losses(latest.figures) if latest else "",
-            f"{worker.images_per_s:.1f} images/s",
-        )
+    def _news(self, record: OutcomeRecord, snapshot: Snapshot) -> None:
+        if record.outcome.refused:
+            self._refused[record.trial] = record
+            return
+        if not self._foot.live:
+            self._tell_refused()
+        self._foot.tell(ending(record, snapshot, self._rungs[-1]))
+
+    def _tell_refused(self) -> None:
+        if self._refused:
+            self._foot.tell(refused_row(list(self._refused.values())))
+        if not self._foot.live:
+            self._refused.clear()
+
+    def _head(self, snapshot: Snapshot) -> list[str]:
+        """A bar with the state of the study, and what was refused."""
+        full = BAR_CELLS * snapshot.finished // max(1, snapshot.trials)
+        refused = [refused_row(list(self._refused.values()))] if self._refused else []
+        return ["━" * full + "─" * (BAR_CELLS - full) + "  " + self._state(snapshot), *refused]
+
+    def _state(self, snapshot: Snapshot) -> str:
+        """From what matters most on: a narrow terminal cuts the rest."""
+        counts = f"{snapshot.finished} of {snapshot.trials} trials"
+        left = None
+        if self._trained_from is not None:
+            began_s, finished = self._trained_from
+            left = time_left(self._clock() - began_s, snapshot.finished - finished, snapshot.trials - snapshot.finished)
+        counts += f", {range_text(*left)} left" if left else ""
+        best = best_text(snapshot.best, self._rungs[-1])
+        return "  ".join((counts, best, f"{clock_text(self._clock() - self._began_s)} so far"))
 
 
-def ending(record: OutcomeRecord, snapshot: Snapshot) -> str:
+def best_text(best: BestTrial | None, budget_images: int) -> str:
+    """The best AP so far, and after how many images where that is not the whole budget."""
+    if best is None:
+        return "no AP yet"
+    early = f" at {best.rung_images}" if best.rung_images < budget_images else ""
+    return f"best AP {best.ap:.3f} (trial {best.trial}{early})"
+
+
+def ending(record: OutcomeRecord, snapshot: Snapshot, budget_images: int) -> str:
     """One line about a trial that ended or was stopped."""
     head = f"[{snapshot.finished}/{snapshot.trials}] trial {record.trial} {record.outcome}"
     if record.outcome.healthy:
         ap = record.evidence.get("ap")
         measured = f"AP {ap:.3f}" if isinstance(ap, float) else "no AP"
-        best = f"; best {snapshot.best[1]:.3f} (trial {snapshot.best[0]})" if snapshot.best else ""
+        best = f"; {best_text(snapshot.best, budget_images)}" if snapshot.best else ""
         return f"{head}: {measured} after {record.images} images{best}"
     return f"{head}: {record.message or record.cause} (step {record.step}, {record.images} images)"
 
 
-def refused_row(records: list[OutcomeRecord], snapshot: Snapshot) -> str:
-    """One line about proposals that were not trained, one after another, with the last one's reason."""
+def refused_row(records: list[OutcomeRecord]) -> str:
+    """One line about proposals that were not trained, with the last one's reason."""
     last = records[-1]
-    what = f"trial {last.trial} not trained, {last.outcome}"
-    if len(records) > 1:
-        alike = refusals(Counter(record.outcome for record in records))
-        what = f"{len(records)} proposals not trained, {alike}; the last, trial {last.trial}"
-    return f"[{snapshot.finished}/{snapshot.trials}] {what}: {last.message}"
-
-
-def losses(figures: dict[str, float]) -> str:
-    """The largest losses by name; the total first where there is one."""
-    named = {name: value for name, value in figures.items() if name.startswith("loss")}
-    order = sorted(named, key=lambda name: (name != "loss", -named[name]))
-    return "  ".join(f"{name.removeprefix('loss_')} {named[name]:.3g}" for name in order[:SHOWN_LOSSES])
+    if len(records) == 1:
+        return f"trial {last.trial} not trained, {last.outcome}: {last.message}"
+    alike = refusals(Counter(record.outcome for record in records))
+    return f"{len(records)} proposals not trained: {alike}; the last, trial {last.trial}: {last.message}"

@@ -12,6 +12,7 @@ from detector.config import Anchors
 from detector.data.formats.annotation import problems_message
 from search.launch.usable_data import usable_data
 from search.policy.anchor_screen import AnchorScreen, varies_anchors
+from search.report.value_text import value_text
 from search.study.specification import Specification
 from search.terminal import PlainConsole, progress_bar
 from search.worker.fingerprint import pair_fingerprint
@@ -82,7 +83,7 @@ def _with_derived(specification: Specification, training_set: "Dataset", data: s
 
     Proposals are screened by these anchors, too.
     """
-    from search.policy.derived_point import canvas_boxes, derived_anchors, derived_rate
+    from search.policy.derived_point import canvas_boxes, derived_anchors, derived_start
 
     canvas, seed = specification.detector.canvas, specification.sampler.seed
     settled = Settled(specification=specification, data=data)
@@ -95,11 +96,12 @@ def _with_derived(specification: Specification, training_set: "Dataset", data: s
     settled = replace(settled, screen=AnchorScreen.of(boxes, derived.anchors, seed=seed))
     if specification.derived is not None:
         return settled
-    rate = derived_rate(specification.space, from_scratch=specification.detector.weights == "none")
+    start = derived_start(specification.space, from_scratch=specification.detector.weights == "none")
+    named = ", ".join(f"{name} {value_text(value)}" for name, value in start.items())
     shares = [share_fitted(boxes.boxes, anchors, canvas) for anchors in (derived.anchors, Anchors())]
     console.print(
         f"trial 1 tries anchors derived from the boxes: {derived.anchors.per_cell} a cell, of which one overlaps "
         f"{shares[0]:.0%} of the boxes by half or more (Detectron2's {Anchors().per_cell}: {shares[1]:.0%})"
-        + "".join(f", and {name} {value:g}, because its weights begin at random" for name, value in rate.items()),
+        + (f", with {named}, because its weights begin at random" if named else ""),
     )
-    return replace(settled, specification=replace(specification, derived=derived.values | rate))
+    return replace(settled, specification=replace(specification, derived=derived.values | start))

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from search.launch.progress import Activity, Snapshot
+from search.launch.snapshot import Activity, Snapshot
 from search.worker.outage import GIVE_UP_S
 from storage.connection.errors import StorageUnavailable
 

@@ -1,4 +1,4 @@
-"""What trial 1 tries in place of the reference's values: anchors that fit the boxes, and a rate for random weights."""
+"""What trial 1 tries in place of the reference's values: anchors that fit the boxes, and a start for random weights."""
 
 import math
 
@@ -12,9 +12,10 @@ from spaces.anchor_fit import CanvasBoxes
 from spaces.anchor_search import DerivedAnchors, derive_anchors
 from spaces.catalogue import RATES
 from spaces.faster_rcnn import Space
-from spaces.parameters import Float, Value, three_digits
+from spaces.parameters import Fixed, Float, Value, three_digits
 
-SGD = RATES[Optimizer.SGD]
+SGD, ADAM = RATES[Optimizer.SGD], RATES[Optimizer.ADAM]
+SCRATCH_RATE, SCRATCH_BATCH = 1e-3, 4  # Adam's from scratch, per 16 images (docs/decisions/0022); √batch to others
 
 
 def canvas_boxes(dataset: Dataset, canvas: Canvas) -> CanvasBoxes:
@@ -36,13 +37,24 @@ def derived_anchors(boxes: CanvasBoxes, space: Space, *, seed: int) -> DerivedAn
     return None if space.anchors is not None else derive_anchors(space, boxes, seed=seed)
 
 
-def derived_rate(space: Space, *, from_scratch: bool) -> dict[str, Value]:
-    """SGD's rate for trial 1, by name: from scratch the middle of the rates that are safe there, whose end trial 0 has.
+def derived_start(space: Space, *, from_scratch: bool) -> dict[str, Value]:
+    """How trial 1 trains weights that begin at random, by name: Adam in small batches, so that there are many updates.
 
-    Nothing with weights, and nothing where the study does not search that rate.
+    Nothing with pretrained weights. Without Adam in the space, the middle of SGD's rates that are safe there, whose end
+    trial 0 has; and nothing for what the study does not search.
     """
-    own = space.parameters.get(SGD)
-    if not (from_scratch and isinstance(own, Float) and space.parameters["optimizer"].contains("sgd")):
+    if not from_scratch:
         return {}
-    middle = three_digits(reference_rate(Optimizer.SGD) * math.sqrt(SAFE_FROM_SCRATCH / BELOW))
-    return {SGD: middle} if own.contains(middle) else {}
+    if space.parameters["optimizer"].contains("adam"):
+        batch_size = min(space.batch_sizes())
+        rate = three_digits(SCRATCH_RATE * math.sqrt(SCRATCH_BATCH / batch_size))
+        return _searched(space, ADAM, rate, optimizer="adam", batch_size=batch_size)
+    return _searched(space, SGD, three_digits(reference_rate(Optimizer.SGD) * math.sqrt(SAFE_FROM_SCRATCH / BELOW)))
+
+
+def _searched(space: Space, name: str, rate: float, **with_it: Value) -> dict[str, Value]:
+    """The rate with what belongs to it, where the study searches rates that hold it."""
+    own = space.parameters.get(name)
+    if not (isinstance(own, Float) and own.contains(rate)):
+        return {}
+    return {key: value for key, value in with_it.items() if not isinstance(space.parameters[key], Fixed)} | {name: rate}

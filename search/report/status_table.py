@@ -83,21 +83,21 @@ def _workers_table(workers: Sequence[WorkerState]) -> Table:
     table = Table(box=SIMPLE_HEAD, title="what runs where", title_justify="left")
     for heading in ("worker", "host", "device"):
         table.add_column(heading)
-    for heading in ("trial", "rung", "images", "images/s", "seen, s ago"):
+    for heading in ("trial", "doing", "images", "images/s", "seen, s ago"):
         table.add_column(heading, justify="right")
     for worker in workers:
         trial = "–" if worker.trial is None else str(worker.trial)
-        cells = (worker.worker, worker.host, worker.device, trial, _rung(worker), str(worker.images))
+        cells = (worker.worker, worker.host, worker.device, trial, _doing(worker), str(worker.images))
         silent = worker.trial is not None and worker.age_s > DEAD_AFTER_S  # else it may be preparing a trainer
         seen = f"{worker.age_s:.0f}{' (dead?)' if silent else ''}"
         table.add_row(*map(Text, (*cells, f"{worker.images_per_s:.1f}", seen)))
     return table
 
 
-def _rung(worker: WorkerState) -> str:
-    if worker.rung is None:
-        return "–"
-    return str(worker.rung) if worker.rungs is None else f"{worker.rung} of {worker.rungs}"
+def _doing(worker: WorkerState) -> str:
+    if worker.doing or worker.rung is None:
+        return worker.doing or "–"
+    return f"rung {worker.rung}" if worker.rungs is None else f"rung {worker.rung} of {worker.rungs}"
 
 
 def _times(changes: Mapping[int, int]) -> str:

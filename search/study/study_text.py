@@ -30,7 +30,7 @@ COMMENTS: dict[str, str] = {
     "detector.micro_batch": "auto: what is fastest and fits, of the divisors of all batch sizes up to 8",
     "detector.proposals": "per image; auto: by canvas, at most 1000",
     "detector.roi_samples": "per image; auto: by canvas, at most 512",
-    "derived": "trial 1's values; auto: anchors that fit the boxes, from scratch a lower rate; none: no such trial",
+    "derived": "trial 1's values; auto: anchors that fit the boxes, from scratch also Adam; none: no such trial",
     "first_points": "tried after trials 0 and 1: [{parameter: value, …}, …]",
     "budget.trials": "in the study, over all launches",
     "budget.images": "seen by a full trial; auto: 12 epochs, but 960 to 24000",

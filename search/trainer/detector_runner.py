@@ -48,7 +48,7 @@ class DetectorRunner:
             to_images,
             on_progress=on_progress,
             should_pause=should_pause,
-            on_evaluation=_teller(on_progress),
+            on_stage=_teller(on_progress),
         )
 
     def _require_trainer(self) -> Trainer:

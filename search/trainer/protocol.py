@@ -69,6 +69,9 @@ class Preparing:
     done: int
     total: int
 
+    def __str__(self) -> str:
+        return f"{self.stage}, {self.done} of {self.total}" if self.total > 1 else self.stage
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:

@@ -52,7 +52,8 @@ class Interrupted(Exception):
 class TrialRun:
     """Drives a trainer through one trial. `position` says how far it came, also after an exception.
 
-    `check` is called often and raises `LeaseLost` as soon as a heartbeat has met it.
+    `check` is called often and raises `LeaseLost` as soon as a heartbeat has met it. `told` hears what the trainer is
+    busy with that is no step, and None once it steps again.
     """
 
     def __init__(
@@ -63,12 +64,15 @@ class TrialRun:
         *,
         check: Callable[[], None],
         timeouts: Timeouts | None = None,
+        told: Callable[[Preparing | None], None] = lambda state: None,
     ) -> None:
         self._link = link
         self._recorder = recorder
         self._stop = stop
         self._check = check
         self._timeouts = timeouts or Timeouts()
+        self._told = told
+        self._busy = False
         self._pause_asked_at: float | None = None
         self._watchdog: Watchdog | None = None
         self._warned: dict[str, Warned] = {}
@@ -173,6 +177,7 @@ class TrialRun:
             if event is not None and self._watchdog is not None:
                 self._watchdog.heard(event)
             if isinstance(event, kind | Verdict):
+                self._tell(None)
                 return event
             self._take(event)
             self._mind_the_clock()
@@ -180,6 +185,7 @@ class TrialRun:
     def _take(self, event: Event | None) -> None:
         match event:
             case ProgressReport():
+                self._tell(None)
                 self.position = Position(step=event.step, images=event.images)
                 for warned in event.warnings:
                     self._warned.setdefault(warned.rule, warned)
@@ -187,10 +193,17 @@ class TrialRun:
             case PausedReport() if self._pause_asked_at is not None:
                 self.position = Position(step=self.position.step, images=event.images)
                 raise Interrupted(paused=True)
-            case None | Preparing():
+            case Preparing():
+                self._tell(event)
+            case None:
                 pass
             case _:
                 raise ProtocolError(f"the trainer said {type(event).__name__} out of turn")
+
+    def _tell(self, state: Preparing | None) -> None:
+        if self._busy or state is not None:
+            self._told(state)
+        self._busy = state is not None
 
     def _mind_the_clock(self) -> None:
         now = time.monotonic()

@@ -20,17 +20,28 @@ SETUP_IDLE_LIMIT_S = 1800.0  # loading Keras, and building and compiling on a sl
 SETUP_TRIES = 3  # of trainers that something kills; one that fails by itself would fail again
 POLL_S = 0.2
 
+STARTING = Preparing(stage="starting a trainer", done=0, total=1)
+
+Told = Callable[[Preparing | None], None]  # what a trainer is busy with that is no training step; None: it steps
+
 logger = logging.getLogger(__name__)
+
+
+def unheard(state: Preparing | None) -> None:
+    """Nobody wants to know what the trainer is busy with."""
 
 
 class WarmTrainer:
     """A trainer process that the first use starts; there is never more than one."""
 
-    def __init__(self, kind: str, setup: Setup, *, log: Path, withheld: Collection[str] = ()) -> None:
+    def __init__(
+        self, kind: str, setup: Setup, *, log: Path, withheld: Collection[str] = (), told: Told = unheard
+    ) -> None:
         self._kind = kind
         self._setup = setup
         self._log = log
         self._withheld = withheld
+        self._told = told
         self._link: TrainerLink | None = None
         self.device = ""  # of the last trainer that was ready
 
@@ -55,6 +66,7 @@ class WarmTrainer:
 
     def _start(self, stop: threading.Event) -> TrainerLink | None:
         self.kill()
+        self._told(STARTING)
         self._link = TrainerLink(self._kind, log=self._log, withheld=self._withheld)
         self._link.send(self._setup)
         return self._link if self._await_ready(self._link, stop) else None
@@ -64,10 +76,12 @@ class WarmTrainer:
             match link.poll(POLL_S):
                 case Ready() as ready:
                     self.device = ready.device
+                    self._told(None)
                     logger.info("the trainer is ready on %s after %.1f s", ready.device, ready.setup_s)
                     return True
                 case Preparing() as state:
-                    logger.info("%s: %d of %d", state.stage, state.done, state.total)
+                    logger.info("%s", state)
+                    self._told(state)
                 case Verdict(cause=cause, message=message) if cause == DISK_FULL:
                     raise DiskFull(message)
                 case Verdict() as verdict:
@@ -98,7 +112,7 @@ class WarmTrainer:
         link = self.ready(stop)
         if link is None:
             return Verdict(outcome=Outcome.INTERRUPTED, message="stopped before a trainer was ready")
-        run = TrialRun(link, recorder, stop, check=check, timeouts=timeouts)
+        run = TrialRun(link, recorder, stop, check=check, timeouts=timeouts, told=self._told)
         try:
             verdict = run.run(start, rungs)
         except Interrupted as interruption:

@@ -74,7 +74,9 @@ class Worker:
         self._queue = TrialQueue(study, plan, worker=self.name, lease_s=pace.lease_s, outage=self._outage)
         self._presence = Presence(study, self.name, self._outage)
         log = plan.log_file(f"trainer-{self.name}")
-        self._trainer = WarmTrainer(plan.specification.trainer, plan.setup, log=log, withheld=withheld)
+        self._trainer = WarmTrainer(
+            plan.specification.trainer, plan.setup, log=log, withheld=withheld, told=self._presence.busy
+        )
         self._empty_handed_s = SHORTEST_WAIT_S
 
     def run(self) -> ExitCode:

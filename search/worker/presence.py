@@ -4,12 +4,15 @@ import os
 import socket
 import time
 
+from search.trainer.protocol import Preparing
 from search.worker.outage import Outage
 from search.worker.recorder import TrialRecorder
 from storage.connection.errors import StorageUnavailable
 from storage.outages import record_outage
 from storage.study import StoredStudy
 from storage.workers import gone, seen
+
+BUSY_EVERY_S = 1.0  # how far it is within one stage; a new stage is said at once
 
 
 class Presence:
@@ -21,10 +24,14 @@ class Presence:
         self._outage = outage
         self._outages_told = 0
         self._said_at_s = float("-inf")
+        self._trial: TrialRecorder | None = None
+        self._doing: Preparing | None = None
+        self._device = ""
 
     def show(self, trial: TrialRecorder | None, *, device: str) -> None:
         """Say what the worker does now: train a trial, or none."""
-        latest = trial.latest if trial else None
+        self._device = device
+        self._trial, latest = trial, trial.latest if trial else None
         self._said_at_s = time.monotonic()
         try:
             seen(
@@ -36,10 +43,18 @@ class Presence:
                 trial=trial.number if trial else None,
                 images=latest.images if latest else 0,
                 images_per_s=latest.images_per_s if latest else 0.0,
+                doing=str(self._doing or ""),
             )
             self._tell_outages()
         except StorageUnavailable as error:
             self._outage.met(error)
+
+    def busy(self, state: Preparing | None) -> None:
+        """Say what the trainer is busy with, or that it takes steps."""
+        last, self._doing = self._doing, state
+        same = state is not None and last is not None and state.stage == last.stage
+        if not self._outage.on and not (same and time.monotonic() - self._said_at_s < BUSY_EVERY_S):
+            self.show(self._trial, device=self._device)
 
     def show_idle(self, *, device: str, every_s: float) -> None:
         """Say that it trains none, unless that was said less than `every_s` ago."""

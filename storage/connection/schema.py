@@ -1,9 +1,11 @@
 """Creates our tables beside Optuna's, adds what an older program did not know, and refuses a newer one's database.
 
-Every version so far only added tables, so that bringing a database up to date is creating those that are missing.
+Every version so far only added tables, and columns with a default, so that bringing a database up to date is creating
+those that are missing.
 """
 
-from sqlalchemy import Connection, Engine, inspect, select
+from sqlalchemy import Connection, Engine, inspect, select, text
+from sqlalchemy.schema import CreateColumn
 
 from storage.connection import tables
 from storage.connection.errors import StorageError
@@ -27,11 +29,23 @@ def create_schema(engine: Engine, label: str) -> None:
                 )
             if version is None or version < tables.SCHEMA_VERSION:
                 tables.OURS.create_all(connection)
+                _add_columns(connection)
                 change = tables.schema.insert() if version is None else tables.schema.update()
                 connection.execute(change.values(version=tables.SCHEMA_VERSION))
     except BaseException:
         engine.dispose()  # nobody else will: its owner isn't made yet
         raise
+
+
+def _add_columns(connection: Connection) -> None:
+    """Add what the tables of an older program lack."""
+    there = inspect(connection)
+    for table in tables.OURS.sorted_tables:
+        known = {column["name"] for column in there.get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in known:
+                column_text = CreateColumn(column).compile(dialect=connection.dialect)
+                connection.execute(text(f"ALTER TABLE {table.name} ADD COLUMN {column_text}"))
 
 
 def read_version(connection: Connection) -> int | None:

@@ -32,7 +32,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-SCHEMA_VERSION = 3  # 2 added frcnn_outages, 3 frcnn_box_samples
+SCHEMA_VERSION = 4  # 2 added frcnn_outages, 3 frcnn_box_samples, 4 what a worker is doing
 NAME_LENGTH = 512  # as Optuna's study names
 
 _OPTUNA = MetaData()
@@ -177,6 +177,7 @@ workers = Table(
     Column("trial", Integer),
     Column("images", BigInteger, nullable=False),
     Column("images_per_s", Double, nullable=False),
+    Column("doing", Text, nullable=False, server_default=""),
 )
 outages = Table(
     "frcnn_outages",

@@ -11,7 +11,8 @@ from rich.console import Console
 
 from detector.data.sample_data import write_sample
 from search.faults import history
-from search.launch.progress import Progress, read_snapshot
+from search.launch.progress import Progress
+from search.launch.snapshot import read_snapshot
 from search.plan import Plan
 from search.report.ranking import ranking, ranking_table
 from search.report.status import read_status

@@ -14,7 +14,8 @@ from detector.data.sample_data import write_sample
 from search.command_line import app, main
 from search.export.training_record import metrics_table
 from search.launch.launching import launch
-from search.launch.progress import Progress, Snapshot
+from search.launch.progress import Progress
+from search.launch.snapshot import Snapshot
 from search.plan import Plan
 from search.study.study_file import load_study_file
 from search.terminal import PlainConsole

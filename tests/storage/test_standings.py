@@ -7,7 +7,8 @@ from optuna.trial import TrialState
 from storage.connection.database import Database
 from storage.leases import Leases
 from storage.outcomes import outcomes_by_trial, record_others_ends, record_outcome
-from storage.standings import count_standings, ended_elsewhere, left_behind
+from storage.records import BestTrial
+from storage.standings import best_so_far, count_standings, ended_elsewhere, left_behind
 from storage.study import StoredStudy, best_complete, find_study
 from storage.study_view import StudyView
 from tests.storage.test_leases import expire
@@ -116,6 +117,20 @@ def test_what_somebody_else_ended_gets_its_outcome_and_is_finished_then(
     assert count_standings(stored) == {Standing.FINISHED: 2, Standing.LEFT_BEHIND: 1}
     assert left_behind(stored) == [running]
     assert best_complete(stored) is None  # whatever value it was told
+
+
+def test_ahead_is_who_has_the_best_ap_at_the_furthest_rung(study: optuna.Study, stored: StoredStudy) -> None:
+    assert best_so_far(stored) is None
+    early, far, also_far, faulty = begin(study, trials=4)
+    view = StudyView(stored)
+    for number, rung, ap in [
+        (early, 160, 0.9), (far, 160, 0.1), (far, 480, 0.3), (also_far, 480, 0.3), (faulty, 480, 0.8),
+    ]:  # fmt: skip
+        view.report(number, rung, ap)
+    end(stored, faulty, Outcome.DIVERGED)
+    assert best_so_far(stored) == BestTrial(trial=far, rung_images=480, ap=0.3)
+    end(stored, far, Outcome.OUTRANKED)
+    assert best_so_far(stored) == BestTrial(trial=far, rung_images=480, ap=0.3)
 
 
 @pytest.mark.parametrize("outcome", [outcome for outcome in Outcome if outcome.final and outcome.state])

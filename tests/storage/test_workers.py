@@ -35,6 +35,12 @@ class TestWorkers:
         assert abs(worker.seen_at - worker.started_at) < timedelta(seconds=1)
         assert abs(worker.seen_at - datetime.now(UTC)) < timedelta(seconds=5)
 
+    def test_say_what_they_wait_for_until_they_train(self, database: Database) -> None:
+        sign(database, "anna", doing="evaluating, 3 of 9")
+        assert [worker.doing for worker in read_workers(find_study(database, "cells"))] == ["evaluating, 3 of 9"]
+        sign(database, "anna")
+        assert [worker.doing for worker in read_workers(find_study(database, "cells"))] == [""]
+
     def test_keep_their_start_at_every_later_sign(self, database: Database) -> None:
         sign(database, "anna", trial=3)
         age(database, 100)

@@ -225,6 +225,8 @@ def test_killed_workers_and_trainers_lose_no_trial(specification, tmp_path):
 class Failing:
     """An executor whose workers end at once, with a bug."""
 
+    on_this_machine = True
+
     @contextmanager
     def open(self, job, workers, say):
         yield lambda number: SimpleNamespace(
@@ -298,12 +300,16 @@ def test_trial_1_gets_anchors_derived_from_the_boxes_before_any_trial(tmp_path, 
     settled = settle(
         specification_from(sample_document(tmp_path, space=NARROW), "this test"), console, folder=tmp_path
     ).specification
-    assert set(settled.derived) == {"anchor_base", "anchor_ratio_centre", "lr_per_16"}
+    start = {"optimizer": "adam", "batch_size": 4, "adam_lr_per_16": 0.001}
+    assert start.items() <= settled.derived.items()
+    assert set(settled.derived) - set(start) == {"anchor_base", "anchor_ratio_centre"}
     first, second = Plan.of(settled, tmp_path).first_points
     assert first["anchor_base"] == 8.0
-    assert second == first | settled.derived
+    assert settled.derived.items() <= second.items()
+    assert second == {key: value for key, value in (first | second).items() if key != "lr_per_16"}
     assert "trial 1 tries anchors derived from the boxes: 1 a cell" in text_of(console)
-    assert "and lr_per_16 0.002, because its weights begin at random" in text_of(console)
+    how = "with optimizer adam, batch_size 4, adam_lr_per_16 0.001, because its weights begin at random"
+    assert how in text_of(console)
     assert settle(settled, console, folder=tmp_path).specification == settled  # the workers' and every later launch's
 
 

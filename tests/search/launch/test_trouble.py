@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from search.launch import trouble as trouble_module
-from search.launch.progress import Activity, Snapshot
+from search.launch.snapshot import Activity, Snapshot
 from search.launch.trouble import LEAST_FREE_MIB, SILENT_S, Trouble
 from storage.connection.errors import StorageUnavailable
 from storage.records import WorkerRecord

@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 
 from detector.config import Anchors, Canvas
 from search.exit_codes import ExitCode
-from search.launch.progress import read_snapshot
+from search.launch.snapshot import read_snapshot
 from search.plan import Plan
 from search.policy import feasibility as screening
 from search.policy.anchor_screen import AnchorScreen, varies_anchors

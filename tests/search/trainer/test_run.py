@@ -3,11 +3,12 @@
 import threading
 
 from detector.config import Hyperparameters
-from search.trainer.protocol import Command, Event, Start, Started
+from search.trainer.protocol import Command, Event, Preparing, Start, Started
 from search.trainer.run import TrialRun
 from search.trainer.watchdog import Speed, Timeouts
 from trial.outcome import Outcome
-from trial.reports import PausedReport, RungReport
+from trial.reports import PausedReport, ProgressReport, RungReport
+from trial.verdict import Verdict
 
 RUNGS = (160,)
 
@@ -73,3 +74,30 @@ def test_without_a_pause_nothing_is_waited_for(tmp_path):
     link = Scripted([], threading.Event(), RungReport)
     run = TrialRun(link, Recorder(), threading.Event(), check=lambda: None)  # type: ignore[arg-type]
     assert run.settled()
+
+
+def test_what_a_trainer_is_busy_with_is_told_until_it_steps_or_is_done(tmp_path):
+    def preparing(stage: str, done: int = 0) -> Preparing:
+        return Preparing(stage=stage, done=done, total=2)
+
+    step = ProgressReport(step=1, images=16, figures={}, images_per_s=1.0)
+    rung = RungReport(step=10, images=160, ap=0.3, metrics={}, training_s=1.0, evaluation_s=1.0)
+    events = [
+        Started(images=0),
+        preparing("compiling"),
+        step,
+        step,
+        preparing("evaluating"),
+        preparing("evaluating", 1),
+    ]
+    told: list[str] = []
+    run = TrialRun(
+        Scripted([*events, rung], threading.Event(), Verdict),  # type: ignore[arg-type]
+        Recorder(),
+        threading.Event(),
+        check=lambda: None,
+        told=lambda state: told.append(str(state)),
+    )
+    start = Start(trial=0, hyperparameters=Hyperparameters(), seed=0, budget_images=160, directory=tmp_path)
+    assert run.run(start, RUNGS).outcome is Outcome.COMPLETE
+    assert told == ["compiling, 0 of 2", "None", "evaluating, 0 of 2", "evaluating, 1 of 2", "None"]

@@ -14,7 +14,7 @@ from search.exit_codes import ExitCode
 from search.faults import crash_points
 from search.faults.crash_points import CrashPoint
 from search.faults.history import HistoryEvent
-from search.launch.progress import read_snapshot
+from search.launch.snapshot import read_snapshot
 from search.report.ranking import ranking
 from search.report.status import read_status
 from storage.connection.database import Database
@@ -214,7 +214,7 @@ def test_a_trial_that_somebody_else_ends_is_dropped_and_wins_nothing(url, tmp_pa
         status, snapshot = read_status(study), read_snapshot(study, trials=3)
         assert status.best is not None
         assert status.best.number != 0
-        assert snapshot.best == (status.best.number, status.best.ap)
+        assert (snapshot.best.trial, snapshot.best.ap) == (status.best.number, status.best.ap)
         assert (status.finished, snapshot.finished) == (3, 3)
         assert ranking(study)[-1].ending == "ended elsewhere"
 

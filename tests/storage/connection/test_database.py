@@ -22,6 +22,7 @@ from storage.connection.sqlite import require_locks
 from storage.leases import Leases
 from storage.outages import read_outages
 from storage.study import find_study, study_names
+from storage.workers import read_workers, seen
 from tests.support.contenders import PROCESSES, open_and_name, race
 from tests.support.studies import create_optuna_study, load_optuna_study
 
@@ -93,6 +94,19 @@ class TestEveryDatabase:
             assert read_box_sample(find_study(database, "cells")) == {"boxes": [[1.5, 2, 3, 4]]}
             with database.reading() as connection:
                 assert connection.execute(tables.schema.select()).all() == [(tables.SCHEMA_VERSION,)]
+
+    def test_adds_the_columns_that_an_older_table_lacks_and_keeps_its_rows(self, url: str) -> None:
+        with Database.open(url) as database:
+            create_optuna_study(database, "cells")
+            sign = {"host": "h", "pid": 1, "device": "cpu", "trial": None, "images": 0, "images_per_s": 0.0}
+            seen(find_study(database, "cells"), "anna", **sign)
+            with database.writing() as connection:  # as version 3 left it
+                connection.execute(text("ALTER TABLE frcnn_workers DROP COLUMN doing"))
+                connection.execute(tables.schema.update().values(version=3))
+        with Database.open(url) as database:
+            assert [worker.doing for worker in read_workers(find_study(database, "cells"))] == [""]
+            seen(find_study(database, "cells"), "anna", **sign, doing="evaluating")
+            assert [worker.doing for worker in read_workers(find_study(database, "cells"))] == ["evaluating"]
 
     def test_can_be_opened_by_eight_processes_at_once_while_it_is_new(self, url: str) -> None:
         assert race(open_and_name, url) == [["cells"]] * PROCESSES

@@ -1,0 +1,80 @@
+"""A trainer is set up before a study exists: weights are opened or fetched, the device and its memory are tried."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from detector.config import ConfigError
+from search.display.foot import Foot
+from search.display.stages import Stages
+from search.plan import Plan, logs_folder
+from search.signals import stop_signals
+from search.study.specification import Specification
+from search.terminal import PlainConsole
+from search.trainer.exits import SetupFailed
+from search.trainer.protocol import Preparing
+from search.trainer.warm import WarmTrainer
+from search.worker.local_paths import LocalPaths
+from trial.outcome import Outcome
+
+LOG = "trainer-check.log"
+
+
+def require_setup(specification: Specification, console: PlainConsole, *, folder: Path, on_this_machine: bool) -> None:
+    """Set a trainer up as the workers will, and let it go again; what it measured is kept for them.
+
+    Where the workers run elsewhere, only the weights are read.
+
+    Raises:
+        ConfigError, SetupFailed: no trainer could be had.
+        DiskFull: there is no room for its cache.
+        KeyboardInterrupt: it was stopped.
+    """
+    from_scratch = specification.detector.weights == "none"
+    if specification.trainer != "detector" or (from_scratch and not on_this_machine):
+        return
+    paths = LocalPaths.here()
+    here = replace(specification, data=paths.find(specification.data))
+    setup = Plan.of(here, folder, cache=paths.cache).setup
+    setup = replace(setup, measure_micro_batch=setup.measure_micro_batch and on_this_machine)
+    shown = _Shown(Foot(console))
+    trainer = WarmTrainer(specification.trainer, setup, log=logs_folder(folder) / LOG, told=shown.show)
+    with shown.foot.shown(), stop_signals(at_once=trainer.abandon) as stop:
+        try:
+            if trainer.ready(stop) is None:
+                raise KeyboardInterrupt
+        except SetupFailed as failure:
+            raise _refusal(failure, folder) from failure
+        finally:
+            trainer.close()
+
+
+class _Shown:
+    """The stages of the trainer, at the foot of the terminal or as lines."""
+
+    def __init__(self, foot: Foot) -> None:
+        self.foot = foot
+        self._stages = Stages()
+
+    def show(self, state: Preparing | None) -> None:
+        """Take note of a stage, and show it; called again while it lasts."""
+        if state is None:
+            return
+        text = str(state)
+        if self._stages.begins("trainer", text) and not self.foot.live:
+            self.foot.tell(f"trying the settings: {state.stage}")
+        self.foot.show([f"trying the settings: {text} ({self._stages.elapsed('trainer')})"])
+
+
+def _refusal(failure: SetupFailed, folder: Path) -> ConfigError | SetupFailed:
+    verdict = failure.verdict
+    match verdict.outcome:
+        case Outcome.BAD_DATA:
+            return ConfigError(f"{verdict.message}\nNo study was begun")
+        case Outcome.OUT_OF_MEMORY:
+            return ConfigError(
+                f"a trainer must fit into the memory of this machine, but: {verdict.message}\nNo study was begun; "
+                "use a smaller detector.canvas, or detector.precision bfloat16, or stop what else needs memory"
+            )
+        case _:
+            said = f"{verdict.message}; its log: {logs_folder(folder) / LOG}. No study was begun"
+            return SetupFailed(replace(verdict, message=said))
