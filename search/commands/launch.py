@@ -13,7 +13,7 @@ from search.terminal import say
 
 if TYPE_CHECKING:
     from search.engines.handle import Executor
-    from search.study.specification import Specification
+    from search.launch.overrides import Overridden
     from search.study.study_file import Options
 
 
@@ -100,12 +100,19 @@ def launch(
         chosen = _engine(engine, address=ray_address, gpus_per_worker=gpus_per_worker, cpus_per_worker=cpus_per_worker)
         if continue_as is not None:
             study_file = _continued(study_file, continue_as, data)
-        specification, folder = _specification(study_file, data, options), study_file.resolve().parent
+        launched, folder = _launched(study_file, data, options), study_file.resolve().parent
+        study, overrides = launched.specification, launched.overrides
         if only_create:
-            raise typer.Exit(create(specification, folder=folder, despite_errors=despite_errors))
-        raise typer.Exit(
-            run(specification, folder=folder, executor=chosen, despite_errors=despite_errors, study_file=study_file)
+            raise typer.Exit(create(study, folder=folder, despite_errors=despite_errors, overrides=overrides))
+        code = run(
+            study,
+            folder=folder,
+            executor=chosen,
+            despite_errors=despite_errors,
+            study_file=study_file,
+            overrides=overrides,
         )
+        raise typer.Exit(code)
 
 
 def _engine(name: EngineName, **options: Any) -> "Executor":
@@ -124,21 +131,25 @@ def _engine(name: EngineName, **options: Any) -> "Executor":
     return LocalExecutor()
 
 
-def _specification(study_file: Path, data: Path | None, options: "Options") -> "Specification":
+def _launched(study_file: Path, data: Path | None, options: "Options") -> "Overridden":
     """What to launch; with a dataset folder, from a study file that is written first."""
+    from search.launch.overrides import over_file
     from search.study.first_launch import write_study_file
-    from search.study.study_file import load_study_file, with_options
+    from search.study.study_file import Options, load_study_file
 
     if data is not None:
         if write_study_file(study_file, data, options):
             say(f"wrote {study_file}: every setting of the study, to look at and to change")
-        return load_study_file(study_file)
+        return over_file(load_study_file(study_file), Options())  # the file has them
     useless = [f"--{name}" for name in ("name", "storage") if getattr(options, name) is not None]
     if useless:
         raise ConfigError(
             f"{' and '.join(useless)} must come with --data; for a study that is there, edit {study_file}"
         )
-    return with_options(load_study_file(study_file), options)
+    launched = over_file(load_study_file(study_file), options)
+    if launched.recalled:
+        say(f"as launched before, over {study_file}: {' '.join(launched.recalled)}; edit the file there to change it")
+    return launched
 
 
 def _continued(study_file: Path, name: str, data: Path | None) -> Path:

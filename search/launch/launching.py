@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 
 import optuna
 
@@ -15,6 +16,7 @@ from search.engines.local_executor import LocalExecutor
 from search.exit_codes import ExitCode
 from search.launch.compatibility import OtherSpecification, agree, is_blank
 from search.launch.examination import require_health
+from search.launch.overrides import Overrides, keep_overrides
 from search.launch.progress import Progress
 from search.launch.settled import Settled, settle
 from search.launch.setup_check import require_setup
@@ -43,13 +45,15 @@ def launch(
     executor: Executor | None = None,
     despite_errors: bool = False,
     study_file: Path | None = None,
+    overrides: Overrides = MappingProxyType({}),
 ) -> ExitCode:
     """Run the study until it has its trials, or until a signal: the first stops cleanly, the second at once.
 
     Checkpoints, caches and logs go below `folder`. Returns 0 when the study is complete, 75 when it was stopped or
     the database went away (the same call goes on), 2 when no trial is of use, 1 after a bug. `options` go to the
     worker processes, which the executor starts: on this machine by default. A new study begins only if the doctor
-    finds no error, or despite them. The end names the command that follows, of `study_file`.
+    finds no error, or despite them. The end names the command that follows, of `study_file`; what stands over that file
+    is kept with the study.
 
     Raises:
         ConfigError: the data or the executor cannot be used, or the study was begun with another specification.
@@ -58,7 +62,7 @@ def launch(
     console = console or PlainConsole()
     executor = executor or LocalExecutor()
     check = _Check(folder=folder, despite_errors=despite_errors, on_this_machine=executor.on_this_machine)
-    with _created(specification, console, check) as (specification, study):
+    with _created(specification, console, check, overrides) as (specification, study):
         if _snapshot(study, specification).finished >= specification.budget.trials:
             ended = PoolExit(code=ExitCode.DONE, messages=())
         else:
@@ -68,7 +72,12 @@ def launch(
 
 
 def only_create(
-    specification: Specification, *, folder: Path, console: PlainConsole | None = None, despite_errors: bool = False
+    specification: Specification,
+    *,
+    folder: Path,
+    console: PlainConsole | None = None,
+    despite_errors: bool = False,
+    overrides: Overrides = MappingProxyType({}),
 ) -> ExitCode:
     """Create the study, or see that it agrees with what is there, for workers that somebody else starts. Returns 0.
 
@@ -78,7 +87,8 @@ def only_create(
         ConfigError, StorageError, StorageUnavailable: as `launch`.
     """
     console = console or PlainConsole()
-    with _created(specification, console, _Check(folder=folder, despite_errors=despite_errors, on_this_machine=False)):
+    check = _Check(folder=folder, despite_errors=despite_errors, on_this_machine=False)
+    with _created(specification, console, check, overrides):
         kind = "env:NAME" if specification.storage.startswith("postgresql") else specification.storage
         console.print(
             f"workers join it with: frcnn-search worker --storage {shlex.quote(kind)} --study "
@@ -107,7 +117,7 @@ class _Check:
 
 @contextmanager
 def _created(
-    specification: Specification, console: PlainConsole, check: _Check
+    specification: Specification, console: PlainConsole, check: _Check, overrides: Overrides
 ) -> Iterator[tuple[Specification, StoredStudy]]:
     """The study in its database, with its settled specification, which agrees with what was there before."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # it would write between our lines
@@ -116,6 +126,7 @@ def _created(
     specification = settled.specification
     with Database.open(specification.storage) as database:
         study = _agreed(database, settled, kept, console, check)
+        keep_overrides(study, overrides)
         if settled.screen is not None:
             keep_box_sample(study, settled.screen.to_json())
         console.print(_opening(_snapshot(study, specification), study, specification))

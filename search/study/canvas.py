@@ -2,9 +2,13 @@
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from statistics import median
 
 from detector.config import Canvas, ConfigError, nearest_side_px, require
+
+LONG_SIDE_PX, LONG_SIDE_CPU_PX = 512, 256  # of an automatic canvas; without an accelerator a quarter of the work
+ACCELERATORS = (Path("/dev/nvidiactl"), Path("/dev/kfd"))  # NVIDIA's and AMD's, known without loading TensorFlow
 
 _DIGITS = re.compile(r"\s*[0-9]{1,9}\s*")
 
@@ -26,8 +30,15 @@ def parse_canvas(value: object) -> Canvas:
     return Canvas(height_px=height, width_px=width)
 
 
-def canvas_for(sizes_px: Sequence[tuple[int, int]], long_side_px: int) -> Canvas:
+def usual_long_side_px() -> int:
+    """The long side of an automatic canvas on a machine like this one."""
+    return LONG_SIDE_PX if any(map(Path.exists, ACCELERATORS)) else LONG_SIDE_CPU_PX
+
+
+def canvas_for(sizes_px: Sequence[tuple[int, int]], long_side_px: int | None = None) -> Canvas:
     """The canvas with the median aspect of the images, given as (height, width); both sides in multiples of 32.
+
+    Without a long side it is this machine's usual one.
 
     Raises:
         ConfigError: there is no image, or one has no area.
@@ -35,6 +46,8 @@ def canvas_for(sizes_px: Sequence[tuple[int, int]], long_side_px: int) -> Canvas
     require(bool(sizes_px), "the canvas follows the images' aspect, but there is no image; set detector.canvas")
     for height, width in sizes_px:
         require(height > 0 and width > 0, f"an image must have an area, but one is {height}x{width} px")
+    if long_side_px is None:
+        long_side_px = usual_long_side_px()
     aspect = median(height / width for height, width in sizes_px)
     return Canvas(
         height_px=nearest_side_px(long_side_px * min(1.0, aspect)),

@@ -13,9 +13,6 @@ from detector.data_source import DataSource
 from search.study.specification import Specification
 from search.study.study_file import Options, default_study_text, specification_on
 
-LONG_SIDE_CPU_PX = 256  # of an automatic canvas where there is no accelerator: a quarter of the work
-ACCELERATORS = (Path("/dev/nvidiactl"), Path("/dev/kfd"))  # NVIDIA's and AMD's, known without loading TensorFlow
-
 
 def write_study_file(file: Path, data: Path, options: Options) -> bool:
     """Write a study file on a folder or a file of annotations, and say if it is new: the same may lie there already.
@@ -29,7 +26,7 @@ def write_study_file(file: Path, data: Path, options: Options) -> bool:
     find_sources(data)  # before anything is written
     section = _section(data, lambda path: os.path.relpath(path.resolve(), file.resolve().parent))
     named = replace(options, name=options.name or study_name(data))
-    text = default_study_text(section, named, long_side_px=_long_side_px())
+    text = default_study_text(section, named)
     try:
         with file.open("x", encoding="utf-8") as new:
             new.write(text)
@@ -48,7 +45,7 @@ def dataset_specification(data: Path) -> Specification:
         ConfigError: it cannot be named in a study file, or is a file that annotates nothing.
     """
     section = _section(data, lambda path: str(path.resolve()))
-    return specification_on(section, study_name(data), long_side_px=_long_side_px()).absolute(Path.cwd())
+    return specification_on(section, study_name(data)).absolute(Path.cwd())
 
 
 def _section(data: Path, write: Callable[[Path], str]) -> dict[str, Any]:
@@ -63,10 +60,6 @@ def _section(data: Path, write: Callable[[Path], str]) -> dict[str, Any]:
 def _split(source: DataSource, write: Callable[[Path], str]) -> dict[str, Any]:
     paths = {"images": source.images, "annotations": source.annotations, "split": source.split}
     return {key: write(path) for key, path in paths.items() if path} | {"format": str(source.format)}
-
-
-def _long_side_px() -> int | None:
-    return None if any(map(Path.exists, ACCELERATORS)) else LONG_SIDE_CPU_PX
 
 
 def study_name(data: Path) -> str:

@@ -83,7 +83,7 @@ class DetectorSection(DetectorSettings):
         PlainValidator(lambda value: None if value is None else parse_canvas(value)),
         PlainSerializer(str, when_used="unless-none"),
     ] = None
-    long_side_px: Annotated[int, Field(ge=32, le=MOST_CANVAS_PX)] = 512  # of an automatic canvas
+    long_side_px: Annotated[int, Field(ge=32, le=MOST_CANVAS_PX)] | None = None  # of an automatic canvas
 
     def __post_init__(self) -> None:
         DetectorSettings.__post_init__(self)

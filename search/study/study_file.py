@@ -61,27 +61,30 @@ def with_options(specification: Specification, options: Options) -> Specificatio
     return _with_options(specification, options).absolute(Path.cwd())
 
 
-def default_study_text(data: dict[str, Any], options: Options, *, long_side_px: int | None = None) -> str:
+def option_values(specification: Specification) -> dict[str, Any]:
+    """The values that options may stand over, by the options' names, as a study file writes them."""
+    document = ADAPTER.dump_python(specification, mode="json")
+    return {key: document[section][key] for key, section in _SECTION_OF.items()} | {"workers": specification.workers}
+
+
+def default_study_text(data: dict[str, Any], options: Options) -> str:
     """A study file on data given as its section: every default shown, each with a short comment.
 
-    Paths are written as they are given; the long side is that of an automatic canvas on this machine.
+    Paths are written as they are given.
 
     Raises:
         StudyFileError: an option's value breaks a rule of the study file.
     """
-    specification = specification_on(data, options.name or "study", long_side_px=long_side_px)
-    return study_text(_with_options(specification, options))
+    return study_text(_with_options(specification_on(data, options.name or "study"), options))
 
 
-def specification_on(data: dict[str, Any], name: str, *, long_side_px: int | None = None) -> Specification:
+def specification_on(data: dict[str, Any], name: str) -> Specification:
     """A study of that name on data given as its section, with every other value at its default.
 
     Raises:
         StudyFileError: a path or the name cannot stand in a study file.
     """
     document: dict[str, Any] = {"name": name, "storage": default_storage(name), "data": data}
-    if long_side_px is not None:
-        document["detector"] = {"long_side_px": long_side_px}
     return specification_from(document, f"a study on {next(iter(data.values()))}")
 
 

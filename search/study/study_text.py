@@ -24,7 +24,7 @@ COMMENTS: dict[str, str] = {
     "detector.backbone": " or ".join(BackboneName),
     "detector.weights": "imagenet, none, or a file",
     "detector.canvas": "HEIGHTxWIDTH in multiples of 32; auto: the data's own aspect",
-    "detector.long_side_px": "of an automatic canvas",
+    "detector.long_side_px": "of an automatic canvas; auto: 512, without a GPU 256",
     "detector.precision": "float32 or bfloat16",
     "detector.frozen_stages": "0 to 5; auto: 2 with weights, 0 without",
     "detector.micro_batch": "auto: what is fastest and fits, of the divisors of all batch sizes up to 8",

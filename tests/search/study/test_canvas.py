@@ -3,6 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.config import Canvas, ConfigError
+from search.study import canvas as canvas_module
 from search.study.canvas import canvas_for, parse_canvas
 
 
@@ -43,3 +44,9 @@ def test_any_images_have_a_canvas_no_longer_than_asked_for(sizes_px, long_side_p
 def test_no_images_have_no_canvas(sizes_px):
     with pytest.raises(ConfigError):
         canvas_for(sizes_px, 512)
+
+
+@pytest.mark.parametrize(("accelerator", "long_side_px"), [(False, 256), (True, 512)])
+def test_the_usual_long_side_is_smaller_where_there_is_no_accelerator(tmp_path, monkeypatch, accelerator, long_side_px):
+    monkeypatch.setattr(canvas_module, "ACCELERATORS", (tmp_path / "no", tmp_path if accelerator else tmp_path / "nor"))
+    assert canvas_for([(64, 64)]) == Canvas(height_px=long_side_px, width_px=long_side_px)

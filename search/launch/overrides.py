@@ -1,0 +1,110 @@
+"""What the command line of a launch said over the study file holds in later launches too, until the file changes there.
+
+Kept with the study, each value with what the file said at that time: who edits the file has the last word.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from detector.config import Canvas
+from search.launch.compatibility import is_blank
+from search.study.canvas import parse_canvas
+from search.study.specification import Specification
+from search.study.study_file import Options, option_values, with_options
+from storage.connection.address import Address
+from storage.connection.database import Database
+from storage.study import StoredStudy, find_study, read_specification, study_names
+
+ATTRIBUTE = "overrides"  # of the study, in Optuna's tables
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Override:
+    """One option over the file's value."""
+
+    value: Any
+    in_file: Any  # what the file said then
+
+
+Overrides = Mapping[str, Override]  # by the option's name
+_OVERRIDES = TypeAdapter(dict[str, Override])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overridden:
+    """A study file with what command lines said over it, today or before."""
+
+    specification: Specification
+    overrides: Overrides
+    recalled: tuple[str, ...]  # `--canvas 96x128`, of earlier launches
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Earlier:
+    """What a study has from earlier launches."""
+
+    overrides: Overrides = field(default_factory=dict)
+    canvas: Canvas | None = None
+
+
+def over_file(file: Specification, given: Options) -> Overridden:
+    """The specification with the options over the file's values: those given, and those of earlier launches that the
+    file was not changed for since. A canvas that the file leaves to data and machine is the one that the study has.
+
+    Raises:
+        StudyFileError: an option's value breaks a rule of the study file.
+        StorageError, StorageUnavailable: the database can't be read.
+    """
+    earlier = _earlier(file)
+    in_file = option_values(file)
+    named = {key: value for key, value in asdict(given).items() if value is not None}
+    holds = {
+        key: each.value
+        for key, each in earlier.overrides.items()
+        if key not in named and key in in_file and each.in_file == in_file[key]
+    }
+    options = Options(**(holds | named))
+    specification = with_options(file, options)
+    values = option_values(specification)
+    if specification.detector.canvas is None and earlier.canvas is not None:
+        specification = replace(specification, detector=replace(specification.detector, canvas=earlier.canvas))
+    return Overridden(
+        specification=specification,
+        overrides={
+            key: Override(value=values[key], in_file=in_file[key])
+            for key in (*holds, *named)
+            if key in in_file and values[key] != in_file[key]
+        },
+        recalled=tuple(f"--{key} {value}" for key, value in holds.items()),
+    )
+
+
+def keep_overrides(study: StoredStudy, overrides: Overrides) -> None:
+    """Keep these with the study, in place of earlier ones."""
+    with study.database.guarded():
+        study.database.optuna.set_study_user_attr(study.id, ATTRIBUTE, _OVERRIDES.dump_python(dict(overrides)))
+
+
+def _earlier(file: Specification) -> _Earlier:
+    """What there is; a database that isn't there yet is not made."""
+    if (path := Address.parse(file.storage).path) is not None and not path.is_file():
+        return _Earlier()
+    with Database.open(file.storage) as database:
+        if file.name not in study_names(database):
+            return _Earlier()
+        study = find_study(database, file.name)
+        canvas = None if is_blank(study) else _stored_canvas(study)
+        with database.guarded():
+            stored = database.optuna.get_study_user_attrs(study.id).get(ATTRIBUTE, {})
+    try:
+        return _Earlier(overrides=_OVERRIDES.validate_python(stored), canvas=canvas)
+    except ValidationError:  # somebody else's attribute of that name
+        return _Earlier(canvas=canvas)
+
+
+def _stored_canvas(study: StoredStudy) -> Canvas | None:
+    canvas = (read_specification(study) or {}).get("detector", {}).get("canvas", "auto")
+    return None if canvas == "auto" else parse_canvas(canvas)
