@@ -18,6 +18,7 @@ from search.doctor.diagnostic import Diagnostic, Level, worst_first
 from search.doctor.file_checks import check_defects, check_files
 from search.doctor.rate_advice import proposed_rates, rate_lines
 from search.doctor.remark_checks import check_remarks, check_rest
+from search.doctor.size_checks import check_sizes
 from search.doctor.space_checks import check_space
 from search.policy.derived_point import canvas_boxes
 from search.report.plain import plain
@@ -83,6 +84,9 @@ def examine(specification: Specification) -> Diagnosis:
     found += check_boxes(survey.train, survey.validation)
     found += check_classes(survey.train, survey.validation)
     found += check_space(specification, training_images=len(survey.train.images))
+    found += check_sizes(
+        specification, training_images=len(survey.train.images), validation_images=len(survey.validation.images)
+    )
     shape = _shape(specification, survey.train, canvas)
     found += check_canvas(survey.train, survey.validation, canvas, shape)
     advice = advise(canvas_boxes(survey.train, canvas), specification.space, seed=seed)

@@ -6,15 +6,20 @@ from detector.config import Optimizer
 from search.doctor.diagnostic import Diagnostic, Level
 from search.policy.reference_rate import BELOW, DIVERGES, MOSTLY_DIVERGES, reference_rate
 from search.study.budget import automatic_images
-from search.study.specification import Specification
+from search.study.specification import SamplerName, Specification
 from spaces.catalogue import DEFINITIONS, RATES
 from spaces.faster_rcnn import Space
 from spaces.parameters import nearest
 
+FIRST_POINTS = 2  # the reference, and what the data suggests; more are proposed
+
 
 def check_space(specification: Specification, *, training_images: int) -> Iterator[Diagnostic]:
-    """Learning rates that diverge or hardly move, batches larger than the data, budgets below an epoch."""
+    """Learning rates that diverge or hardly move, batches larger than the data, budgets below an epoch, nothing but
+    random proposals.
+    """
     yield from _learning_rates(specification.space)
+    yield from _random_only(specification)
     largest = max(specification.space.batch_sizes())
     if largest > training_images:
         yield Diagnostic(
@@ -30,6 +35,18 @@ def check_space(specification: Specification, *, training_images: int) -> Iterat
             level=Level.WARNING,
             message=f"a full trial sees {images} images, but there are {training_images} to train on",
             advice=f"set budget.images to {training_images} or more, or to auto",
+        )
+
+
+def _random_only(specification: Specification) -> Iterator[Diagnostic]:
+    trials, sampler = specification.budget.trials, specification.sampler
+    startup = sampler.startup(trials)
+    if sampler.name is SamplerName.TPE and trials <= startup and trials > FIRST_POINTS:
+        yield Diagnostic(
+            name="nothing-but-random",
+            level=Level.WARNING,
+            message=f"sampler.startup_trials is {startup}, and there are {trials} trials: none learns from another",
+            advice=f"raise budget.trials above {startup}, or set sampler.startup_trials to auto: a third of them",
         )
 
 

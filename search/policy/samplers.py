@@ -40,9 +40,9 @@ class RememberingTPE(optuna.samplers.TPESampler):
 
 
 def make_sampler(
-    settings: Sampler, *, trial: int, refused: int = 0, common: IntersectionSearchSpace | None = None
+    settings: Sampler, *, trial: int, trials: int, refused: int = 0, common: IntersectionSearchSpace | None = None
 ) -> optuna.samplers.BaseSampler:
-    """The sampler that proposes that trial; so many before it were refused, and are no start-up trials.
+    """The sampler that proposes that trial of so many; the refused ones before it are no start-up trials.
 
     TPE is Optuna 5's default: multivariate, with the constant liar for trials that are running elsewhere. With `common`
     (one for a study, whose object must be the same each time) it proposes the same, sooner.
@@ -50,7 +50,7 @@ def make_sampler(
     seed = derive_seed(settings.seed, trial, purpose=1)
     match settings.name:
         case SamplerName.TPE:
-            startup = settings.startup_trials + refused
+            startup = settings.startup(trials) + refused
             return RememberingTPE(common or common_parameters(), seed=seed, startup_trials=startup)
         case SamplerName.RANDOM:
             return optuna.samplers.RandomSampler(seed=seed)

@@ -24,7 +24,7 @@ from detector.config import MOST_CANVAS_PX, Canvas, ConfigError, Detector, Detec
 from search.study.budget import Budget, automatic_images
 from search.study.canvas import canvas_for, parse_canvas
 from search.study.data_section import Data
-from search.study.fields import STRICT, Positive, absolute_path, write_auto
+from search.study.fields import STRICT, Auto, Positive, absolute_path, write_auto
 from search.study.problems import validate
 from search.study.storage_url import absolute_storage, check_storage
 from spaces.faster_rcnn import Space
@@ -49,6 +49,8 @@ class PrunerName(StrEnum):
     MEDIAN = "median"
     NONE = "none"
 
+
+MOST_STARTUP_TRIALS = 10
 
 _KNOWN_WEIGHTS = ("imagenet", "none")
 
@@ -118,9 +120,13 @@ class Sampler:
 
     name: SamplerName = SamplerName.TPE
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    startup_trials: Annotated[int, Field(ge=0, lt=COUNT_LIMIT)] = 10
+    startup_trials: Auto[Annotated[int, Field(ge=0, lt=COUNT_LIMIT)]] = None
     least_anchor_fit: Annotated[float, Field(ge=0, lt=1)] = 0.5  # of what the best anchors reach; 0 trains them all
     most_divergence_risk: Annotated[float, Field(gt=0, le=1)] = 0.6  # by the study's own trials; 1 trains them all
+
+    def startup(self, trials: int) -> int:
+        """How many trials of so many TPE only looks at: a third by default, at most Optuna's ten."""
+        return min(MOST_STARTUP_TRIALS, trials // 3) if self.startup_trials is None else self.startup_trials
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,7 +38,7 @@ COMMENTS: dict[str, str] = {
     "budget.validation_images": "evaluate on at most so many",
     "sampler.name": "tpe or random",
     "sampler.seed": "of proposals, weights and data order",
-    "sampler.startup_trials": "at random before tpe learns",
+    "sampler.startup_trials": "at random before tpe learns; auto: a third of budget.trials, at most 10",
     "sampler.least_anchor_fit": "proposals that fit less of the boxes than this part of the best are not trained",
     "sampler.most_divergence_risk": "proposals that are likelier to diverge, by earlier trials, are not trained",
     "pruner.name": "halving, hyperband, median or none",

@@ -159,8 +159,8 @@ class TrialQueue:
     ) -> FrozenTrial:
         """What the trial of that number tries, by all before it."""
         refused = sum(outcome.refused for trial, outcome in outcomes.items() if trial < number)
-        settings = self._plan.specification.sampler
-        sampler = make_sampler(settings, trial=number, refused=refused, common=self._common)
+        settings, trials = self._plan.specification.sampler, self._plan.specification.budget.trials
+        sampler = make_sampler(settings, trial=number, trials=trials, refused=refused, common=self._common)
         with self._study.database.guarded():
             return propose(self._plan.space, self._view, sampler, number=number, fixed=fixed, given=given)
 

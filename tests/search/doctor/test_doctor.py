@@ -46,7 +46,7 @@ def dataset(healthy: Path, tmp_path: Path) -> SpoiledDataset:
 def test_a_healthy_dataset_has_no_error_and_only_the_warning_that_its_objects_are_small(
     tmp_path: Path, seed: int
 ) -> None:
-    write_sample(tmp_path / "sample", train=30, validation=10, seed=seed)
+    write_sample(tmp_path / "sample", train=80, validation=24, seed=seed)
     diagnosis = SpoiledDataset.copied(tmp_path / "sample", tmp_path / "copy").examine(space={})
     warnings = {diagnostic.name for diagnostic in diagnosis.diagnostics if diagnostic.level is not NOTE}
     assert warnings <= {"anchors-misfit", "anchors-only-forced"}  # of Detectron2's anchors, from 32 px on
@@ -185,8 +185,24 @@ def test_anchors_of_the_study_that_fit_nothing_are_told(dataset: SpoiledDataset)
         pytest.param(
             {"space": {"adam_lr_per_16": 1e-7, "optimizer": "adam"}}, {"learning-rate-low": WARNING}, id="Adam's, too"
         ),
-        pytest.param({"space": {"batch_size": [8, 32]}}, {"batch-above-data": WARNING}, id="32 of 24 images"),
-        pytest.param({"budget": {"images": 16}}, {"budget-below-an-epoch": WARNING}, id="16 of 24 images"),
+        pytest.param(
+            {"space": {"batch_size": [4, 32]}, "budget": {"rungs": 1}},
+            {"batch-above-data": WARNING},
+            id="32 of 24 images",
+        ),
+        pytest.param(
+            {"budget": {"images": 16}},
+            {"budget-below-an-epoch": WARNING, "rungs-too-early": WARNING},
+            id="16 of 24 images",
+        ),
+        pytest.param({"budget": {"images": 960, "rungs": [79, 960]}}, {"rungs-too-early": WARNING}, id="19 updates"),
+        pytest.param({"budget": {"images": 960, "rungs": [80, 960]}}, {}, id="20 updates"),
+        pytest.param(
+            {"budget": {"images": 960, "rungs": [79, 960]}, "detector": {"weights": "imagenet"}}, {}, id="weights"
+        ),
+        pytest.param({"budget": {"trials": 10}, "sampler": {"startup_trials": 10}}, {"nothing-but-random": WARNING}),
+        pytest.param({"budget": {"trials": 11}, "sampler": {"startup_trials": 10}}, {}, id="the last one learns"),
+        pytest.param({"budget": {"trials": 10}}, {}, id="a third at random"),
     ],
 )
 def test_numbers_that_search_in_vain_are_named(
@@ -196,6 +212,15 @@ def test_numbers_that_search_in_vain_are_named(
     sections = {**sections, "space": {**NARROW, **sections.get("space", {})}}
     found = {f.name: f.level for f in dataset.examine(**sections).diagnostics if f.name not in before}
     assert found == expected
+
+
+def test_sets_that_are_small_for_what_is_asked_of_them_are_named(dataset: SpoiledDataset) -> None:
+    def names(**sections: Any) -> set[str]:
+        found = {each.name for each in dataset.examine(**sections).diagnostics}
+        return found & {"few-images-for-scratch", "few-validation-images"}
+
+    assert names() == {"few-images-for-scratch", "few-validation-images"}
+    assert names(detector={"weights": "imagenet"}) == {"few-validation-images"}
 
 
 def test_a_folder_without_a_dataset_is_one_error(tmp_path: Path) -> None:

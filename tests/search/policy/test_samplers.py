@@ -25,7 +25,7 @@ def test_a_new_process_with_the_same_history_proposes_the_same(kind):
                 copy = optuna.create_study(direction="maximize")
                 copy.add_trials(study.trials)
                 study = copy
-            study.sampler = make_sampler(Sampler(name=kind, seed=5, startup_trials=4), trial=number)
+            study.sampler = make_sampler(Sampler(name=kind, seed=5, startup_trials=4), trial=number, trials=12)
             trial = study.ask()
             x = trial.suggest_float("x", 0, 1)
             study.tell(trial, -((x - 0.3) ** 2))
@@ -50,6 +50,6 @@ def test_a_remembered_space_proposes_what_optunas_own_sampler_does():
         return [trial.params for trial in study.trials]
 
     common = common_parameters()
-    ours = proposals(lambda n: make_sampler(Sampler(seed=5, startup_trials=4), trial=n, common=common))
+    ours = proposals(lambda n: make_sampler(Sampler(seed=5, startup_trials=4), trial=n, trials=12, common=common))
     theirs = proposals(lambda n: TPESampler(seed=derive_seed(5, n, purpose=1), n_startup_trials=4))
     assert ours == theirs

@@ -50,6 +50,7 @@ def test_a_layout_is_examined_and_launched_without_a_line(layout: Callable[[Path
     assert not diagnosis.has_errors
     named = {each.name for each in diagnosis.diagnostics if each.level is not Level.NOTE}
     of_little_data = {"batch-above-data", "rare-classes", "classes-not-validated"}
+    of_little_data |= {"few-images-for-scratch", "few-validation-images"}
     assert named <= {"anchors-misfit", "anchors-only-forced", "canvas-too-small"} | of_little_data
     assert write_study_file(tmp_path / "study.yaml", data, Options(canvas="96x128"))
     assert only_create(load_study_file(tmp_path / "study.yaml"), folder=tmp_path, console=QUIET) == 0

@@ -1,0 +1,60 @@
+"""Checks of whether there is enough data for what is asked of it: to train from nothing, and to tell trials apart.
+
+Where the bounds come from: docs/benchmarks.md, `python -m benchmarks.small_sets`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from detector.config import ConfigError
+from search.doctor.diagnostic import Diagnostic, Level
+from search.study.budget import automatic_images
+from search.study.specification import Specification
+
+FEWEST_FROM_SCRATCH = 80  # training images
+FEWEST_VALIDATION = 24  # images
+FEWEST_UPDATES = 20  # from scratch, before the first rung, in the smallest batches
+
+
+def check_sizes(specification: Specification, *, training_images: int, validation_images: int) -> Iterator[Diagnostic]:
+    """Training from scratch on too few images, AP on too few, and a first rung before anything is learnt."""
+    evaluated = min(validation_images, specification.budget.validation_images or validation_images)
+    if evaluated < FEWEST_VALIDATION:
+        yield Diagnostic(
+            name="few-validation-images",
+            level=Level.WARNING,
+            message=f"AP is measured on {evaluated} images; below {FEWEST_VALIDATION} its error is 0.03 and more, and "
+            "chance ranks trials, too",
+            advice="validate on more images (data.validation_share, budget.validation_images)",
+        )
+    if specification.detector.weights == "none":
+        yield from _too_few(training_images)
+        yield from _early_rung(specification, training_images)
+
+
+def _too_few(training_images: int) -> Iterator[Diagnostic]:
+    if training_images < FEWEST_FROM_SCRATCH:
+        yield Diagnostic(
+            name="few-images-for-scratch",
+            level=Level.WARNING,
+            message=f"detector.weights is none, and all that the backbone learns comes from {training_images} images; "
+            f"with fewer than {FEWEST_FROM_SCRATCH} a tenth of the AP was lost even on drawn shapes",
+            advice="set detector.weights to imagenet or to a file of weights, or annotate more images",
+        )
+
+
+def _early_rung(specification: Specification, training_images: int) -> Iterator[Diagnostic]:
+    images = specification.budget.images or automatic_images(training_images)
+    try:
+        first = replace(specification, budget=replace(specification.budget, images=images)).rungs[0]
+    except ConfigError:  # which is said elsewhere
+        return
+    smallest = min(specification.space.batch_sizes())
+    if first < (needed := FEWEST_UPDATES * smallest):
+        yield Diagnostic(
+            name="rungs-too-early",
+            level=Level.WARNING,
+            message=f"the first rung is at {first} images, {first // smallest} updates in batches of {smallest}; from "
+            "random weights nothing has been learnt by then that could be compared",
+            advice=f"let budget.rungs begin at {needed} images or later, or raise budget.images",
+        )
