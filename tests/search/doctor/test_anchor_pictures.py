@@ -36,6 +36,7 @@ def centred(*sizes_px: tuple[float, float]) -> AnchorAdvice:
         canvas=Canvas(height_px=128, width_px=128),
         boxes=np.concatenate([66.0 - halves, 66.0 + halves], axis=1),
         labels=np.zeros(len(halves), np.int64),
+        areas=np.ones(len(halves)),
         images=np.zeros(len(halves), np.int64),
         image_count=1,
         classes=("a",),
