@@ -54,7 +54,7 @@ class Replay:
     def __str__(self) -> str:
         if self.verdict is None:
             return f"healthy after {self.images} images"
-        return f"{self.verdict.outcome} at step {self.verdict.step}: {self.verdict.message or self.verdict.cause}"
+        return f"{self.verdict.outcome} at step {self.verdict.step}: {self.verdict.sentence}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

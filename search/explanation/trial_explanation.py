@@ -8,9 +8,10 @@ from search.explanation.cause import Entry, diagnose
 from search.explanation.neighbour import Neighbour, nearest_healthy, parameter_differences
 from search.explanation.repair import Repair, repairs
 from search.report.plain import plain
-from search.report.trial_history import IMAGES, RULE, WARNINGS, TrialHistory, TrialRecord
+from search.report.trial_history import IMAGES, WARNINGS, TrialHistory, TrialRecord
 from storage.study import StoredStudy
 from storage.telemetry import read_telemetry
+from trial.cause_words import RULE
 from trial.outcome import Outcome
 from trial.reports import WARNING, TelemetryPoint
 
@@ -65,6 +66,7 @@ class TrialExplanation:
             "because": self.entry.because if self.entry else None,
             "rule": self.record.rule,
             "term": outcome.cause if outcome else "",
+            "words": outcome.words if outcome else "",
             "message": outcome.message if outcome else "",
             "step": outcome.step if outcome else None,
             "images": self.record.images,
@@ -125,7 +127,7 @@ def _verdict(record: TrialRecord, budget_images: int) -> str:
     if not record.failed:
         return f"trial {record.number} did not fail: {outcome.outcome.meaning} ({outcome.message}; {where})"
     ended = _FAILED.get(outcome.outcome, f"ended by {outcome.outcome}")
-    return f"trial {record.number} {ended}: {outcome.message or outcome.cause} ({where})"
+    return f"trial {record.number} {ended}: {outcome.sentence} ({where})"
 
 
 def _figures(record: TrialRecord, curve: Sequence[TelemetryPoint]) -> tuple[HealthFigure, ...]:
