@@ -10,7 +10,7 @@ from detector.config import ConfigError
 from search.explanation.cause import diagnose
 from search.explanation.confirmation import Answer, Confirmation, confirm
 from search.explanation.neighbour import nearest_healthy
-from search.explanation.repair import repairs
+from search.explanation.repair_choice import repairs
 from search.explanation.trial_explanation import TrialExplanation
 from search.report.trial_history import TrialHistory
 from tests.support.planting import Sown, diverged, healthy, imagine, planted_specification
