@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from detector.config import Optimizer
 from search.policy.derived_point import SGD
-from search.policy.reference_rate import ADAM_AROUND, BELOW, highest_rate, reference_rate
+from search.policy.reference_rate import highest_rate, lowest_rate
 from spaces.catalogue import RATES
 from spaces.faster_rcnn import Space
 from spaces.parameters import Float, Parameter, three_digits
@@ -26,10 +26,10 @@ def proposed_rates(space: Space, *, from_scratch: bool) -> dict[str, Parameter]:
 
 def _ranges(space: Space, *, from_scratch: bool) -> Iterator[tuple[str, float, float]]:
     smallest = min(space.batch_sizes())
-    for optimizer, name, below in ((Optimizer.SGD, SGD, BELOW), (Optimizer.ADAM, ADAM, ADAM_AROUND)):
+    for optimizer, name in ((Optimizer.SGD, SGD), (Optimizer.ADAM, ADAM)):
         if space.parameters["optimizer"].contains(optimizer.value):
             high = highest_rate(optimizer, from_scratch=from_scratch, smallest_batch=smallest)
-            yield name, reference_rate(optimizer) / below, high
+            yield name, lowest_rate(optimizer), high
 
 
 def rate_lines(space: Space, proposed: dict[str, Parameter]) -> list[str]:

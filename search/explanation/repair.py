@@ -9,12 +9,13 @@ from search.explanation.cause import Remedy
 from search.explanation.effects.rate_boundary import CLEAR_FACTOR
 from search.explanation.neighbour import Neighbour
 from search.explanation.study_edit import StudyEdit, widening, within_reach
-from search.policy.reference_rate import highest_rate
+from search.policy.reference_rate import highest_rate, lowest_rate
 from search.report.trial_history import TrialHistory, TrialRecord
 from search.report.value_text import value_text
-from spaces.parameters import Value, three_digits
+from spaces.parameters import Float, Value, three_digits
+from spaces.section import write_parameter
 
-OUTSIDE = "; outside of the study's space, which must be widened for it"
+OUTSIDE = "; outside of the study's space, which must be changed for it"
 
 
 class Area(StrEnum):
@@ -56,6 +57,11 @@ class TrialContext:
         weights, sizes = self.history.specification.detector.weights, self.history.space.batch_sizes()
         return highest_rate(self.own.optimizer, from_scratch=weights == "none", smallest_batch=min(sizes))
 
+    def rates_with(self, rate: float) -> Float:
+        """The doctor's range of learning rates, with room for that one: a wider one would hold what diverged."""
+        low, high = lowest_rate(self.own.optimizer), self.highest_rate
+        return Float(low=three_digits(min(low, rate)), high=max(three_digits(high), rate), log=True)
+
     def beside(self, parameter: str) -> Value | None:
         """The parameter's value in the nearest healthy trial; None where it does not differ."""
         return self.neighbour.value(parameter) if self.neighbour else None
@@ -87,6 +93,8 @@ def _changed(
     context: TrialContext, remedy: Remedy, name: str, before: Value, after: Value, *, verb: str, reason: str
 ) -> Repair:
     edit = widening(context.history.space, {name: after})
+    if edit is not None and name == context.record.rate_parameter:
+        edit = StudyEdit(settings={"space": {name: write_parameter(context.rates_with(float(after)))}})
     return Repair(
         remedy=remedy,
         area=Area.PARAMETER,

@@ -16,6 +16,11 @@ def reference_rate(optimizer: Optimizer) -> float:
     return float(DEFINITIONS[RATES[optimizer]].reference)
 
 
+def lowest_rate(optimizer: Optimizer) -> float:
+    """The lowest rate per 16 images that is ever proposed to a person."""
+    return reference_rate(optimizer) / (BELOW if optimizer is Optimizer.SGD else ADAM_AROUND)
+
+
 def highest_rate(optimizer: Optimizer, *, from_scratch: bool, smallest_batch: int) -> float:
     """The highest rate per 16 images that is ever proposed to a person.
 

@@ -198,21 +198,29 @@ def test_a_repair_ends_where_the_studys_range_does_if_that_is_most_of_the_way(so
     assert "as far as the study's range goes; 0.005 would be a tenth" in repair.reason
 
 
-@pytest.mark.parametrize(
-    ("entry", "widened"),
-    [
-        pytest.param({"low": 0.02, "high": 0.1}, {"low": 0.005, "high": 0.1, "log": True}, id="a range"),
-        pytest.param([0.03, 0.05], [0.03, 0.05, 0.005], id="choices"),
-        pytest.param(0.05, {"low": 0.005, "high": 0.05, "log": True}, id="one value"),
-    ],
-)
-def test_a_repair_outside_of_the_space_says_so_and_how_to_widen_it(sow: Any, entry: Any, widened: Any) -> None:
+@pytest.mark.parametrize("entry", [{"low": 0.02, "high": 0.1}, [0.03, 0.05], 0.05])
+def test_a_rate_outside_of_the_space_asks_for_the_doctors_range(sow: Any, entry: Any) -> None:
     history = sow(diverged(0.05), space={**ONE_BY_ONE["space"], "lr_per_16": entry})
     repair = mended(history, 0)[1][0]
     assert repair.after == pytest.approx(0.005)
     assert "outside of the study's space" in repair.reason
-    assert repair.study_edit == StudyEdit(settings={"space": {"lr_per_16": widened}})
+    doctors = {"low": 0.0002, "high": 0.02, "log": True}  # from scratch: from a hundredth of Detectron2's to its own
+    assert repair.study_edit == StudyEdit(settings={"space": {"lr_per_16": doctors}})
     assert repaired(history.record(0), history, repair).lr_per_16 == pytest.approx(0.005)
+
+
+@pytest.mark.parametrize(
+    ("entry", "widened"),
+    [
+        pytest.param({"low": 50.0, "high": 90.0}, {"low": 9.0, "high": 90.0, "log": True}, id="a range"),
+        pytest.param([70, 90], [70.0, 90.0, 9.0], id="choices"),
+        pytest.param(90, {"low": 9.0, "high": 90.0, "log": True}, id="one value"),
+    ],
+)
+def test_another_value_outside_of_the_space_widens_it_by_as_much(sow: Any, entry: Any, widened: Any) -> None:
+    history = sow(diverged(0.01, clip_norm=90.0), space={**ONE_BY_ONE["space"], "clip_norm": entry})
+    repair = next(each for each in mended(history, 0)[1] if each.remedy is Remedy.CLIP_LOWER)
+    assert repair.study_edit == StudyEdit(settings={"space": {"clip_norm": widened}})
 
 
 def test_anchors_that_the_study_names_are_deleted_before_the_doctor_derives_some(sow: Any) -> None:
