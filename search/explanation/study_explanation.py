@@ -207,11 +207,12 @@ def _next_steps(
     history: TrialHistory, causes: Sequence[CauseShare], space: dict[str, Parameter], new_study: NewStudy
 ) -> Iterator[str]:
     """What to do, the most useful first."""
+    file = shlex.quote(str(new_study.file))
     if not history.ended:
-        yield "no trial has ended yet: go on with frcnn-search launch"
+        yield f"no trial has ended yet: go on with frcnn-search launch {file}"
         return
     if len(history.refused) > history.ended:
-        doctor = f"frcnn-search doctor {shlex.quote(str(new_study.file))} --write-space"
+        doctor = f"frcnn-search doctor {file} --write-space"
         yield f"most proposals were not trained: {doctor} proposes ranges that work; then {new_study.begin}"
     for share in causes:
         if share.repair is not None and share.repair.area is not Area.PARAMETER:
@@ -221,11 +222,11 @@ def _next_steps(
     if space:
         yield f"set the narrowed ranges below in the section space of {new_study.file}; then {new_study.begin}"
     elif causes and causes[0].repair is not None and causes[0].repair.area is Area.PARAMETER:
-        yield f"see frcnn-search explain of trial {causes[0].example}, an example of {causes[0].cause}: " + (
+        yield f"see frcnn-search explain {file} {causes[0].example}, an example of {causes[0].cause}: " + (
             causes[0].repair.instruction
         )
     if history.has_learned and history.best is not None:
         ap = history.best.rungs[-1].ap
-        yield f"export the best trial, {history.best.number} (AP {ap:.3f}), with frcnn-search export"
+        yield f"export the best trial, {history.best.number} (AP {ap:.3f}), with frcnn-search export {file}"
     elif history.best is not None:
         yield "give trials more images (budget.images), a larger detector.canvas, or pretrained detector.weights"
