@@ -67,7 +67,7 @@ def test_another_trial_can_be_chosen_and_an_export_replaced(
 @pytest.mark.parametrize(
     ("trial", "message"),
     [
-        (2, "trial 2 ended as diverged: loss_rpn_box"),
+        (2, "trial 2 ended as diverged: the RPN's box loss exploded"),
         (6, "no trial 6; those that have begun are 0, 1, 2, 3, 4, 5"),
         (99, "no trial 99"),
     ],
