@@ -25,13 +25,12 @@ from detector.config import (
     Anchors,
     Canvas,
 )
+from detector.object_size import OBJECT_SIZES, object_sizes
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 HALF_IOU = 0.5  # of a fair match, between the RPN's bounds of a positive and a negative anchor
-SMALL_PX, LARGE_PX = 32.0, 96.0  # COCO's bounds, square roots of areas; here in canvas pixels
-BUCKETS = ("small", "medium", "large")
 BOXES_AT_ONCE = 8192  # bounds the memory
 CELLS_AT_ONCE = 200_000
 
@@ -45,18 +44,20 @@ class CanvasBoxes:
     canvas: Canvas
     boxes: Floats  # [n, 4]
     labels: Integers  # [n] in 0 … K-1
+    areas: Floats  # [n] of the objects, in square pixels of the original image, whatever the canvas
     images: Integers  # [n] position of each one's image
     image_count: int
     classes: tuple[str, ...]  # [K]
 
     @property
     def sizes_px(self) -> Floats:
-        """Square root of each box's area, [n]."""
+        """Square root of each box's area on the canvas, [n]."""
         return np.sqrt((self.boxes[:, 2] - self.boxes[:, 0]) * (self.boxes[:, 3] - self.boxes[:, 1]))
 
     def select(self, chosen: Integers) -> "CanvasBoxes":
         """The boxes at these positions alone; images and classes stay."""
-        return replace(self, boxes=self.boxes[chosen], labels=self.labels[chosen], images=self.images[chosen])
+        rows = {name: getattr(self, name)[chosen] for name in ("boxes", "labels", "areas", "images")}
+        return replace(self, **rows)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +77,7 @@ class AnchorFit:
 
     per_cell: int
     whole: Shares
-    by_size: dict[str, Shares]  # COCO's buckets at canvas scale
+    by_size: dict[str, Shares]  # small, medium, large: by COCO's areas in the original image
     by_class: dict[str, Shares]
     positives_per_image: float  # positive anchors, over images with boxes, the low-quality rule included
     images_without_positives: int  # with boxes, but no anchor at 0.7: only low-quality ones
@@ -85,14 +86,14 @@ class AnchorFit:
 def fit_anchors(data: CanvasBoxes, anchors: Anchors, *, positive_iou: float = POSITIVE_IOU) -> AnchorFit:
     """The fit of the anchors to the boxes, as the RPN would match them."""
     best = best_ious(data.boxes, anchors, data.canvas)
-    bucket = np.digitize(data.sizes_px, (SMALL_PX, LARGE_PX))
+    sizes = object_sizes(data.areas)
     counts = positive_anchors(data, anchors, positive_iou=positive_iou)
     with_boxes = np.bincount(data.images, minlength=data.image_count) > 0
     own = np.bincount(data.images[best >= positive_iou], minlength=data.image_count) > 0
     return AnchorFit(
         per_cell=anchors.per_cell,
         whole=_shares(best, positive_iou),
-        by_size={name: _shares(best[bucket == index], positive_iou) for index, name in enumerate(BUCKETS)},
+        by_size={name: _shares(best[sizes == index], positive_iou) for index, name in enumerate(OBJECT_SIZES)},
         by_class={name: _shares(best[data.labels == label], positive_iou) for label, name in enumerate(data.classes)},
         positives_per_image=float(counts[with_boxes].mean()) if with_boxes.any() else math.nan,
         images_without_positives=int((with_boxes & ~own).sum()),

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from trial.cause_words import RULE, cause_words
 from trial.counts import check_counts
 from trial.outcome import Outcome
 
@@ -23,3 +24,14 @@ class Verdict:
 
     def __post_init__(self) -> None:
         check_counts(step=self.step, images=self.images)
+
+    @property
+    def words(self) -> str:
+        """What went wrong, for a person; empty where there is no cause."""
+        return cause_words(self.cause, str(self.evidence.get(RULE, "")))
+
+    @property
+    def sentence(self) -> str:
+        """What went wrong and what was seen, for a person."""
+        seen = self.message or self.cause
+        return f"{self.words} – {seen}" if self.words not in ("", self.cause, seen) else seen

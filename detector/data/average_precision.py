@@ -16,9 +16,10 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from detector.data.dataset import Dataset
+from detector.object_size import OBJECT_SIZES
 
 MOST_DETECTIONS = 100  # for each class and image
-AREAS = ("all", "small", "medium", "large")  # COCO's: below 32² px, up to 96² px, above; of the original image
+AREAS = ("all", *OBJECT_SIZES)  # in COCOeval's order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

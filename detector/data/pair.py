@@ -13,7 +13,7 @@ def load_pair(train: DataSource, validation: DataSource | None, *, share: float,
     """Training and validation data with the same classes and no image in common.
 
     Without validation data, `share` of the training images is held out: those whose file names hash lowest with the
-    seed, so the split depends on neither order nor machine.
+    seed, so the split depends on neither order nor machine. Files of the same content stay on one side.
 
     Raises:
         DataError: as `load_dataset`; or an image is in both; or a split would be left without boxes.
@@ -30,16 +30,15 @@ def split(whole: Dataset, *, share: float, seed: int) -> tuple[Dataset, Dataset]
     """Training and validation data out of one dataset, as `load_pair` does it.
 
     Raises:
-        DataError: a part would be left without boxes.
+        DataError: a part would be left without boxes, or all images are copies of one.
     """
     require(0 < share < 1, f"the validation share must lie between 0 and 1, but is {share}")
     count = len(whole.images)
     if count < 2:
         raise DataError("one image can't be split into training and validation data; name validation data")
-    names = [f"{seed}/{image.name}".encode(errors="surrogatepass") for image in whole.images]
-    ranked = sorted(range(count), key=lambda index: hashlib.sha256(names[index]).digest())
-    held_out = min(count - 1, max(1, round(share * count)))
-    parts = {"validation": whole.select(sorted(ranked[:held_out])), "training": whole.select(sorted(ranked[held_out:]))}
+    held_out = _held_out(_copies(whole, seed), min(count - 1, max(1, round(share * count))))
+    rest = sorted(set(range(count)) - set(held_out))
+    parts = {"validation": whole.select(held_out), "training": whole.select(rest)}
     for name, part in parts.items():
         if not part.trainable:
             raise DataError(
@@ -47,6 +46,30 @@ def split(whole: Dataset, *, share: float, seed: int) -> tuple[Dataset, Dataset]
                 f"({len(part.images)} of {count} images); choose another share or seed, or name validation data"
             )
     return parts["training"], parts["validation"]
+
+
+def _copies(whole: Dataset, seed: int) -> list[list[int]]:
+    """The positions of the images, those of one content together; in the order of their names' hashes."""
+    names = [f"{seed}/{image.name}".encode(errors="surrogatepass") for image in whole.images]
+    groups: dict[str, list[int]] = {}
+    for index in sorted(range(len(names)), key=lambda index: hashlib.sha256(names[index]).digest()):
+        groups.setdefault(whole.images[index].digest, []).append(index)
+    if len(groups) == 1:
+        raise DataError(
+            f"all {len(names)} images are copies of one, byte for byte, so there is nothing to validate on; "
+            "name validation data"
+        )
+    return list(groups.values())
+
+
+def _held_out(groups: list[list[int]], count: int) -> list[int]:
+    """The positions of `count` images, or of somewhat fewer where only parts of a group would fit; never of none."""
+    chosen: list[int] = []
+    for group in groups:
+        if len(chosen) + len(group) <= count:
+            chosen += group
+    fewest = min(groups, key=lambda group: len(group))
+    return sorted(chosen or fewest)
 
 
 def refuse_leakage(train: Dataset, validation: Dataset) -> None:

@@ -85,7 +85,7 @@ def legend(space: Space | None) -> str:
 
 def trial_note(outcome: OutcomeRecord, learning_rate: float | None) -> str:
     """The note of one trial, in Markdown: outcome, cause, where, the learning rate at that time, the evidence."""
-    cause = f": {_escaped(outcome.cause)}" if outcome.cause else ""
+    cause = f": {_escaped(outcome.words)}" if outcome.words else ""
     never = outcome.outcome.refused
     where = "never trained" if never else f"at step {outcome.step}, after {outcome.images} images"
     lines = [f"**{outcome.outcome}{cause}** {where}."]

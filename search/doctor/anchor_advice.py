@@ -17,7 +17,9 @@ from spaces.parameters import Float, Int, Parameter, Value, three_digits
 
 MISFIT_SHARE, HOPELESS_SHARE = 0.2, 0.5  # of boxes below an IoU of 0.5 (F20)
 FORCED_IMAGES_SHARE = 0.5  # of images without an anchor that is positive by its own merit
-GOOD_SIZE_PX = 16.0  # an object of this size has an IoU of 0.62 in the worst position on P2, one of 8 px 0.39
+GOOD_SIZE_PX = (
+    16.0  # on the canvas: an object of this size has an IoU of 0.62 in the worst position on P2, one of 8 px 0.39
+)
 LOW_QUANTILE = 0.1
 AROUND = 1.5  # proposed ranges reach from the derived value / this to × this
 
@@ -64,17 +66,17 @@ def check_anchors(advice: AnchorAdvice, space: Space, *, seed: int) -> Iterator[
     canvas_advice = cache(partial(_canvas_advice, advice, space, seed))  # seconds: once, and only where it is given
     yield from _misfits(advice, ious, canvas_advice)
     yield from _only_forced(advice)
-    yield from _small_objects(advice.boxes, ious, canvas_advice)
+    yield from _few_pixels(advice.boxes, ious, canvas_advice)
 
 
 def _canvas_advice(advice: AnchorAdvice, space: Space, seed: int) -> str:
-    """The canvas on which the best anchors of the space are neither hopeless nor miss small objects."""
+    """The canvas on which the best anchors of the space are neither hopeless nor miss boxes of few pixels."""
 
     def is_enough(canvas: Canvas) -> bool:
         there = _enlarged(advice.boxes, canvas)
         derived = derived_anchors(there, space, seed=seed)
         ious = best_ious(there.boxes, derived.anchors if derived else advice.best.anchors, canvas)
-        return not _is_hopeless(ious) and not _missed_small(there, ious)
+        return not _is_hopeless(ious) and not _missed_below_good(there, ious)
 
     return larger_canvas(advice.boxes.canvas, GOOD_SIZE_PX / _low_size_px(advice.boxes), is_enough)
 
@@ -123,13 +125,14 @@ def _only_forced(advice: AnchorAdvice) -> Iterator[Diagnostic]:
         )
 
 
-def _small_objects(boxes: CanvasBoxes, ious: Floats, canvas_advice: Callable[[], str]) -> Iterator[Diagnostic]:
-    if missed := _missed_small(boxes, ious):
+def _few_pixels(boxes: CanvasBoxes, ious: Floats, canvas_advice: Callable[[], str]) -> Iterator[Diagnostic]:
+    if missed := _missed_below_good(boxes, ious):
         yield Diagnostic(
             name="canvas-too-small",
             level=Level.WARNING,
             message=f"a tenth of the boxes are below {_low_size_px(boxes):.0f} px on the canvas of {boxes.canvas}, and "
-            f"{missed} small ones reach no IoU of 0.5 even with the best anchors: cells are 4 px apart",
+            f"{missed} boxes below {GOOD_SIZE_PX:g} px there reach no IoU of 0.5 even with the best anchors: cells are "
+            "4 px apart",
             advice=canvas_advice(),
             count=missed,
         )
@@ -170,10 +173,10 @@ def _is_hopeless(ious: Floats) -> bool:
     return float((ious < HALF_IOU).mean()) > HOPELESS_SHARE
 
 
-def _missed_small(boxes: CanvasBoxes, ious: Floats) -> int:
-    """Small boxes that are missed, where that is a notable part of all; else 0."""
-    small = int(((ious < HALF_IOU) & (boxes.sizes_px < GOOD_SIZE_PX)).sum())
-    return small if _low_size_px(boxes) < GOOD_SIZE_PX and small > LOW_QUANTILE / 2 * len(ious) else 0
+def _missed_below_good(boxes: CanvasBoxes, ious: Floats) -> int:
+    """Boxes below the good size that are missed, where that is a notable part of all; else 0."""
+    missed = int(((ious < HALF_IOU) & (boxes.sizes_px < GOOD_SIZE_PX)).sum())
+    return missed if _low_size_px(boxes) < GOOD_SIZE_PX and missed > LOW_QUANTILE / 2 * len(ious) else 0
 
 
 def _low_size_px(boxes: CanvasBoxes) -> float:

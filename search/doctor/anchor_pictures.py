@@ -1,4 +1,4 @@
-"""Pictures of a diagnosis, as PNG files: box shapes with the anchors, coverage by size, images with best anchors."""
+"""Pictures of a diagnosis, as PNG files: box shapes with the anchors, coverage by size, sheets of images."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,15 +11,14 @@ from matplotlib.ticker import PercentFormatter
 
 from detector.config import POSITIVE_IOU, ConfigError
 from detector.data.dataset import Dataset
-from search.doctor.anchor_advice import REFERENCE, AnchorAdvice, FittedAnchors
+from search.doctor.anchor_advice import AnchorAdvice
 from search.doctor.diagnosis import Diagnosis
-from search.drawing.boxes_on_image import BoxesOnImage
-from search.drawing.figure import BLUE, GREY, ORANGE, encoded, new_figure, plain_log_axis
-from spaces.anchor_fit import HALF_IOU, Floats, anchor_shapes, best_anchors, best_ious
+from search.doctor.image_sheets import compared, image_sheets
+from search.drawing.figure import GREY, encoded, new_figure, plain_log_axis
+from spaces.anchor_fit import HALF_IOU, anchor_shapes, best_ious
 
 MOST_DOTS = 4000
 SIZE_BOUNDS_PX = (0, 4, 8, 16, 32, 64, 128, 256, np.inf)
-LONG_SIDE_PX = 1024  # of a picture of an image
 
 
 def draw_diagnosis(diagnosis: Diagnosis, folder: Path) -> list[Path]:
@@ -48,10 +47,11 @@ def draw_shapes(axes: Axes, advice: AnchorAdvice) -> None:
     chosen = boxes[np.unique(np.linspace(0, len(boxes) - 1, MOST_DOTS).astype(int))]
     heights, widths = (chosen[:, axis + 2] - chosen[:, axis] for axis in (0, 1))
     axes.scatter(widths, heights, s=12, color=GREY, alpha=0.5, linewidths=0, label="boxes")
-    for name, anchors, colour in _compared(advice):
-        heights, widths = anchor_shapes(anchors.anchors)
+    for each in compared(advice):
+        heights, widths = anchor_shapes(each.fitted.anchors)
         around = [withStroke(linewidth=6, foreground="white")]  # so that they stand out among points
-        axes.plot(widths, heights, "+", color=colour, markersize=13, markeredgewidth=3, path_effects=around, label=name)
+        (crosses,) = axes.plot(widths, heights, "+", color=each.colour, markersize=13, markeredgewidth=3)
+        crosses.set(path_effects=around, label=f"{each.name}, {each.fitted.anchors.per_cell} a cell")
     plain_log_axis(axes, "x", base=2)
     plain_log_axis(axes, "y", base=2)
     axes.set_title(f"{len(boxes)} training boxes on the canvas of {advice.boxes.canvas}, and the anchors", loc="left")
@@ -64,22 +64,22 @@ def draw_coverage(axes: Axes, advice: AnchorAdvice) -> None:
     """The share of boxes that anchors reach, by size: pale from an IoU of 0.5, full from 0.7."""
     bins = np.digitize(advice.boxes.sizes_px, SIZE_BOUNDS_PX[1:-1])
     used = np.unique(bins)
-    compared = _compared(advice)
-    width = 0.8 / (2 * len(compared))
-    for index, (name, anchors, colour) in enumerate(compared):
-        ious = best_ious(advice.boxes.boxes, anchors.anchors, advice.boxes.canvas)
-        pale = [(1 + part) / 2 for part in to_rgb(colour)]
-        for step, (least, shade) in enumerate(((HALF_IOU, pale), (POSITIVE_IOU, colour))):
+    sets = compared(advice)
+    width = 0.8 / (2 * len(sets))
+    for index, each in enumerate(sets):
+        ious = best_ious(advice.boxes.boxes, each.fitted.anchors, advice.boxes.canvas)
+        pale = [(1 + part) / 2 for part in to_rgb(each.colour)]
+        for step, (least, shade) in enumerate(((HALF_IOU, pale), (POSITIVE_IOU, each.colour))):
             shares = [float((ious[bins == group] >= least).mean()) for group in used]
             places = np.arange(len(used)) + (2 * index + step + 0.5) * width - 0.4
-            bars = axes.bar(places, shares, 0.95 * width, color=shade, label=f"{name}, {least}")
+            bars = axes.bar(places, shares, 0.95 * width, color=shade, label=f"{each.name}, IoU ≥ {least}")
             axes.bar_label(bars, [f"{share:.0%}" for share in shares], fontsize=8)
     axes.set_xticks(range(len(used)), [f"{_size_range(group)}\n{(bins == group).sum()} boxes" for group in used])
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.grid(visible=False, axis="x")
     axes.set_title("share of boxes with a best IoU of at least 0.5 (pale) and 0.7 (full)", loc="left", pad=44)
     axes.set_xlabel("size (root of the area), canvas pixels")
-    axes.legend(ncols=len(compared), loc="lower left", bbox_to_anchor=(0, 1))
+    axes.legend(ncols=len(sets), loc="lower left", bbox_to_anchor=(0, 1))
 
 
 def _pictures(advice: AnchorAdvice, train: Dataset) -> Iterator[tuple[str, bytes]]:
@@ -87,37 +87,8 @@ def _pictures(advice: AnchorAdvice, train: Dataset) -> Iterator[tuple[str, bytes
         with new_figure(width_in=9.6, height_in=7.2) as figure:
             draw(figure.subplots(), advice)
             yield name, encoded(figure, "png")
-    boxes, anchors = advice.boxes, advice.best.anchors
-    ious = best_ious(boxes.boxes, anchors, boxes.canvas)
-    counts = np.bincount(boxes.images, minlength=boxes.image_count)
-    means = np.bincount(boxes.images, weights=ious, minlength=boxes.image_count) / np.maximum(counts, 1)
-    order = [index for index in np.argsort(means, kind="stable").tolist() if counts[index]]
-    chosen = {"worst": order[0], "median": order[len(order) // 2], "densest": int(counts.argmax())}
-    for name, index in chosen.items():
-        title = f"{name}: {train.images[index].name}, mean best IoU {means[index]:.2f}; dashed: the best anchor"
-        yield f"image-{name}", _image(advice, train, index, ious, title)
-
-
-def _image(advice: AnchorAdvice, train: Dataset, index: int, ious: Floats, title: str) -> bytes:
-    """The image with boxes in white, the best anchor of each dashed, and its IoU."""
-    canvas, here = advice.boxes.canvas, advice.boxes.images == index
-    boxes, ious = advice.boxes.boxes[here], ious[here]
-    anchors = best_anchors(boxes, advice.best.anchors, canvas)
-    picture = BoxesOnImage(
-        train.images[index], canvas, long_side_px=max(LONG_SIDE_PX, canvas.height_px, canvas.width_px)
-    )
-    picture.outline(boxes, "white", width_px=2)
-    picture.outline(anchors[ious >= HALF_IOU], BLUE, width_px=3, dashed=True)
-    picture.outline(anchors[ious < HALF_IOU], ORANGE, width_px=3, dashed=True)
-    picture.label(boxes, [f"{iou:.2f}" for iou in ious])
-    return picture.png(title=title)
-
-
-def _compared(advice: AnchorAdvice) -> list[tuple[str, FittedAnchors, str]]:
-    """Detectron2's anchors, and the best ones of the study where those are others; with a name and a colour."""
-    compared = [("Detectron2's anchors", advice.fitted[REFERENCE], ORANGE)]
-    name = next(name for name, each in advice.fitted.items() if each is advice.best)
-    return compared if name == REFERENCE else [*compared, (f"{name} anchors", advice.best, BLUE)]
+    for name, picture in image_sheets(advice, train, compared(advice)):
+        yield f"image-{name}", picture
 
 
 def _size_range(group: int) -> str:

@@ -1,4 +1,4 @@
-"""Checks of what becomes of the data on the canvas: boxes too small, padding, more boxes than the network's counts."""
+"""Checks of what becomes of the data on the canvas: boxes of few pixels, padding, too many boxes for the network."""
 
 from collections.abc import Iterable, Iterator
 

@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from detector.object_size import MEANING
 from search.doctor.anchor_advice import FittedAnchors
 from search.doctor.diagnosis import Diagnosis, box_count
 from search.doctor.diagnostic import Diagnostic, Level
@@ -51,7 +52,7 @@ def detector_lines(counts: dict[str, int]) -> list[str]:
 
 
 def fit_table(fitted: dict[str, FittedAnchors]) -> Table:
-    """One row for each set of anchors, whole and by size and class."""
+    """One row for each set of anchors, whole, by the size of the objects and by class."""
     table = Table(
         box=SIMPLE_HEAD, padding=(0, 1, 0, 0), title="boxes by the best IoU of any anchor", title_justify="left"
     )
@@ -65,7 +66,10 @@ def fit_table(fitted: dict[str, FittedAnchors]) -> Table:
             positives = f"{each.fit.positives_per_image:.1f}" if index == 0 else ""
             table.add_row(heading, group, *_figures(shares), positives)
         table.add_section()
-    table.caption = "in brackets: anchors per cell; positive: anchors labelled so in an image with boxes, on average"
+    table.caption = (
+        "in brackets: anchors per cell; positive: anchors labelled so in an image with boxes, on average\n"
+        f"by size: {MEANING}"
+    )
     table.caption_justify = "left"
     return table
 

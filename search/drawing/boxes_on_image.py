@@ -1,9 +1,8 @@
-"""An image of a dataset with boxes drawn on it, by Pillow.
-
-Words keep to ASCII: the font that Pillow brings has little more.
-"""
+"""An image of a dataset with boxes drawn on it, by Pillow."""
 
 import io
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 from PIL import Image as Pillow
@@ -15,7 +14,7 @@ from detector.data.image_cache import place_on_canvas
 from spaces.anchor_fit import Floats
 
 TEXT_COLOUR = (255, 255, 0)
-TITLE_PX, DASH_PX = 26, 7
+TITLE_PX, DASH_PX, LABEL_PX = 26, 7, 14
 
 
 class BoxesOnImage:
@@ -31,30 +30,57 @@ class BoxesOnImage:
         self._picture = Pillow.fromarray(place_on_canvas(image, canvas)).resize(size_px, Pillow.Resampling.BICUBIC)
         self._draw = ImageDraw.Draw(self._picture)
 
+    @property
+    def picture(self) -> Pillow.Image:
+        """The picture as it is drawn so far."""
+        return self._picture
+
     def outline(self, boxes: Floats, colour: str, *, width_px: int = 1, dashed: bool = False) -> None:
         """Draw the sides of the boxes."""
         for y1, x1, y2, x2 in (boxes * self._scale).tolist():
-            if not dashed:
+            if dashed:
+                draw_dashes(self._draw, (x1, y1, x2, y2), colour, width_px=width_px)
+            else:
                 self._draw.rectangle((x1, y1, x2, y2), outline=colour, width=width_px)
-                continue
-            for start in np.arange(x1, x2, 2 * DASH_PX).tolist():
-                for y in (y1, y2):
-                    self._draw.line((start, y, min(start + DASH_PX, x2), y), fill=colour, width=width_px)
-            for start in np.arange(y1, y2, 2 * DASH_PX).tolist():
-                for x in (x1, x2):
-                    self._draw.line((x, start, x, min(start + DASH_PX, y2)), fill=colour, width=width_px)
 
     def label(self, boxes: Floats, texts: list[str]) -> None:
-        """Write a text into the upper left corner of each box."""
-        font = ImageFont.load_default(14)
+        """Write a text into the upper left corner of each box; below that where another text stands."""
+        letters = font(LABEL_PX)
+        taken: list[tuple[float, float, float]] = []  # y, and x from … to
         for (y1, x1, _, _), text in zip((boxes * self._scale).tolist(), texts, strict=True):
-            self._draw.text((x1 + 3, y1 + 2), text, fill=TEXT_COLOUR, font=font, stroke_width=2, stroke_fill="black")
+            length = letters.getlength(text)
+            x = min(x1 + 3, max(2, self._picture.width - length - 4))
+            y = min(max(y1, 0) + 2, self._picture.height - LABEL_PX - 6)
+            while any(abs(y - other) <= LABEL_PX and x < right and left < x + length for other, left, right in taken):
+                y += LABEL_PX + 4
+            taken.append((y, x, x + length))
+            self._draw.text((x, y), text, fill=TEXT_COLOUR, font=letters, stroke_width=2, stroke_fill="black")
 
     def png(self, *, title: str = "") -> bytes:
         """The picture as a PNG file; a title stands above it."""
         picture = ImageOps.expand(self._picture, border=(0, TITLE_PX if title else 0, 0, 0), fill="black")
-        font = ImageFont.load_default(16)
-        ImageDraw.Draw(picture).text((6, TITLE_PX / 2), title, fill="white", font=font, anchor="lm")
+        ImageDraw.Draw(picture).text((6, TITLE_PX / 2), title, fill="white", font=font(16), anchor="lm")
         stream = io.BytesIO()
         picture.save(stream, format="PNG")
         return stream.getvalue()
+
+
+def draw_dashes(
+    draw: ImageDraw.ImageDraw, corners: tuple[float, float, float, float], colour: str, *, width_px: int
+) -> None:
+    """Draw a rectangle of dashes; corners as Pillow has them, x1, y1, x2, y2."""
+    x1, y1, x2, y2 = corners
+    for start in np.arange(x1, x2, 2 * DASH_PX).tolist():
+        for y in (y1, y2):
+            draw.line((start, y, min(start + DASH_PX, x2), y), fill=colour, width=width_px)
+    for start in np.arange(y1, y2, 2 * DASH_PX).tolist():
+        for x in (x1, x2):
+            draw.line((x, start, x, min(start + DASH_PX, y2)), fill=colour, width=width_px)
+
+
+@cache
+def font(size_px: int) -> ImageFont.FreeTypeFont:
+    """matplotlib's own font, which has the letters of many languages; Pillow's has little more than ASCII."""
+    from matplotlib import get_data_path  # loads a part of it, which takes a moment
+
+    return ImageFont.truetype(Path(get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size_px)

@@ -1,8 +1,8 @@
 """One table: the cause behind each rule that ends a trial, and the changes that can mend it.
 
 A rule says what was seen (`detector/watch`; docs/explain.md has the table), a cause why it happens. The remedies of
-an entry stand in the order in which they are likely to be the whole repair; `search/explanation/repair.py` makes values
-of them.
+an entry stand in the order in which they are likely to be the whole repair; `search/explanation/remedies.py` makes
+values of them.
 """
 
 from collections.abc import Mapping
@@ -78,7 +78,7 @@ _SPIKED = Entry(
 _DEAD = Entry(
     cause=Cause.RATE_TOO_LOW,
     because="the updates are so small beside the weights that nothing changes within the budget",
-    remedies=(Remedy.RAISE_RATE,),
+    remedies=(Remedy.RAISE_RATE, Remedy.EXAMINE_DATA),
 )
 _WEIGHTS = Entry(
     cause=Cause.BAD_START,

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from search.explanation.cause import Cause, Entry, diagnose
 from search.explanation.neighbour import nearest_healthy
-from search.explanation.repair import Repair, repairs
+from search.explanation.repair import Repair
+from search.explanation.repair_choice import repairs
 from search.report.trial_history import TrialHistory, TrialRecord
 
 

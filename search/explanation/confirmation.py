@@ -13,7 +13,8 @@ from typing import Any
 
 from detector.config import ConfigError, Hyperparameters, require
 from detector.setup import Setup
-from search.explanation.repair import Area, Repair, repaired
+from search.explanation.repair import Area, Repair
+from search.explanation.repair_choice import repaired
 from search.explanation.trial_explanation import TrialExplanation
 from search.plan import Plan
 from search.policy.samplers import training_seed
@@ -54,7 +55,7 @@ class Replay:
     def __str__(self) -> str:
         if self.verdict is None:
             return f"healthy after {self.images} images"
-        return f"{self.verdict.outcome} at step {self.verdict.step}: {self.verdict.message or self.verdict.cause}"
+        return f"{self.verdict.outcome} at step {self.verdict.step}: {self.verdict.sentence}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from search.explanation.confirmation import Confirmation, confirm
 from search.explanation.embedded_image import EmbeddedImage
 from search.explanation.explanation_text import confirmation_report, explanation_json, print_explanation
 from search.explanation.failing_images import thumbnails
+from search.explanation.study_edit import DEFAULT_FILE, NewStudy
 from search.explanation.study_explanation import StudyExplanation, explain_study, training_data
 from search.explanation.trial_explanation import TrialExplanation, explain_trial
 from search.report.trial_history import TrialHistory, read_trial_history
@@ -20,7 +21,7 @@ from search.signals import stop_signals
 from search.study.specification import Specification
 from search.terminal import PlainConsole, visible
 from storage.connection.address import secret_variables
-from storage.study import StoredStudy
+from storage.study import StoredStudy, study_names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,7 @@ class Options:
     html: Path | None = None
     as_json: bool = False
     with_data: bool = True
+    study_file: Path = DEFAULT_FILE  # as the user names it, for advice
 
 
 def explain(
@@ -49,9 +51,10 @@ def explain(
     if options.trial is None:
         if options.confirm:
             raise ConfigError("--confirm needs the number of a trial: frcnn-search explain STUDY_FILE TRIAL --confirm")
-        _write_study(explain_study(history, with_data=options.with_data), options, console)
+        new_study = NewStudy.after(history, options.study_file, study_names(study.database))
+        _write_study(explain_study(history, with_data=options.with_data, new_study=new_study), options, console)
         return
-    explanation = explain_trial(study, history, options.trial)
+    explanation = explain_trial(study, history, options.trial, file=options.study_file)
     if options.confirm and not options.as_json:
         print_explanation(explanation, console)
         console.print(Text("\nreplaying the trial, and then its repair …"))

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from textwrap import indent
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -14,6 +15,7 @@ from search.explanation.confirmation import Answer, Confirmation
 from search.explanation.effects.rate_boundary import RateBoundary, RatePoint
 from search.explanation.neighbour import Neighbour
 from search.explanation.repair import Repair
+from search.explanation.study_edit import NewStudy
 from search.explanation.study_explanation import StudyExplanation
 from search.explanation.trial_explanation import HealthFigure, TrialExplanation
 from search.report.value_text import value_text
@@ -43,10 +45,12 @@ def trial_report(explanation: TrialExplanation) -> RenderableType:
         parts += [
             Text(),
             *_repair_lines("what should mend it" if explanation.record.failed else "what may help", explanation.repair),
+            *_steps(explanation.new_study, explanation.repair),
         ]
     parts += [Text(f"warning: {rule} {said}", style="yellow") for rule, said in explanation.record.warnings.items()]
     for other in explanation.alternatives:
         parts.append(Text(f"  or: {other.instruction} ({other.reason})", style="dim"))
+        parts += _steps(explanation.new_study, other)
     if explanation.figures:
         parts.append(figures_table(explanation.figures))
     parts += [Text(f"{name}: {_evidence(value)}") for name, value in explanation.evidence.items()]
@@ -64,7 +68,7 @@ def study_report(explanation: StudyExplanation) -> RenderableType:
         parts.append(Text(f"beside them, proposals that were not trained: {explanation.not_trained}"))
     if explanation.causes:
         parts.append(causes_table(explanation.causes))
-        parts += [line for cause in explanation.causes for line in _cause_lines(cause)]
+        parts += [line for cause in explanation.causes for line in _cause_lines(cause, explanation.new_study)]
     if explanation.boundaries:
         parts.append(boundaries_table(explanation.boundaries))
     parts += _section("what mattered", explanation.mattered)
@@ -162,15 +166,25 @@ def importances_table(explanation: StudyExplanation) -> Table:
     return table
 
 
-def _cause_lines(cause: CauseShare) -> Iterator[Text]:
+def _cause_lines(cause: CauseShare, new_study: NewStudy) -> Iterator[Text]:
     yield Text(f"{cause.cause}: {cause.because}")
     if cause.repair is not None:
         yield Text(f"  e.g. trial {cause.example}: {cause.repair.instruction} ({cause.repair.reason})")
+        yield from _steps(new_study, cause.repair)
 
 
 def _repair_lines(heading: str, repair: Repair) -> Iterator[Text]:
     yield Text(f"{heading}: {repair.instruction}", style="bold green")
     yield Text(f"  {repair.reason}")
+
+
+def _steps(new_study: NewStudy, repair: Repair) -> Iterator[Text]:
+    """How to begin the study that the repair needs, to be followed line by line; nothing where it needs none."""
+    steps = new_study.steps(repair.study_edit)
+    if steps:
+        yield Text("  a changed study file needs a study of its own, so:")
+    for number, step in enumerate(steps, start=1):
+        yield Text(indent(f"{number}. {step}", "    "), no_wrap=True, overflow="ignore")  # to be pasted
 
 
 def _section(heading: str, lines: Any) -> list[RenderableType]:

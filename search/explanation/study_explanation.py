@@ -1,5 +1,6 @@
 """Why trials of a study fail and what made the others good: causes by the share they explain, boundaries, advice."""
 
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from search.explanation.effects.importance import Importances, importances
 from search.explanation.effects.rate_boundary import RateBoundary, RatePoint, rate_boundaries, rate_points
 from search.explanation.effects.survival import Cut, cuts, narrowed
 from search.explanation.repair import Area
+from search.explanation.study_edit import NewStudy
 from search.report.plain import plain
 from search.report.trial_history import TrialHistory, TrialRecord
 from search.study.study_text import parameter_line
@@ -36,6 +38,7 @@ class StudyExplanation:
     refused: dict[Outcome, int]  # proposals by outcome that were never trained; in no other figure here
     images: int  # seen by all trials
     best: TrialRecord | None
+    new_study: NewStudy  # what a changed study file would begin
     causes: tuple[CauseShare, ...]  # by trials, then by images
     failures: tuple[TrialRecord, ...]
     boundaries: tuple[RateBoundary, ...]
@@ -85,8 +88,14 @@ class StudyExplanation:
         return plain(document)
 
 
-def explain_study(history: TrialHistory, *, with_data: bool = True) -> StudyExplanation:
-    """The explanation of the study as it stands; without data, or where that isn't at hand, anchors are left out."""
+def explain_study(
+    history: TrialHistory, *, with_data: bool = True, new_study: NewStudy | None = None
+) -> StudyExplanation:
+    """The explanation of the study as it stands; without data, or where that isn't at hand, anchors are left out.
+
+    `new_study` is the one to advise where another must be begun.
+    """
+    new_study = new_study or NewStudy.after(history)
     found = cuts(history)
     space = narrowed(history.space, found)
     causes = ranked_causes(history)
@@ -101,6 +110,7 @@ def explain_study(history: TrialHistory, *, with_data: bool = True) -> StudyExpl
         refused=dict(Counter(record.ending for record in history.refused if record.ending)),
         images=sum(record.images for record in history.records),
         best=history.best,
+        new_study=new_study,
         causes=causes,
         failures=history.failures,
         boundaries=boundaries,
@@ -112,7 +122,7 @@ def explain_study(history: TrialHistory, *, with_data: bool = True) -> StudyExpl
         space=space,
         mattered=tuple(_mattered(history, found, boundaries, shares, anchors)),
         idle=_idle(shares),
-        next_steps=tuple(_next_steps(history, causes, space)),
+        next_steps=tuple(_next_steps(history, causes, space, new_study)),
     )
 
 
@@ -193,25 +203,30 @@ def _idle(shares: Importances) -> tuple[str, ...]:
     )
 
 
-def _next_steps(history: TrialHistory, causes: Sequence[CauseShare], space: dict[str, Parameter]) -> Iterator[str]:
+def _next_steps(
+    history: TrialHistory, causes: Sequence[CauseShare], space: dict[str, Parameter], new_study: NewStudy
+) -> Iterator[str]:
     """What to do, the most useful first."""
+    file = shlex.quote(str(new_study.file))
     if not history.ended:
-        yield "no trial has ended yet: go on with frcnn-search launch"
+        yield f"no trial has ended yet: go on with frcnn-search launch {file}"
         return
     if len(history.refused) > history.ended:
-        yield "most proposals were not trained: frcnn-search doctor --write-space proposes ranges that work"
+        doctor = f"frcnn-search doctor {file} --write-space"
+        yield f"most proposals were not trained: {doctor} proposes ranges that work; then {new_study.begin}"
     for share in causes:
         if share.repair is not None and share.repair.area is not Area.PARAMETER:
             trials = f"{len(share.trials)} trial{'s' if len(share.trials) > 1 else ''}"
-            yield f"{share.repair.instruction} ({share.cause}, {trials})"
+            how = "; its steps stand beside the cause" if share.repair.study_edit else ""
+            yield f"{share.repair.instruction} ({share.cause}, {trials}{how})"
     if space:
-        yield "start a new study (another name) with the narrowed ranges below in its space section"
+        yield f"set the narrowed ranges below in the section space of {new_study.file}; then {new_study.begin}"
     elif causes and causes[0].repair is not None and causes[0].repair.area is Area.PARAMETER:
-        yield f"see frcnn-search explain of trial {causes[0].example}, an example of {causes[0].cause}: " + (
+        yield f"see frcnn-search explain {file} {causes[0].example}, an example of {causes[0].cause}: " + (
             causes[0].repair.instruction
         )
     if history.has_learned and history.best is not None:
         ap = history.best.rungs[-1].ap
-        yield f"export the best trial, {history.best.number} (AP {ap:.3f}), with frcnn-search export"
+        yield f"export the best trial, {history.best.number} (AP {ap:.3f}), with frcnn-search export {file}"
     elif history.best is not None:
         yield "give trials more images (budget.images), a larger detector.canvas, or pretrained detector.weights"

@@ -2,15 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from search.explanation.cause import Entry, diagnose
 from search.explanation.neighbour import Neighbour, nearest_healthy, parameter_differences
-from search.explanation.repair import Repair, repairs
+from search.explanation.repair import Repair
+from search.explanation.repair_choice import repairs
+from search.explanation.study_edit import DEFAULT_FILE, NewStudy
 from search.report.plain import plain
-from search.report.trial_history import IMAGES, RULE, WARNINGS, TrialHistory, TrialRecord
-from storage.study import StoredStudy
+from search.report.trial_history import IMAGES, WARNINGS, TrialHistory, TrialRecord
+from storage.study import StoredStudy, study_names
 from storage.telemetry import read_telemetry
+from trial.cause_words import RULE
 from trial.outcome import Outcome
 from trial.reports import WARNING, TelemetryPoint
 
@@ -48,6 +52,7 @@ class TrialExplanation:
     curve: tuple[TelemetryPoint, ...]
     repair: Repair | None
     alternatives: tuple[Repair, ...]
+    new_study: NewStudy  # what a repair that the study has no room for would begin
     neighbour: Neighbour | None  # the healthy trial that differs least; for a healthy trial, the best one
 
     def to_json(self) -> dict[str, Any]:
@@ -65,6 +70,7 @@ class TrialExplanation:
             "because": self.entry.because if self.entry else None,
             "rule": self.record.rule,
             "term": outcome.cause if outcome else "",
+            "words": outcome.words if outcome else "",
             "message": outcome.message if outcome else "",
             "step": outcome.step if outcome else None,
             "images": self.record.images,
@@ -77,14 +83,17 @@ class TrialExplanation:
             "batch_images": self.record.batch_images,
             "repair": self.repair,
             "alternatives": self.alternatives,
+            "steps": self.new_study.steps(self.repair.study_edit) if self.repair else (),
             "nearest_healthy": self.neighbour,
             "curve": self.curve,
         }
         return plain(document)
 
 
-def explain_trial(study: StoredStudy, history: TrialHistory, number: int) -> TrialExplanation:
-    """The explanation of that trial.
+def explain_trial(
+    study: StoredStudy, history: TrialHistory, number: int, *, file: Path = DEFAULT_FILE
+) -> TrialExplanation:
+    """The explanation of that trial, of the study that the file describes.
 
     Raises:
         ConfigError: no trial of that number has begun.
@@ -111,6 +120,7 @@ def explain_trial(study: StoredStudy, history: TrialHistory, number: int) -> Tri
         curve=curve,
         repair=found[0] if found else None,
         alternatives=found[1:],
+        new_study=NewStudy.after(history, file, study_names(study.database)),
         neighbour=neighbour,
     )
 
@@ -125,7 +135,7 @@ def _verdict(record: TrialRecord, budget_images: int) -> str:
     if not record.failed:
         return f"trial {record.number} did not fail: {outcome.outcome.meaning} ({outcome.message}; {where})"
     ended = _FAILED.get(outcome.outcome, f"ended by {outcome.outcome}")
-    return f"trial {record.number} {ended}: {outcome.message or outcome.cause} ({where})"
+    return f"trial {record.number} {ended}: {outcome.sentence} ({where})"
 
 
 def _figures(record: TrialRecord, curve: Sequence[TelemetryPoint]) -> tuple[HealthFigure, ...]:

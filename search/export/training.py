@@ -119,7 +119,7 @@ def _conclude(verdict: Verdict, record: TrainingRecord, start: Start, console: P
         log = start.directory / "trainer.log"
         console.print(f"the trainer crashed: {verdict.message}; see {log}")
         return ExitCode.BUG
-    raise ConfigError(f"the training ended as {verdict.outcome}: {verdict.message or verdict.cause}")
+    raise ConfigError(f"the training ended as {verdict.outcome}: {verdict.sentence}")
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from detector.config import ConfigError, require
 from detector.json_text import read_json
+from detector.object_size import RANGES
 from detector.whole_file import write_whole
 from trial.reports import ProgressReport, RungReport
 
@@ -24,9 +25,7 @@ _HEADINGS = {
     "ap": "AP (IoU .50:.95)",
     "ap50": "AP50",
     "ap75": "AP75",
-    "ap_small": "AP small (below 32² px)",
-    "ap_medium": "AP medium",
-    "ap_large": "AP large (above 96² px)",
+    **{f"ap_{size}": f"AP {size} ({bounds} of the original image)" for size, bounds in RANGES.items()},
     "ar100": "AR, 100 detections",
 }
 _CLASS_PREFIX = "ap/"

@@ -115,7 +115,7 @@ def ending(record: OutcomeRecord, snapshot: Snapshot, budget_images: int) -> str
         measured = f"AP {ap:.3f}" if isinstance(ap, float) else "no AP"
         best = f"; {best_text(snapshot.best, budget_images)}" if snapshot.best else ""
         return f"{head}: {measured} after {record.images} images{best}"
-    return f"{head}: {record.message or record.cause} (step {record.step}, {record.images} images)"
+    return f"{head}: {record.sentence} (step {record.step}, {record.images} images)"
 
 
 def refused_row(records: list[OutcomeRecord]) -> str:

@@ -26,6 +26,7 @@ def canvas_boxes(dataset: Dataset, canvas: Canvas) -> CanvasBoxes:
         canvas=canvas,
         boxes=np.concatenate(scaled).astype(np.float64),
         labels=np.concatenate([image.training_labels for image in dataset.images]).astype(np.int64),
+        areas=np.concatenate([image.area[~image.crowd] for image in dataset.images]).astype(np.float64),
         images=np.repeat(np.arange(len(counts)), counts),
         image_count=len(counts),
         classes=dataset.classes,

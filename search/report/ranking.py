@@ -48,7 +48,8 @@ class RankedTrial:
     images: int  # seen at the last rung; where none was reached, at the end
     state: str  # Optuna's, in lower case
     outcome: Outcome | None  # None while the trial runs
-    cause: str
+    cause: str  # as the verdict has it: the name of a figure, of a rule, of a signal
+    words: str  # what that means, for a person
     feasible: bool
     parameters: dict[str, float | int | str]  # only those that differ between the trials
 
@@ -58,8 +59,8 @@ class RankedTrial:
 
     @property
     def ending(self) -> str:
-        """How it stands, in a few words: its outcome with the cause, or its state while it has none."""
-        return ": ".join(filter(None, (self.outcome, self.cause))) or self.state
+        """How it stands, in a few words: its outcome with what went wrong, or its state while it has none."""
+        return ": ".join(filter(None, (self.outcome, self.words))) or self.state
 
 
 def ranking(study: StoredStudy) -> list[RankedTrial]:
@@ -143,6 +144,7 @@ def _unplaced(
         state=trial.state.name.lower(),
         outcome=outcome.outcome if outcome else None,
         cause=outcome.cause if outcome else "",
+        words=outcome.words if outcome else "",
         feasible=(outcome is None or not outcome.outcome.infeasible)
         and all(value <= 0 for value in trial.constraints.values()),
         parameters={name: value for name, value in trial.params.items() if name in differing},

@@ -36,7 +36,8 @@ class Death:
     """One outcome with one cause, and the trials that it befell."""
 
     outcome: str
-    cause: str
+    cause: str  # as the verdicts have it
+    words: str  # what that means, for a person
     trials: tuple[int, ...]
 
 
@@ -129,12 +130,14 @@ def disk_mib(folders: Iterable[Path]) -> int:
 
 def deaths(outcomes: Iterable[OutcomeRecord]) -> tuple[Death, ...]:
     """Causes of death, the most frequent first."""
-    trials_of: dict[tuple[str, str], list[int]] = {}
+    trials_of: dict[tuple[str, str, str], list[int]] = {}
     for record in outcomes:
         if record.outcome.fault:
-            trials_of.setdefault((record.outcome, record.cause), []).append(record.trial)
-    found = (Death(outcome=o, cause=c, trials=tuple(sorted(trials))) for (o, c), trials in trials_of.items())
-    return tuple(sorted(found, key=lambda death: (-len(death.trials), death.outcome, death.cause)))
+            trials_of.setdefault((record.outcome, record.cause, record.words), []).append(record.trial)
+    found = (
+        Death(outcome=o, cause=c, words=w, trials=tuple(sorted(trials))) for (o, c, w), trials in trials_of.items()
+    )
+    return tuple(sorted(found, key=lambda death: (-len(death.trials), death.outcome, death.cause, death.words)))
 
 
 def worker_states(

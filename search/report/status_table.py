@@ -75,7 +75,9 @@ def _deaths_table(found: Sequence[Death]) -> Table:
     for heading in ("outcome", "cause", "which"):
         table.add_column(heading)
     for death in found:
-        table.add_row(*map(Text, (str(len(death.trials)), death.outcome, death.cause, _numbers(death.trials))))
+        seen = "" if death.words == death.cause else f" ({death.cause})"
+        cells = (str(len(death.trials)), death.outcome, f"{death.words}{seen}", _numbers(death.trials))
+        table.add_row(*map(Text, cells))
     return table
 
 

@@ -17,10 +17,10 @@ from storage.outcomes import read_outcomes
 from storage.records import OutcomeRecord, RungRecord
 from storage.study import StoredStudy, read_trials
 from storage.telemetry import read_rungs
+from trial.cause_words import RULE
 from trial.outcome import Outcome
 
 LEARNED_AP = 0.02  # an untrained detector has 0.004 on BCCD
-RULE = "rule"  # evidence of the watch: the name of the rule that fired
 IMAGES = "images"  # evidence of the watch: file names of the failing batch, one a line
 WARNINGS = "warnings"  # evidence of the watch: `rule at step N: message`, one a line
 

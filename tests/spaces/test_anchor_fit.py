@@ -16,13 +16,14 @@ def flat(sizes, ratios=(1.0,)):
     return Anchors(sizes_px=(tuple(sizes),) * 5, ratios=tuple(ratios))
 
 
-def boxes_of(*rows, canvas=CANVAS, images=None, labels=None, image_count=None, classes=("a",)):
+def boxes_of(*rows, canvas=CANVAS, images=None, labels=None, image_count=None, classes=("a",), areas=None):
     boxes = np.array(rows, dtype=np.float64).reshape(-1, 4)
     images = np.zeros(len(boxes), np.int64) if images is None else np.array(images)
     return CanvasBoxes(
         canvas=canvas,
         boxes=boxes,
         labels=np.zeros(len(boxes), np.int64) if labels is None else np.array(labels),
+        areas=np.array(areas or np.ones(len(boxes)), dtype=np.float64),
         images=images,
         image_count=image_count or int(images.max(initial=0)) + 1,
         classes=classes,
@@ -134,12 +135,13 @@ def test_shares_count_boxes_by_size_and_class():
         labels=[0, 1, 1],
         image_count=4,
         classes=("a", "b", "none"),
+        areas=[32**2 - 1, 32**2, 96**2],  # of the original image: the canvas says nothing of them
     )
     fit = fit_anchors(data, anchors)
     assert fit.whole.boxes == 3
     assert (fit.whole.positive, fit.whole.half, fit.whole.negative) == pytest.approx((2 / 3, 2 / 3, 1 / 3))
-    assert fit.by_size["small"].positive == pytest.approx(1 / 2)
-    assert fit.by_size["medium"].positive == 1.0
+    assert fit.by_size["small"].positive == 1.0
+    assert (fit.by_size["medium"].boxes, fit.by_size["medium"].positive) == (2, pytest.approx(1 / 2))
     assert fit.by_size["large"].boxes == 0
     assert math.isnan(fit.by_size["large"].mean_iou)
     assert [fit.by_class[name].boxes for name in ("a", "b", "none")] == [1, 2, 0]

@@ -28,6 +28,7 @@ def test_the_step_labels_as_many_anchors_positive_as_the_fit_counts():
         canvas=CANVAS,
         boxes=boxes.astype(np.float64),
         labels=np.zeros(12, np.int64),
+        areas=np.ones(12),
         images=np.zeros(12, np.int64),
         image_count=1,
         classes=("a",),

@@ -21,6 +21,7 @@ def drawn(sizes_px, ratios, *, count=300, seed=0):
         canvas=CANVAS,
         boxes=np.concatenate([low, low + lengths], axis=1),
         labels=np.zeros(count, np.int64),
+        areas=np.ones(count),
         images=np.arange(count),
         image_count=count,
         classes=("a",),

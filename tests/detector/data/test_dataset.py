@@ -1,3 +1,5 @@
+import hashlib
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -262,6 +264,52 @@ def test_a_missing_validation_set_is_split_off_the_same_way_every_time(many: Any
     assert {image.name for image in again.images} == chosen
     _, other = load_pair(many.source, None, share=0.2, seed=4)
     assert {image.name for image in other.images} != chosen
+
+
+def test_without_copies_the_split_is_what_it_always_was(many: Any) -> None:
+    """Studies compare fingerprints: another split would be other data."""
+    _, validation = load_pair(many.source, None, share=0.2, seed=3)
+    names = [f"m{number}.png" for number in range(40)]
+    lowest = sorted(names, key=lambda name: hashlib.sha256(f"3/{name}".encode()).digest())[:8]
+    whole = load_dataset(many.source)
+    expected = whole.select([index for index, name in enumerate(names) if name in lowest])
+    assert validation.fingerprint == expected.fingerprint
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_copies_of_an_image_stay_on_one_side(many: Any, seed: int) -> None:
+    folder = many.root / "images"
+    for number in range(0, 40, 2):  # twenty pairs
+        shutil.copy(folder / f"m{number}.png", folder / f"m{number + 1}.png")
+    train, validation = load_pair(many.source, None, share=0.2, seed=seed)
+    assert (len(train.images), len(validation.images)) == (32, 8)
+    assert not {image.digest for image in train.images} & {image.digest for image in validation.images}
+
+
+def test_copies_that_are_more_than_the_share_are_all_trained_on(many: Any) -> None:
+    folder = many.root / "images"
+    for number in range(1, 30):
+        shutil.copy(folder / "m0.png", folder / f"m{number}.png")
+    _, validation = load_pair(many.source, None, share=0.2, seed=0)
+    assert len(validation.images) == 8
+    assert all(int(image.name[1:-4]) >= 30 for image in validation.images)
+
+
+def test_where_no_group_of_copies_fits_the_fewest_images_are_held_out(many: Any) -> None:
+    folder = many.root / "images"
+    for number in range(40):  # 25 copies of one image and 15 of another; a share of 8
+        shutil.copy(folder / f"m{25 if number >= 25 else 0}.png", folder / f"copy{number}.png")
+    for number in range(40):
+        (folder / f"copy{number}.png").rename(folder / f"m{number}.png")
+    _, validation = load_pair(many.source, None, share=0.2, seed=0)
+    assert {image.name for image in validation.images} == {f"m{number}.png" for number in range(25, 40)}
+
+
+def test_copies_of_one_image_alone_cannot_be_split(many: Any) -> None:
+    for number in range(1, 40):
+        shutil.copy(many.root / "images" / "m0.png", many.root / "images" / f"m{number}.png")
+    with pytest.raises(DataError, match="all 40 images are copies of one"):
+        load_pair(many.source, None, share=0.2, seed=0)
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0, -0.5, float("nan")])

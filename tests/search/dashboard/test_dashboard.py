@@ -30,7 +30,11 @@ def test_the_note_of_a_diverged_trial_tells_cause_step_evidence_and_learning_rat
     trial = study.get_trials()[2]
     attributes = study._storage.get_study_system_attrs(study._study_id)
     note = attributes[f"dashboard:{trial._trial_id}:note_str:0"]
-    for expected in ("diverged: loss_rpn_box", "at step 7, after 28 images", "| learning rate at the end | 0.0225 |"):
+    for expected in (
+        "diverged: the RPN's box loss exploded",
+        "at step 7, after 28 images",
+        "| learning rate at the end | 0.0225 |",
+    ):
         assert expected in note
     assert "| loss_rpn_box | inf |" in note
 

@@ -87,7 +87,7 @@ def test_the_pages_show_study_trials_intermediate_values_and_why_a_trial_diverge
     page("/note", "Trial 0 is the reference", "a loss became non-finite or exploded")
     page("/analytics", "Hyperparameter Relationships", "Slice", "Contour")
     overview = page("/trials?numbers=2", "Trial 2", "loss_rpn_box")
-    for expected in ("diverged: loss_rpn_box", "at step 7, after 28 images", "0.0225", "Pruned"):
+    for expected in ("diverged: the RPN's box loss exploded", "at step 7, after 28 images", "0.0225", "Pruned"):
         assert expected in overview
     finished = page("/trials?numbers=3", "Trial 3 (", "Complete", "Intermediate Values", "batch_size 12")
     for images, ap in ((84, 0.11), (168, 0.25), (324, 0.42)):

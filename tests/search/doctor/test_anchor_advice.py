@@ -23,6 +23,7 @@ def squares(size_px, *, count=40, canvas=256, seed=0):
         canvas=Canvas(height_px=canvas, width_px=canvas),
         boxes=np.concatenate([low, low + size_px], axis=1),
         labels=np.zeros(count, np.int64),
+        areas=np.full(count, float(size_px**2)),
         images=np.arange(count),
         image_count=count,
         classes=("a",),

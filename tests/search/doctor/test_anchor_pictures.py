@@ -36,6 +36,7 @@ def centred(*sizes_px: tuple[float, float]) -> AnchorAdvice:
         canvas=Canvas(height_px=128, width_px=128),
         boxes=np.concatenate([66.0 - halves, 66.0 + halves], axis=1),
         labels=np.zeros(len(halves), np.int64),
+        areas=np.ones(len(halves)),
         images=np.zeros(len(halves), np.int64),
         image_count=1,
         classes=("a",),
@@ -51,11 +52,12 @@ def axes() -> Axes:
 
 def test_every_picture_shows_what_it_is_about(diagnosis: Diagnosis, tmp_path: Path) -> None:
     files = {file.name: file for file in draw_diagnosis(diagnosis, tmp_path / "new" / "folder")}
-    assert set(files) == {"shapes.png", "coverage.png", "image-worst.png", "image-median.png", "image-densest.png"}
+    images = {f"image-{name}.png" for name in ("worst", "densest", "median", "best")}
+    assert set(files) == {"shapes.png", "coverage.png", *images}
     assert has(files["shapes.png"], ORANGE)  # Detectron2's anchors
     assert has(files["shapes.png"], BLUE)  # derived ones
     assert has(files["coverage.png"], BLUE)
-    assert all(has(files[f"image-{name}.png"], "white") for name in ("worst", "median", "densest"))  # boxes
+    assert all(has(files[name], "white") for name in images)  # boxes
 
 
 def test_the_same_diagnosis_gives_the_same_bytes(diagnosis: Diagnosis, tmp_path: Path) -> None:

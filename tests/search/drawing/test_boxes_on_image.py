@@ -56,3 +56,21 @@ def test_a_label_stands_within_the_corner_of_its_box(picture):
     assert rows.min() >= 20
     assert columns.min() >= 40
     assert rows.max() < 50
+
+
+def test_labels_of_boxes_on_one_spot_stand_below_each_other(picture):
+    before = pixels(picture)
+    picture.label(BOX, ["cell"])
+    alone = (pixels(picture) != before).any(axis=2)
+    picture.label(np.repeat(BOX, 2, axis=0), ["cell", "cell"])
+    both = (pixels(picture) != before).any(axis=2)
+    assert both.sum() == pytest.approx(2 * alone.sum(), rel=0.1)
+
+
+def test_a_label_at_the_border_stays_in_the_picture(picture):
+    before = pixels(picture)
+    picture.label(np.array([[90.0, 120.0, 96.0, 128.0]]), ["Blutplättchen 0.71"])
+    rows, columns = np.nonzero((pixels(picture) != before).any(axis=2))
+    assert columns.min() > 0
+    assert columns.max() < 255
+    assert rows.max() < 191

@@ -10,7 +10,8 @@ from detector.config import ConfigError
 from search.explanation.cause import diagnose
 from search.explanation.confirmation import Answer, Confirmation, confirm
 from search.explanation.neighbour import nearest_healthy
-from search.explanation.repair import repairs
+from search.explanation.repair_choice import repairs
+from search.explanation.study_edit import NewStudy
 from search.explanation.trial_explanation import TrialExplanation
 from search.report.trial_history import TrialHistory
 from tests.support.planting import Sown, diverged, healthy, imagine, planted_specification
@@ -28,6 +29,7 @@ def explained(history: TrialHistory, number: int) -> TrialExplanation:
     return TrialExplanation(
         study=history.study, record=record, budget_images=960, verdict="v", entry=entry, figures=(), evidence={},
         curve=(), repair=found[0] if found else None, alternatives=found[1:], neighbour=neighbour,
+        new_study=NewStudy.after(history),
     )  # fmt: skip
 
 
@@ -58,7 +60,9 @@ def test_a_lower_rate_mends_a_trial_that_exploded(replay: Any) -> None:
 
 
 def test_a_repair_to_a_rate_that_still_explodes_is_not_enough(replay: Any) -> None:
-    confirmation = replay(healthy(0.4), diverged(1.0))  # whoever was healthy at 0.4 was lucky
+    # Whoever was healthy at 0.4 was lucky. The doctor's limit with weights, 0.08, is 0.16 at twice the usual momentum.
+    weights = {"canvas": "96x128", "weights": "imagenet"}
+    confirmation = replay(healthy(0.4), diverged(1.0, momentum=0.95), detector=weights)
     assert confirmation.answer is Answer.FAILS_AGAIN
     assert confirmation.with_repair.verdict is not None
     assert confirmation.with_repair.verdict.outcome is Outcome.DIVERGED

@@ -91,7 +91,7 @@ def test_a_trial_is_told_with_its_evidence_and_its_repair(
     assert explain(monkeypatch, study_file, 2) == 0
     text = capsys.readouterr().out
     for expected in (
-        "trial 2 diverged: loss_rpn_box was seen (at step 7; 128 of 960 images were spent)",
+        "trial 2 diverged: the RPN's box loss exploded – loss_rpn_box was seen (at step 7; 128 of 960 images were",
         "learning rate too high",  # five times the reference's, whatever the warm-up
         "lower lr_per_16 from 0.1 to 0.02",
         "or: raise warmup_fraction from 0.011 to 0.1",
@@ -143,8 +143,8 @@ def test_json_is_one_object_with_the_documented_keys(
     trial = json.loads(capsys.readouterr().out)
     assert set(trial) == {
         "schema", "study", "trial", "state", "outcome", "failed", "verdict", "cause", "because", "rule", "term",
-        "message", "step", "images", "budget_images", "ap", "parameters", "figures", "evidence", "warnings",
-        "batch_images", "repair", "alternatives", "nearest_healthy", "curve", "confirmation",
+        "words", "message", "step", "images", "budget_images", "ap", "parameters", "figures", "evidence", "warnings",
+        "batch_images", "repair", "alternatives", "steps", "nearest_healthy", "curve", "confirmation",
     }  # fmt: skip
     assert trial["evidence"]["loss_rpn_box"] == "inf"
     assert trial["repair"]["values"] == {"lr_per_16": 0.02}

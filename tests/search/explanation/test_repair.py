@@ -8,7 +8,9 @@ import pytest
 from detector.config import ConfigError
 from search.explanation.cause import Cause, Remedy, diagnose
 from search.explanation.neighbour import nearest_healthy
-from search.explanation.repair import Area, Repair, repaired, repairs
+from search.explanation.repair import Area, Repair
+from search.explanation.repair_choice import repaired, repairs
+from search.explanation.study_edit import StudyEdit
 from search.report.trial_history import TrialHistory
 from tests.support.planting import Sown, diverged, healthy, imagine, planted_specification
 from trial.outcome import Outcome
@@ -37,15 +39,20 @@ def mended(history: TrialHistory, number: int) -> tuple[Cause, tuple[Repair, ...
 @pytest.mark.parametrize(
     ("others", "expected", "reason"),
     [
-        pytest.param([], 0.04, "a tenth", id="alone: 0.4 / 10"),
-        pytest.param([healthy(0.02), healthy(0.1)], 0.1, "differs least (1)", id="the nearest, at 0.1 of 0.4"),
-        pytest.param([healthy(0.02), healthy(0.3)], 0.02, "clearly below", id="0.3 is above half of 0.4, so 0.02"),
+        pytest.param([], 0.004, "a tenth", id="alone: 0.04 / 10"),
+        pytest.param([healthy(0.002), healthy(0.01)], 0.01, "differs least (1)", id="the nearest, at 0.01 of 0.04"),
         pytest.param(
-            [healthy(0.1, batch_size=8), healthy(0.02), healthy(0.3)], 0.02, "this batch size", id="batch 8 tells less"
+            [healthy(0.002), healthy(0.03)], 0.002, "clearly below", id="0.03 is above half of 0.04, so 0.002"
         ),
         pytest.param(
-            [healthy(0.1, batch_size=8), healthy(0.3)],
-            0.1,
+            [healthy(0.01, batch_size=8), healthy(0.002), healthy(0.03)],
+            0.002,
+            "this batch size",
+            id="batch 8 tells less",
+        ),
+        pytest.param(
+            [healthy(0.01, batch_size=8), healthy(0.03)],
+            0.01,
             "at batch 8",
             id="another batch size, at the same lr_per_16",
         ),
@@ -54,18 +61,31 @@ def mended(history: TrialHistory, number: int) -> tuple[Cause, tuple[Repair, ...
 def test_a_rate_that_is_too_high_goes_down_to_what_the_study_saw_healthy(
     sow: Any, others: list[Sown], expected: float, reason: str
 ) -> None:
-    history = sow(*others, diverged(0.4), space={**ONE_BY_ONE["space"], "lr_per_16": {"high": 1.0}})
+    history = sow(*others, diverged(0.04), space={**ONE_BY_ONE["space"], "lr_per_16": {"high": 1.0}})
     cause, found = mended(history, len(others))
     assert cause is Cause.RATE_TOO_HIGH
     lower = next(repair for repair in found if repair.remedy is Remedy.LOWER_RATE)
-    assert (lower.parameter, lower.before, lower.after) == ("lr_per_16", 0.4, pytest.approx(expected))
+    assert (lower.parameter, lower.before, lower.after) == ("lr_per_16", 0.04, pytest.approx(expected))
     assert reason in lower.reason
 
 
 def test_a_rate_below_every_diverged_one_is_preferred_to_a_higher_that_was_healthy_by_luck(sow: Any) -> None:
     space = {**ONE_BY_ONE["space"], "lr_per_16": {"high": 1.0}}
-    history = sow(healthy(0.3, clip_norm=1.0), healthy(0.05), diverged(0.1), diverged(0.9), space=space)
-    assert mended(history, 3)[1][0].after == pytest.approx(0.05)  # not 0.3, for 0.1 diverged
+    history = sow(healthy(0.03, clip_norm=1.0), healthy(0.005), diverged(0.01), diverged(0.09), space=space)
+    assert mended(history, 3)[1][0].after == pytest.approx(0.005)  # not 0.03, for 0.01 diverged
+
+
+@pytest.mark.parametrize(("weights", "limit"), [("none", 0.02), ("imagenet", 0.08)])
+def test_no_rate_is_above_the_doctors_own_limit_whatever_stayed_healthy(sow: Any, weights: str, limit: float) -> None:
+    space, detector = {**ONE_BY_ONE["space"], "lr_per_16": {"high": 4.0}}, {"canvas": "96x128", "weights": weights}
+    for others in ([], [healthy(0.5)]):
+        history = sow(*others, diverged(2.0), space=space, detector=detector)
+        repair = mended(history, len(others))[1][0]
+        assert (repair.after, repair.reason) == (limit, "the highest rate that the doctor proposes")
+    dead = Sown(outcome=Outcome.NOT_LEARNING, values={"lr_per_16": 0.01}, rule="not learning")
+    assert mended(sow(dead, space=space, detector=detector), 0)[1][0].after == limit
+    at_it = Sown(outcome=Outcome.NOT_LEARNING, values={"lr_per_16": limit}, rule="not learning")
+    assert mended(sow(at_it, space=space, detector=detector), 0)[1][0].remedy is Remedy.EXAMINE_DATA
 
 
 def test_where_another_trial_was_healthy_at_this_rate_the_nearest_ones_own_difference_comes_first(sow: Any) -> None:
@@ -168,11 +188,48 @@ def test_derived_anchors_are_one_change_of_several_numbers(sow: Any) -> None:
     assert anchors.ratios == (1.0,)
 
 
-def test_a_repair_may_leave_the_ranges_of_the_study(sow: Any) -> None:
-    history = sow(diverged(0.05), space={**ONE_BY_ONE["space"], "lr_per_16": {"low": 0.02, "high": 0.1}})
+def test_a_repair_ends_where_the_studys_range_does_if_that_is_most_of_the_way(sow: Any) -> None:
+    history = sow(diverged(0.05), space={**ONE_BY_ONE["space"], "lr_per_16": {"low": 0.01, "high": 0.1}})
+    repair = mended(history, 0)[1][0]
+    assert (repair.after, repair.study_edit) == (
+        0.01,
+        None,
+    )  # of the way to 0.005 in factors: 5 of 10, so log 5 / log 10
+    assert "as far as the study's range goes; 0.005 would be a tenth" in repair.reason
+
+
+@pytest.mark.parametrize("entry", [{"low": 0.02, "high": 0.1}, [0.03, 0.05], 0.05])
+def test_a_rate_outside_of_the_space_asks_for_the_doctors_range(sow: Any, entry: Any) -> None:
+    history = sow(diverged(0.05), space={**ONE_BY_ONE["space"], "lr_per_16": entry})
     repair = mended(history, 0)[1][0]
     assert repair.after == pytest.approx(0.005)
+    assert "outside of the study's space" in repair.reason
+    doctors = {"low": 0.0002, "high": 0.02, "log": True}  # from scratch: from a hundredth of Detectron2's to its own
+    assert repair.study_edit == StudyEdit(settings={"space": {"lr_per_16": doctors}})
     assert repaired(history.record(0), history, repair).lr_per_16 == pytest.approx(0.005)
+
+
+@pytest.mark.parametrize(
+    ("entry", "widened"),
+    [
+        pytest.param({"low": 50.0, "high": 90.0}, {"low": 9.0, "high": 90.0, "log": True}, id="a range"),
+        pytest.param([70, 90], [70.0, 90.0, 9.0], id="choices"),
+        pytest.param(90, {"low": 9.0, "high": 90.0, "log": True}, id="one value"),
+    ],
+)
+def test_another_value_outside_of_the_space_widens_it_by_as_much(sow: Any, entry: Any, widened: Any) -> None:
+    history = sow(diverged(0.01, clip_norm=90.0), space={**ONE_BY_ONE["space"], "clip_norm": entry})
+    repair = next(each for each in mended(history, 0)[1] if each.remedy is Remedy.CLIP_LOWER)
+    assert repair.study_edit == StudyEdit(settings={"space": {"clip_norm": widened}})
+
+
+def test_anchors_that_the_study_names_are_deleted_before_the_doctor_derives_some(sow: Any) -> None:
+    missed = Sown(outcome=Outcome.NOT_LEARNING, rule="no positives")
+    own = {"anchors": {"sizes_px": [500], "ratios": [1]}}
+    edit = mended(sow(missed, space={**ONE_BY_ONE["space"], **own}), 0)[1][0].study_edit
+    assert edit == StudyEdit(removed=("anchors",), by_doctor=True)
+    edit = mended(sow(missed, space={**ONE_BY_ONE["space"], "anchor_base": 16}), 0)[1][0].study_edit
+    assert edit == StudyEdit(removed=("anchor_base",), by_doctor=True)
 
 
 def test_a_healthy_trial_has_no_entry_unless_the_watch_warned(sow: Any) -> None:

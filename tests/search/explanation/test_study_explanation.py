@@ -76,7 +76,7 @@ def test_proposals_that_were_never_trained_explain_nothing(sow: Any) -> None:
 def test_a_space_that_mostly_is_not_worth_training_should_be_narrowed(sow: Any) -> None:
     hopeless = Sown(outcome=Outcome.HOPELESS, values={"anchor_base": 15.0})
     assert not any("doctor" in step for step in explain_study(sow(healthy(), hopeless)).next_steps)
-    assert "doctor --write-space" in explain_study(sow(healthy(), hopeless, hopeless)).next_steps[0]
+    assert "doctor study.yaml --write-space" in explain_study(sow(healthy(), hopeless, hopeless)).next_steps[0]
 
 
 def test_shares_are_of_failures_of_ended_trials_and_of_images(sow: Any) -> None:

@@ -67,7 +67,7 @@ def test_another_trial_can_be_chosen_and_an_export_replaced(
 @pytest.mark.parametrize(
     ("trial", "message"),
     [
-        (2, "trial 2 ended as diverged: loss_rpn_box"),
+        (2, "trial 2 ended as diverged: the RPN's box loss exploded"),
         (6, "no trial 6; those that have begun are 0, 1, 2, 3, 4, 5"),
         (99, "no trial 99"),
     ],
@@ -81,8 +81,9 @@ def test_a_trial_that_cannot_work_or_is_not_there_is_refused_with_the_reason(
 
 
 def test_a_proposal_that_was_refused_is_not_exported() -> None:
-    trial = {"ap": None, "rung": 0, "images": 0, "state": "pruned", "cause": "learning rate", "parameters": {}}
-    refused = RankedTrial(rank=None, number=3, outcome=Outcome.RISKY, feasible=False, **trial)
+    trial = {"ap": None, "rung": 0, "images": 0, "state": "pruned", "parameters": {}}
+    why = {"outcome": Outcome.RISKY, "cause": "learning rate", "words": "learning rate"}
+    refused = RankedTrial(rank=None, number=3, feasible=False, **why, **trial)
     with pytest.raises(ConfigError, match=r"trial 3 was never trained \(risky\)"):
         choose([refused], 3)
 

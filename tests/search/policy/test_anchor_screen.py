@@ -18,7 +18,7 @@ from search.policy import feasibility as screening
 from search.policy.anchor_screen import AnchorScreen, varies_anchors
 from search.report.status import read_status
 from search.worker.loop import Worker
-from spaces.anchor_fit import CanvasBoxes
+from spaces.anchor_fit import CanvasBoxes, Floats
 from spaces.faster_rcnn import Space
 from spaces.parameters import Fixed
 from storage.box_samples import keep_box_sample, read_box_sample
@@ -39,12 +39,25 @@ def square(size_px: float) -> Anchors:
     return Anchors(sizes_px=tuple((size_px * 2**level,) for level in range(5)), ratios=(1.0,))
 
 
+def on_canvas(corners: Floats) -> CanvasBoxes:
+    """These boxes [n, 4], all in one image of one class, drawn as they lie on the canvas."""
+    zeros = np.zeros(len(corners), dtype=np.int64)
+    return CanvasBoxes(
+        canvas=CANVAS,
+        boxes=corners,
+        labels=zeros,
+        areas=(corners[:, 2:] - corners[:, :2]).prod(axis=1),
+        images=zeros,
+        image_count=1,
+        classes=("cell",),
+    )
+
+
 def boxes_of(*sizes_px: float) -> CanvasBoxes:
     """Squares around the centre of a P2 cell, 4 · 10 + 2 px from the corner: equal anchors have an IoU of 1."""
     sides = np.array(sizes_px)
     corners = np.stack([42 - sides / 2, 42 - sides / 2, 42 + sides / 2, 42 + sides / 2], axis=1)
-    zeros = np.zeros(len(sides), dtype=np.int64)
-    return CanvasBoxes(canvas=CANVAS, boxes=corners, labels=zeros, images=zeros, image_count=1, classes=("cell",))
+    return on_canvas(corners)
 
 
 FITTING = Anchors(sizes_px=tuple((14.0 * 2**level, 21.0 * 2**level) for level in range(5)), ratios=(0.6, 1.0, 1.6))
@@ -55,9 +68,8 @@ def small_objects(seed: int = 0) -> CanvasBoxes:
     random = np.random.default_rng(seed)
     sides = random.uniform(14, 30, (200, 2))
     start = random.uniform(0, 98, (200, 2))
-    zeros = np.zeros(200, dtype=np.int64)
     corners = np.concatenate([start, start + sides], axis=1)
-    return CanvasBoxes(canvas=CANVAS, boxes=corners, labels=zeros, images=zeros, image_count=1, classes=("cell",))
+    return on_canvas(corners)
 
 
 @pytest.mark.parametrize(
@@ -98,15 +110,7 @@ def test_every_worker_judges_by_the_same_stored_sample(database, plan):
 def test_a_sample_of_a_large_dataset_is_small_and_judged_within_milliseconds():
     random = np.random.default_rng(0)
     start, sides = random.uniform(0, 100, (50_000, 2)), random.uniform(4, 28, (50_000, 2))
-    zeros = np.zeros(50_000, dtype=np.int64)
-    many = CanvasBoxes(
-        canvas=CANVAS,
-        boxes=np.concatenate([start, start + sides], axis=1),
-        labels=zeros,
-        images=zeros,
-        image_count=1,
-        classes=("cell",),
-    )
+    many = on_canvas(np.concatenate([start, start + sides], axis=1))
     screen = AnchorScreen.of(many, square(12), seed=0)
     assert len(screen.boxes) == 1000
     assert len(json.dumps(screen.to_json())) < 40_000

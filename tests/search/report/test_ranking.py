@@ -41,7 +41,7 @@ def test_diverged_and_crashed_trials_never_rank_however_good_they_were(places: l
     assert set(unranked) == {2, 4}
     assert not unranked[2].feasible
     assert unranked[4].ap == 0.5
-    assert unranked[2].ending == "diverged: loss_rpn_box"
+    assert unranked[2].ending == "diverged: the RPN's box loss exploded"
 
 
 def test_a_running_trial_says_so_and_a_waiting_one_is_left_out(places: list[RankedTrial]) -> None:
@@ -71,7 +71,7 @@ def test_the_table_fits_the_terminal_and_marks_the_reference(places: list[Ranked
     text = captured.get()
     assert max(map(len, text.splitlines())) <= width
     assert "…" not in text
-    for expected in ("0*", "0.420", "diverged:", "loss_rpn_box", "324", "lr/16", "batch", "trial 0: the reference"):
+    for expected in ("0*", "0.420", "diverged:", "exploded", "324", "lr/16", "batch", "trial 0: the reference"):
         assert expected in text
 
 

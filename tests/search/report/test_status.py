@@ -104,9 +104,9 @@ def test_deaths_are_counted_by_outcome_and_cause_most_frequent_first() -> None:
     common = {"message": "", "step": 1, "images": 1, "recorded_at": MIDNIGHT}
     records = [OutcomeRecord(trial=t, outcome=o, cause=c, **common) for t, o, c in ends]
     assert deaths(records) == (
-        Death(outcome="diverged", cause="loss_rpn_box", trials=(2, 4)),
-        Death(outcome="crashed", cause="killed (SIGKILL)", trials=(1,)),
-        Death(outcome="diverged", cause="gradient", trials=(5,)),
+        Death(outcome="diverged", cause="loss_rpn_box", words="the RPN's box loss exploded", trials=(2, 4)),
+        Death(outcome="crashed", cause="killed (SIGKILL)", words="killed (SIGKILL)", trials=(1,)),
+        Death(outcome="diverged", cause="gradient", words="the gradient exploded", trials=(5,)),
     )
 
 
@@ -135,7 +135,7 @@ def test_the_report_names_everything_in_100_columns(database: Database, study: o
         "5 of 40 finished (2 complete, 2 pruned, 1 fail, 1 running, 1 waiting)",
         "trial 3: AP 0.420 after 324 images, complete",
         "trial 0: AP 0.300",
-        "loss_rpn_box",
+        "the RPN's box loss exploded (loss_rpn_box)",
         "killed (SIGKILL)",
         "node-a",
         "7.2",
