@@ -12,6 +12,7 @@ from detector.config import ConfigError
 from detector.setup import Setup
 from search.exit_codes import ExitCode
 from search.export.configuration_file import Configuration, read_configuration
+from search.export.data_agreement import change_of_data, load_agreeing
 from search.export.training_record import TrainingRecord, agree, metrics_table
 from search.signals import stop_signals
 from search.terminal import PlainConsole
@@ -47,11 +48,20 @@ def train(
     start = _start(configuration, images, seed, output)
     setup = _setup(configuration, data, output)
     with _claimed(output):
-        agree(output, {"configuration": asdict(configuration), "images": start.budget_images, "seed": start.seed})
+        facts = {"configuration": asdict(configuration), "images": start.budget_images, "seed": start.seed}
+        _agree_on_data(configuration, data, console)
+        agree(output, facts)
         record = TrainingRecord(output, show=lambda line: console.print(line))
         with stop_signals(_interrupt) as stop:
             verdict = _run(WarmTrainer(trainer, setup, log=output / "trainer.log"), start, record, stop)
     return _conclude(verdict, record, start, console)
+
+
+def _agree_on_data(configuration: Configuration, data: Path | None, console: PlainConsole) -> None:
+    """Before a trainer starts, and without Keras."""
+    train_set, _ = load_agreeing(configuration, data)
+    if data is None and (change := change_of_data(configuration, train_set)) is not None:
+        console.print(change)
 
 
 def _start(configuration: Configuration, images: int | None, seed: int | None, output: Path) -> Start:
