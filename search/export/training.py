@@ -1,19 +1,21 @@
 """The full training of one exported configuration, by the same trainer process and protocol as a trial."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 from filelock import FileLock, Timeout
 
 from detector.config import ConfigError
 from detector.setup import Setup
 from search.exit_codes import ExitCode
+from search.export.agreement import agree, agreed, plain
 from search.export.configuration_file import Configuration, read_configuration
 from search.export.data_agreement import change_of_data, load_agreeing
-from search.export.training_record import TrainingRecord, agree, metrics_table
+from search.export.training_record import TrainingRecord, metrics_table
 from search.signals import stop_signals
 from search.terminal import PlainConsole
 from search.trainer.exits import DiskFull, SetupFailed
@@ -48,20 +50,41 @@ def train(
     start = _start(configuration, images, seed, output)
     setup = _setup(configuration, data, output)
     with _claimed(output):
-        facts = {"configuration": asdict(configuration), "images": start.budget_images, "seed": start.seed}
-        _agree_on_data(configuration, data, console)
-        agree(output, facts)
         record = TrainingRecord(output, show=lambda line: console.print(line))
+        facts = _facts(configuration, start, data)
+        if _is_over(record, start, facts):
+            return _show_result(record, start, console)
+        agree(output, {**facts, "dataset": _agreed_data(configuration, data, console)})
         with stop_signals(_interrupt) as stop:
             verdict = _run(WarmTrainer(trainer, setup, log=output / "trainer.log"), start, record, stop)
     return _conclude(verdict, record, start, console)
 
 
-def _agree_on_data(configuration: Configuration, data: Path | None, console: PlainConsole) -> None:
-    """Before a trainer starts, and without Keras."""
+def _facts(configuration: Configuration, start: Start, data: Path | None) -> dict[str, Any]:
+    """What is trained, but for what the data holds."""
+    return plain(
+        {
+            "configuration": asdict(configuration),
+            "seed": start.seed,
+            "images": start.budget_images,
+            "data": data and data.resolve(),
+        }
+    )
+
+
+def _is_over(record: TrainingRecord, start: Start, facts: Mapping[str, Any]) -> bool:
+    """Whether this very training has ended in the folder."""
+    stored = agreed(start.directory)
+    same = stored is not None and all(stored.get(name, None) == value for name, value in facts.items())
+    return same and start.budget_images in record.metrics
+
+
+def _agreed_data(configuration: Configuration, data: Path | None, console: PlainConsole) -> str:
+    """The fingerprint of the training images, checked before a trainer starts, and without Keras."""
     train_set, _ = load_agreeing(configuration, data)
     if data is None and (change := change_of_data(configuration, train_set)) is not None:
         console.print(change)
+    return train_set.fingerprint
 
 
 def _start(configuration: Configuration, images: int | None, seed: int | None, output: Path) -> Start:
@@ -118,9 +141,7 @@ def evaluation_points(budget_images: int, batch_size: int) -> tuple[int, ...]:
 def _conclude(verdict: Verdict, record: TrainingRecord, start: Start, console: PlainConsole) -> ExitCode:
     """Say how it ended; the exit code."""
     if verdict.outcome is Outcome.COMPLETE:
-        console.print(metrics_table(record.metrics[start.budget_images]))
-        console.print(f"weights: {start.directory / WEIGHTS_FILE}")
-        return ExitCode.DONE
+        return _show_result(record, start, console)
     if verdict.outcome is Outcome.INTERRUPTED:
         why = verdict.message if verdict.cause == DISK_FULL else "interrupted"
         console.print(f"{why}; run the same command again to go on")
@@ -130,6 +151,17 @@ def _conclude(verdict: Verdict, record: TrainingRecord, start: Start, console: P
         console.print(f"the trainer crashed: {verdict.message}; see {log}")
         return ExitCode.BUG
     raise ConfigError(f"the training ended as {verdict.outcome}: {verdict.message or verdict.cause}")
+
+
+def _show_result(record: TrainingRecord, start: Start, console: PlainConsole) -> ExitCode:
+    console.print(metrics_table(record.metrics[start.budget_images]))
+    weights = start.directory / WEIGHTS_FILE
+    console.print(
+        f"weights: {weights}"
+        if weights.is_file()
+        else f"weights: none in {start.directory}; train into another --output to have some"
+    )
+    return ExitCode.DONE
 
 
 @contextmanager

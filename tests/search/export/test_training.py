@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,8 +15,9 @@ from rich.console import Console
 
 from detector.config import ConfigError
 from search.exit_codes import ExitCode
+from search.export.agreement import AGREEMENT_FILE, agree
 from search.export.training import evaluation_points
-from search.export.training_record import AGREEMENT_FILE, EVALUATIONS_FILE, TrainingRecord, agree, metrics_table
+from search.export.training_record import EVALUATIONS_FILE, TrainingRecord, metrics_table
 from tests.search.export.conftest import Run
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -52,11 +54,28 @@ def test_a_study_file_is_answered_with_the_command_that_exports(study_file: Path
         run(study_file, tmp_path / "trained")
 
 
-def test_a_training_that_is_complete_shows_its_result_again(configuration: Path, tmp_path: Path, run: Run) -> None:
+def test_a_training_that_is_complete_shows_its_result_again_at_once_and_starts_no_trainer(
+    configuration: Path, sample: Path, tmp_path: Path, run: Run
+) -> None:
     _, first = run(configuration, tmp_path / "trained")
-    code, again = run(configuration, tmp_path / "trained")
+    (tmp_path / "trained" / "trainer.log").unlink()
+    code, again = run(configuration, tmp_path / "trained", trainer="no such trainer")
     assert code == ExitCode.DONE
-    assert again.splitlines()[-3:] == first.splitlines()[-3:]
+    assert first.endswith(again)
+    assert "weights: " in again
+    assert not (tmp_path / "trained" / "trainer.log").exists()
+
+
+def test_other_data_is_no_repetition_of_a_training_that_is_complete(
+    configuration: Path, sample: Path, tmp_path: Path, run: Run
+) -> None:
+    run(configuration, tmp_path / "trained")
+    shutil.copytree(sample, tmp_path / "other")
+    assert run(configuration, tmp_path / "trained", data=tmp_path / "other")[0] == ExitCode.DONE  # the same, elsewhere
+    (tmp_path / "other" / "train.json").write_text((tmp_path / "other" / "train.json").read_text() + " ")
+    shutil.move(tmp_path / "other", tmp_path / "moved")
+    with pytest.raises(ConfigError, match="another dataset"):
+        run(configuration, tmp_path / "trained", data=tmp_path / "moved")
 
 
 def test_without_images_the_budget_of_the_trial_is_trained(configuration: Path, tmp_path: Path, run: Run) -> None:
