@@ -25,7 +25,7 @@ from detector.network import weights
 from detector.network.network import Network
 from detector.schedule import optimizer_steps
 from detector.setup import Progress, Setup, unheard
-from detector.training.checkpoint import drop_checkpoints, newest_checkpoint, save_checkpoint
+from detector.training.checkpoint import KEPT, drop_checkpoints, newest_checkpoint, save_checkpoint
 from detector.training.compiled_steps import CompiledSteps, fastest_steps
 from detector.training.inputs import step_inputs, trial_inputs
 from detector.training.replay import REPLAYED, Replay, blamed
@@ -98,7 +98,8 @@ class Trainer:
     ) -> int:
         """Reset to the trial's start, or to its newest valid checkpoint; returns the images already trained.
 
-        With `keep_weights` the end of the budget leaves WEIGHTS_FILE in the directory.
+        With `keep_weights` the end of the budget leaves WEIGHTS_FILE in the directory, and the last checkpoint, from
+        which a longer training can go on.
         """
         self._trial = None  # its state makes room for the next: two at once are half a gigabyte more
         give_memory_back()
@@ -200,7 +201,8 @@ class Trainer:
         return None
 
     def _stop(self, trial: RunningTrial, finding: Finding) -> Verdict:
-        drop_checkpoints(trial.directory)
+        if not trial.keep_weights:
+            drop_checkpoints(trial.directory)
         images = trial.images
         if finding.rule in REPLAYED:
             finding = self._blame(trial, finding)
@@ -240,7 +242,7 @@ class Trainer:
 
     def _rung(self, trial: RunningTrial, training_s: float, on_evaluation: Progress) -> RungReport:
         finished = trial.images >= trial.budget_images
-        saving = None if finished else self._begin_save(trial)
+        saving = None if finished and not trial.keep_weights else self._begin_save(trial)
         if finished and trial.keep_weights:
             self._keep_weights(trial)
         started = time.monotonic()
@@ -275,7 +277,8 @@ class Trainer:
 
     def _begin_save(self, trial: RunningTrial) -> "Future[Path]":
         """Begin to write a checkpoint; the disk is waited for elsewhere, and no step may run before `_finish_save`."""
-        return self._writer.submit(save_checkpoint, trial.directory, trial.checkpoint())
+        kept = 1 if trial.images >= trial.budget_images else KEPT
+        return self._writer.submit(save_checkpoint, trial.directory, trial.checkpoint(), kept=kept)
 
     def _finish_save(self, saving: "Future[Path]") -> None:
         """Wait until the checkpoint is whole; raises what its writing raised."""

@@ -9,7 +9,8 @@ from detector.config import require
 from search.export.json_file import read_object, replace_object
 
 AGREEMENT_FILE = "training.json"
-FREE = ("data", "images")  # where the data lies, and how long is trained: neither makes another training
+#: Where the data lies, for how long is trained, and where another length was agreed on: none makes another training.
+FREE = ("data", "images", "continued_after")
 
 
 def agreed(folder: Path) -> dict[str, Any] | None:
@@ -21,21 +22,25 @@ def agreed(folder: Path) -> dict[str, Any] | None:
     return read_object(folder / AGREEMENT_FILE)
 
 
+def refuse_another(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Raise `ConfigError` if the folder is another training's; what is not among the facts may be anything."""
+    stored, wanted = agreed(folder) or {}, plain(facts)
+    different = [name for name in wanted if name not in FREE and stored.get(name, wanted[name]) != wanted[name]]
+    require(
+        not different,
+        f"{folder} holds another training (another {', '.join(different)}); choose another --output",
+    )
+
+
 def agree(folder: Path, facts: Mapping[str, Any]) -> None:
     """Make the folder this training's.
 
     Raises:
         ConfigError: it is another training's, or cannot be written.
     """
-    stored, wanted = agreed(folder), plain(facts)
-    if stored is not None:
-        different = [name for name in wanted if name not in FREE and stored.get(name, wanted[name]) != wanted[name]]
-        require(
-            not different,
-            f"{folder} holds another training (another {', '.join(different)}); choose another --output",
-        )
-    if stored != wanted:
-        replace_object(folder / AGREEMENT_FILE, wanted)
+    refuse_another(folder, facts)
+    if agreed(folder) != plain(facts):
+        replace_object(folder / AGREEMENT_FILE, plain(facts))
 
 
 def plain(facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,8 +12,9 @@ from filelock import FileLock, Timeout
 from detector.config import ConfigError
 from detector.setup import Setup
 from search.exit_codes import ExitCode
-from search.export.agreement import agree, agreed, plain
+from search.export.agreement import agree, agreed, plain, refuse_another
 from search.export.configuration_file import Configuration, read_configuration
+from search.export.continuation import WEIGHTS_FILE, continuation_line, images_trained, require_continuable
 from search.export.data_agreement import change_of_data, load_agreeing
 from search.export.training_record import TrainingRecord, metrics_table
 from search.signals import stop_signals
@@ -24,7 +25,6 @@ from search.trainer.warm import WarmTrainer
 from trial.outcome import Outcome
 from trial.verdict import DISK_FULL, Verdict
 
-WEIGHTS_FILE = "weights.safetensors"  # as the trainer calls it
 EVALUATIONS = 4  # on the way, evenly; each leaves a checkpoint behind
 
 
@@ -54,9 +54,12 @@ def train(
         facts = _facts(configuration, start, data)
         if _is_over(record, start, facts):
             return _show_result(record, start, console)
-        agree(output, {**facts, "dataset": _agreed_data(configuration, data, console)})
+        refuse_another(output, facts)
+        after = _continued_after(record, start, console)
+        agree(output, {**facts, "dataset": _agreed_data(configuration, data, console), "continued_after": after})
+        points = evaluation_points(start.budget_images, start.hyperparameters.batch_size, after=after)
         with stop_signals(_interrupt) as stop:
-            verdict = _run(WarmTrainer(trainer, setup, log=output / "trainer.log"), start, record, stop)
+            verdict = _run(WarmTrainer(trainer, setup, log=output / "trainer.log"), start, points, record, stop)
     return _conclude(verdict, record, start, console)
 
 
@@ -77,6 +80,19 @@ def _is_over(record: TrainingRecord, start: Start, facts: Mapping[str, Any]) -> 
     stored = agreed(start.directory)
     same = stored is not None and all(stored.get(name, None) == value for name, value in facts.items())
     return same and start.budget_images in record.metrics
+
+
+def _continued_after(record: TrainingRecord, start: Start, console: PlainConsole) -> int:
+    """Images that were trained for another length than this; says so where it is new."""
+    stored = agreed(start.directory) or {}
+    planned, after = (stored.get(name) for name in ("images", "continued_after"))
+    if not isinstance(planned, int) or planned == start.budget_images:
+        return after if isinstance(after, int) else 0
+    trained = images_trained(start, record.metrics)
+    require_continuable(start, trained, planned=planned)
+    if trained:
+        console.print(continuation_line(start, trained, planned=planned))
+    return trained
 
 
 def _agreed_data(configuration: Configuration, data: Path | None, console: PlainConsole) -> str:
@@ -115,10 +131,9 @@ def _setup(configuration: Configuration, data: Path | None, output: Path) -> Set
     )
 
 
-def _run(trainer: WarmTrainer, start: Start, record: TrainingRecord, stop: Event) -> Verdict:
+def _run(trainer: WarmTrainer, start: Start, points: tuple[int, ...], record: TrainingRecord, stop: Event) -> Verdict:
     """From setup to a verdict, whatever happens on the way."""
     try:
-        points = evaluation_points(start.budget_images, start.hyperparameters.batch_size)
         return trainer.train(start, points, record, stop)
     except SetupFailed as failure:
         return failure.verdict
@@ -128,13 +143,14 @@ def _run(trainer: WarmTrainer, start: Start, record: TrainingRecord, stop: Event
         trainer.kill()
 
 
-def evaluation_points(budget_images: int, batch_size: int) -> tuple[int, ...]:
+def evaluation_points(budget_images: int, batch_size: int, *, after: int = 0) -> tuple[int, ...]:
     """Images after which a training of this length is evaluated, ascending; the last is the end.
 
-    Never two within one batch: training stops only between batches.
+    Never two within one batch: training stops only between batches. None before `after`, where a training of another
+    length had come to, with evaluations of its own.
     """
     points = (budget_images * number // EVALUATIONS for number in range(1, EVALUATIONS + 1))
-    last_of_step = {-(-point // batch_size): point for point in points if point}
+    last_of_step = {-(-point // batch_size): point for point in points if point and point >= after}
     return tuple(last_of_step.values())
 
 

@@ -17,6 +17,7 @@ from detector.training.checkpoint import (
     STATE,
     Checkpoint,
     drop_checkpoints,
+    images_of_newest,
     newest_checkpoint,
     save_checkpoint,
 )
@@ -158,3 +159,10 @@ def test_a_checkpoint_that_agrees_with_itself_and_still_is_none_is_passed_over(
     found = newest_checkpoint(tmp_path)
     assert found is not None
     assert found.images == 40
+
+
+def test_how_far_the_newest_checkpoint_is_stands_in_its_name(tmp_path: Path) -> None:
+    assert images_of_newest(tmp_path) == 0
+    for name in ("checkpoint-00000040", "checkpoint-00000120", "checkpoint-notes"):
+        (tmp_path / name).mkdir()
+    assert images_of_newest(tmp_path) == 120

@@ -16,6 +16,7 @@ from rich.console import Console
 from detector.config import ConfigError
 from search.exit_codes import ExitCode
 from search.export.agreement import AGREEMENT_FILE, agree
+from search.export.continuation import WEIGHTS_FILE
 from search.export.training import evaluation_points
 from search.export.training_record import EVALUATIONS_FILE, TrainingRecord, metrics_table
 from tests.search.export.conftest import Run
@@ -87,6 +88,36 @@ def test_the_folder_of_another_training_is_refused(configuration: Path, tmp_path
     run(configuration, tmp_path / "trained")
     with pytest.raises(ConfigError, match="another training"):
         run(configuration, tmp_path / "trained", seed=99)
+
+
+def test_a_longer_training_goes_on_where_the_shorter_one_ended_and_says_what_becomes_of_the_rate(
+    configuration: Path, tmp_path: Path, run: Run
+) -> None:
+    run(configuration, tmp_path / "trained", images=640)
+    code, shown = run(configuration, tmp_path / "trained", images=800)
+    assert code == ExitCode.DONE
+    assert shown.startswith(
+        "goes on after 640 of 640 images under the schedule of 800: the learning rate was 0.0002 and is 0.002 from here"
+    )  # 0.02, divided by ten at 2/3 and 8/9: 0.0002 at the end, and 640 of 800 lie between
+    evaluations = json.loads((tmp_path / "trained" / EVALUATIONS_FILE).read_text())
+    assert [int(images) for images in evaluations] == [160, 320, 480, 640, 800]  # 200, 400 and 600 were passed already
+    assert run(configuration, tmp_path / "trained", images=800, trainer="no such trainer")[0] == ExitCode.DONE
+
+
+def test_fewer_images_than_were_trained_are_refused(configuration: Path, tmp_path: Path, run: Run) -> None:
+    run(configuration, tmp_path / "trained", images=640)
+    with pytest.raises(ConfigError, match="has seen 640 already, so that --images must be above that, but is 320"):
+        run(configuration, tmp_path / "trained", images=320)
+    assert run(configuration, tmp_path / "trained", images=640, trainer="no such trainer")[0] == ExitCode.DONE
+
+
+def test_weights_without_a_checkpoint_cannot_be_trained_for_longer_but_can_be_started_from(
+    configuration: Path, tmp_path: Path, run: Run
+) -> None:
+    run(configuration, tmp_path / "trained")
+    (tmp_path / "trained" / WEIGHTS_FILE).write_bytes(b"of an earlier version")
+    with pytest.raises(ConfigError, match=r"no checkpoint.*--weights .*weights\.safetensors"):
+        run(configuration, tmp_path / "trained", images=1280)
 
 
 def test_an_output_that_is_a_file_is_refused(configuration: Path, tmp_path: Path, run: Run) -> None:
