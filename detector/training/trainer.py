@@ -70,6 +70,8 @@ class Trainer:
 
         def fill(network: Network) -> None:
             weights.initial_backbone(network, setup.detector.weights, setup.seed, sample, setup.cache)
+            if setup.whole_weights:
+                weights.load_weights(network, Path(setup.detector.weights), whole=True)
 
         steps = (
             fastest_steps(largest, fill, self._batches, setup.cache, on_progress)
@@ -81,6 +83,7 @@ class Trainer:
         self._blank = initial_state([to_device(to_host(variable)) for variable in self._network.trainable])
         self._frozen = [to_device(to_host(variable)) for variable in self._network.frozen]
         self._watches = setup.watch
+        self._draws_heads = not setup.whole_weights
         self._trial: RunningTrial | None = None
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
         self.backend = backend.BACKEND
@@ -114,14 +117,16 @@ class Trainer:
             inputs={name: to_device(value) for name, value in inputs.items()},
             state=self._fresh_state(seed),
             frozen=self._frozen,
-            watch=Watch(trial_context(hyperparameters, self.shape, budget_images)),
+            watch=Watch(trial_context(hyperparameters, self.shape, budget_images, fresh_heads=self._draws_heads)),
         )
         if (checkpoint := newest_checkpoint(directory)) is not None:
             self._trial.restore(checkpoint)
         return self._trial.images
 
     def _fresh_state(self, seed: int) -> State:
-        """The state at step 0 of every trial but for the heads, which are drawn anew."""
+        """The state at step 0 of every trial but for the heads, which are drawn anew unless the weights are whole."""
+        if not self._draws_heads:
+            return keras.tree.map_structure(own, self._blank)
         for number, part in enumerate(self._network.heads):
             weights.reseed(part, seed + number)
         network, initial = self._network, self._blank["weights"]

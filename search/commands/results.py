@@ -67,6 +67,10 @@ def train(
         int | None, typer.Option(min=1, help="Training images to see (default: the budget of the trial).")
     ] = None,
     data: Annotated[Path | None, typer.Option(help="Another folder of data than the study's.")] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(metavar="FILE|imagenet|none", help="What to start from (default: what the file says)."),
+    ] = None,
     output: Annotated[Path, typer.Option(help="Folder for the weights and the checkpoint.")] = Path("trained"),
     seed: Annotated[int | None, typer.Option(help="Seed of weights and batches (default: the trial's).")] = None,
 ) -> None:
@@ -74,7 +78,7 @@ def train(
     with exit_codes():
         from search.export.training import train as run
 
-        raise typer.Exit(run(configuration, images=images, data=data, output=output, seed=seed))
+        raise typer.Exit(run(configuration, images=images, data=data, output=output, seed=seed, weights=weights))
 
 
 def evaluate(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -16,6 +16,7 @@ from search.export.agreement import agree, agreed, plain, refuse_another
 from search.export.configuration_file import Configuration, read_configuration
 from search.export.continuation import WEIGHTS_FILE, continuation_line, images_trained, require_continuable
 from search.export.data_agreement import change_of_data, load_agreeing
+from search.export.initial_weights import anchor_slots, initial_weights
 from search.export.training_record import TrainingRecord, metrics_table
 from search.signals import stop_signals
 from search.terminal import PlainConsole
@@ -35,6 +36,7 @@ def train(
     data: Path | None,
     output: Path,
     seed: int | None,
+    weights: str | None = None,
     trainer: str = "detector",
     console: PlainConsole | None = None,
 ) -> ExitCode:
@@ -46,9 +48,12 @@ def train(
         ConfigError: the file, the data or the folder cannot be used.
     """
     console = console or PlainConsole()
-    configuration = read_configuration(file)
+    configuration, initial = read_configuration(file), None
+    if weights is not None:
+        initial = initial_weights(configuration, weights)
+        configuration = replace(configuration, detector=initial.detector)
     start = _start(configuration, images, seed, output)
-    setup = _setup(configuration, data, output)
+    setup = _setup(configuration, data, output, whole=initial is not None and initial.whole)
     with _claimed(output):
         record = TrainingRecord(output, show=lambda line: console.print(line))
         facts = _facts(configuration, start, data)
@@ -57,6 +62,8 @@ def train(
         refuse_another(output, facts)
         after = _continued_after(record, start, console)
         agree(output, {**facts, "dataset": _agreed_data(configuration, data, console), "continued_after": after})
+        if initial is not None and not (after or record.metrics):
+            console.print(initial.line)
         points = evaluation_points(start.budget_images, start.hyperparameters.batch_size, after=after)
         with stop_signals(_interrupt) as stop:
             verdict = _run(WarmTrainer(trainer, setup, log=output / "trainer.log"), start, points, record, stop)
@@ -114,7 +121,7 @@ def _start(configuration: Configuration, images: int | None, seed: int | None, o
     )
 
 
-def _setup(configuration: Configuration, data: Path | None, output: Path) -> Setup:
+def _setup(configuration: Configuration, data: Path | None, output: Path, *, whole: bool) -> Setup:
     of_file = configuration.data
     train_source, validation = (of_file if data is None else of_file.elsewhere(data)).sources()
     batch_size = configuration.hyperparameters.batch_size
@@ -123,11 +130,12 @@ def _setup(configuration: Configuration, data: Path | None, output: Path) -> Set
         validation=validation,
         validation_share=configuration.data.validation_share,
         detector=configuration.detector,
-        anchors_per_cell=max(configuration.provenance.anchor_slots, configuration.hyperparameters.anchors.per_cell),
+        anchors_per_cell=anchor_slots(configuration),
         micro_batch=configuration.detector.micro_batch or batch_size,
         validation_images=None,
         cache=output.resolve() / "cache",
         seed=configuration.provenance.study_seed,
+        whole_weights=whole,
     )
 
 
