@@ -89,6 +89,12 @@ def evaluate(
             help="A folder, a file of annotations, or a file with a section `data`; its validation split, or all."
         ),
     ],
+    output: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder for tables and pictures: by class, curves, confusions.")
+    ] = None,
+    least_score: Annotated[
+        float, typer.Option(min=0, max=1, help="Objects with less do not count in the confusion matrix.")
+    ] = 0.5,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
 ) -> None:
     """COCO AP of trained weights on annotated data, overall, by size and by class."""
@@ -97,7 +103,8 @@ def evaluate(
         from search.export.native_messages import hidden_messages
 
         with hidden_messages():
-            metrics = run(weights, data, PlainConsole(quiet=as_json))
+            console = PlainConsole(quiet=as_json)
+            metrics = run(weights, data, console, output=output, least_score=least_score)
         if as_json:
             say(json.dumps({name: None if math.isnan(value) else value for name, value in metrics.items()}, indent=2))
 

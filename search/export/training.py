@@ -14,10 +14,11 @@ from detector.setup import Setup
 from search.exit_codes import ExitCode
 from search.export.agreement import agree, agreed, plain, refuse_another
 from search.export.configuration_file import Configuration, read_configuration
-from search.export.continuation import WEIGHTS_FILE, continuation_line, images_trained, require_continuable
+from search.export.continuation import continued_after
 from search.export.data_agreement import change_of_data, load_agreeing
 from search.export.initial_weights import anchor_slots, initial_weights
-from search.export.training_record import TrainingRecord, metrics_table
+from search.export.result import show_result
+from search.export.training_record import TrainingRecord
 from search.signals import stop_signals
 from search.terminal import PlainConsole
 from search.trainer.exits import DiskFull, SetupFailed
@@ -58,16 +59,18 @@ def train(
         record = TrainingRecord(output, show=lambda line: console.print(line))
         facts = _facts(configuration, start, data)
         if _is_over(record, start, facts):
-            return _show_result(record, start, console)
+            return show_result(record, start, configuration, data, console)
         refuse_another(output, facts)
-        after = _continued_after(record, start, console)
+        after = continued_after(start, record.metrics, console)
         agree(output, {**facts, "dataset": _agreed_data(configuration, data, console), "continued_after": after})
         if initial is not None and not (after or record.metrics):
             console.print(initial.line)
         points = evaluation_points(start.budget_images, start.hyperparameters.batch_size, after=after)
         with stop_signals(_interrupt) as stop:
             verdict = _run(WarmTrainer(trainer, setup, log=output / "trainer.log"), start, points, record, stop)
-    return _conclude(verdict, record, start, console)
+        if verdict.outcome is Outcome.COMPLETE:
+            return show_result(record, start, configuration, data, console)
+    return _conclude(verdict, start, console)
 
 
 def _facts(configuration: Configuration, start: Start, data: Path | None) -> dict[str, Any]:
@@ -87,19 +90,6 @@ def _is_over(record: TrainingRecord, start: Start, facts: Mapping[str, Any]) -> 
     stored = agreed(start.directory)
     same = stored is not None and all(stored.get(name, None) == value for name, value in facts.items())
     return same and start.budget_images in record.metrics
-
-
-def _continued_after(record: TrainingRecord, start: Start, console: PlainConsole) -> int:
-    """Images that were trained for another length than this; says so where it is new."""
-    stored = agreed(start.directory) or {}
-    planned, after = (stored.get(name) for name in ("images", "continued_after"))
-    if not isinstance(planned, int) or planned == start.budget_images:
-        return after if isinstance(after, int) else 0
-    trained = images_trained(start, record.metrics)
-    require_continuable(start, trained, planned=planned)
-    if trained:
-        console.print(continuation_line(start, trained, planned=planned))
-    return trained
 
 
 def _agreed_data(configuration: Configuration, data: Path | None, console: PlainConsole) -> str:
@@ -162,10 +152,8 @@ def evaluation_points(budget_images: int, batch_size: int, *, after: int = 0) ->
     return tuple(last_of_step.values())
 
 
-def _conclude(verdict: Verdict, record: TrainingRecord, start: Start, console: PlainConsole) -> ExitCode:
-    """Say how it ended; the exit code."""
-    if verdict.outcome is Outcome.COMPLETE:
-        return _show_result(record, start, console)
+def _conclude(verdict: Verdict, start: Start, console: PlainConsole) -> ExitCode:
+    """Say how it ended before its end; the exit code."""
     if verdict.outcome is Outcome.INTERRUPTED:
         why = verdict.message if verdict.cause == DISK_FULL else "interrupted"
         console.print(f"{why}; run the same command again to go on")
@@ -175,17 +163,6 @@ def _conclude(verdict: Verdict, record: TrainingRecord, start: Start, console: P
         console.print(f"the trainer crashed: {verdict.message}; see {log}")
         return ExitCode.BUG
     raise ConfigError(f"the training ended as {verdict.outcome}: {verdict.message or verdict.cause}")
-
-
-def _show_result(record: TrainingRecord, start: Start, console: PlainConsole) -> ExitCode:
-    console.print(metrics_table(record.metrics[start.budget_images]))
-    weights = start.directory / WEIGHTS_FILE
-    console.print(
-        f"weights: {weights}"
-        if weights.is_file()
-        else f"weights: none in {start.directory}; train into another --output to have some"
-    )
-    return ExitCode.DONE
 
 
 @contextmanager

@@ -69,7 +69,7 @@ def trained(data: Path) -> Trained:
     def own(images: Any, extents: Any) -> dict[str, Any]:
         return trainer.predict_step(running.state["weights"], running.frozen, images, extents, running.inputs)
 
-    found = trainer._validation._detections(own, 2, lambda *_: None)
+    found = trainer._validation.detections(own, 2, lambda *_: None)
     return directory / WEIGHTS_FILE, {**report.metrics, "ap": report.ap}, found
 
 
