@@ -73,12 +73,24 @@ def train(
     ] = None,
     output: Annotated[Path, typer.Option(help="Folder for the weights and the checkpoint.")] = Path("trained"),
     seed: Annotated[int | None, typer.Option(help="Seed of weights and batches (default: the trial's).")] = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Also write losses, learning rate and AP for TensorBoard.")
+    ] = False,
 ) -> None:
     """Train one configuration in full, print its COCO AP and keep the weights. Run it again to go on after ctrl-c."""
     with exit_codes():
         from search.export.training import train as run
 
-        raise typer.Exit(run(configuration, images=images, data=data, output=output, seed=seed, weights=weights))
+        code = run(
+            configuration,
+            images=images,
+            data=data,
+            output=output,
+            seed=seed,
+            weights=weights,
+            tensorboard=tensorboard,
+        )
+        raise typer.Exit(code)
 
 
 def evaluate(

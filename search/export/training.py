@@ -1,7 +1,7 @@
 """The full training of one exported configuration, by the same trainer process and protocol as a trial."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from threading import Event
@@ -18,11 +18,13 @@ from search.export.continuation import continued_after
 from search.export.data_agreement import change_of_data, load_agreeing
 from search.export.initial_weights import anchor_slots, initial_weights
 from search.export.result import show_result
+from search.export.tensorboard_log import FOLDER, TensorBoardLog
 from search.export.training_record import TrainingRecord
 from search.signals import stop_signals
 from search.terminal import PlainConsole
 from search.trainer.exits import DiskFull, SetupFailed
 from search.trainer.protocol import Start
+from search.trainer.run import Recorder
 from search.trainer.warm import WarmTrainer
 from trial.outcome import Outcome
 from trial.verdict import DISK_FULL, Verdict
@@ -38,6 +40,7 @@ def train(
     output: Path,
     seed: int | None,
     weights: str | None = None,
+    tensorboard: bool = False,
     trainer: str = "detector",
     console: PlainConsole | None = None,
 ) -> ExitCode:
@@ -60,14 +63,15 @@ def train(
         facts = _facts(configuration, start, data)
         if _is_over(record, start, facts):
             return show_result(record, start, configuration, data, console)
+        log = TensorBoardLog(record, output / FOLDER) if tensorboard else None
         refuse_another(output, facts)
         after = continued_after(start, record.metrics, console)
         agree(output, {**facts, "dataset": _agreed_data(configuration, data, console), "continued_after": after})
         if initial is not None and not (after or record.metrics):
             console.print(initial.line)
         points = evaluation_points(start.budget_images, start.hyperparameters.batch_size, after=after)
-        with stop_signals(_interrupt) as stop:
-            verdict = _run(WarmTrainer(trainer, setup, log=output / "trainer.log"), start, points, record, stop)
+        with stop_signals(_interrupt) as stop, closing(log) if log else nullcontext():
+            verdict = _run(WarmTrainer(trainer, setup, log=output / "trainer.log"), start, points, log or record, stop)
         if verdict.outcome is Outcome.COMPLETE:
             return show_result(record, start, configuration, data, console)
     return _conclude(verdict, start, console)
@@ -129,7 +133,7 @@ def _setup(configuration: Configuration, data: Path | None, output: Path, *, who
     )
 
 
-def _run(trainer: WarmTrainer, start: Start, points: tuple[int, ...], record: TrainingRecord, stop: Event) -> Verdict:
+def _run(trainer: WarmTrainer, start: Start, points: tuple[int, ...], record: Recorder, stop: Event) -> Verdict:
     """From setup to a verdict, whatever happens on the way."""
     try:
         return trainer.train(start, points, record, stop)
