@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from detector.json_text import read_json
-from detector.whole_file import sync
+from detector.whole_file import sync, write_unprivate
 
 KEPT = 2
 STATE, MANIFEST = "state.safetensors", "MANIFEST.json"
@@ -58,7 +58,7 @@ def save_checkpoint(directory: Path, checkpoint: Checkpoint, *, kept: int = KEPT
 
 
 def _write(folder: Path, checkpoint: Checkpoint) -> None:
-    save_file(checkpoint.arrays, folder / STATE)
+    write_unprivate(folder / STATE, lambda file: save_file(checkpoint.arrays, file))
     digest = _digest(folder / STATE, checkpoint.images, checkpoint.step)
     manifest = {"images": checkpoint.images, "step": checkpoint.step, "sha256": digest}
     (folder / MANIFEST).write_text(json.dumps(manifest))

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 from contextlib import redirect_stdout
 from pathlib import Path
 
@@ -67,13 +68,23 @@ def run(best: Path, output: Path, *, images: int | None = None, weights: str | N
 
 @pytest.fixture(scope="module")
 def trained(best: Path) -> Path:
-    run(best, best.parent / "trained")
+    before = os.umask(0o027)
+    try:
+        run(best, best.parent / "trained")
+    finally:
+        os.umask(before)
     return best.parent / "trained"
 
 
 def reported(folder: Path, images: int) -> dict[str, float]:
     evaluations: dict[str, dict[str, float]] = json.loads((folder / EVALUATIONS_FILE).read_text())
     return evaluations[str(images)]
+
+
+def test_who_may_read_what_a_training_leaves_is_decided_by_the_umask(trained: Path) -> None:
+    modes = {path.name: oct(path.stat().st_mode & 0o777) for path in trained.rglob("*") if path.is_file()}
+    assert {"weights.safetensors", "state.safetensors", "confusion.png", "trainer.log"} <= modes.keys()
+    assert {name: mode for name, mode in modes.items() if mode != "0o640"} == {}
 
 
 def test_evaluate_gives_what_the_training_reported(trained: Path, data: Path, tmp_path: Path) -> None:
