@@ -64,7 +64,7 @@ def export(
 def train(
     configuration: Annotated[Path, typer.Argument(help="A file that `export` wrote.")],
     images: Annotated[
-        int | None, typer.Option(min=1, help="Training images to see (default: the budget of the trial).")
+        int | None, typer.Option(min=1, help="Training images to see in all (default: the budget of the trial).")
     ] = None,
     data: Annotated[Path | None, typer.Option(help="Another folder of data than the study's.")] = None,
     weights: Annotated[
@@ -77,7 +77,8 @@ def train(
         bool, typer.Option("--tensorboard", help="Also write losses, learning rate and AP for TensorBoard.")
     ] = False,
 ) -> None:
-    """Train one configuration in full, print its COCO AP and keep the weights. Run it again to go on after ctrl-c."""
+    """Train one configuration in full, print its COCO AP and keep the weights. Run it again to go on after ctrl-c,
+    with more images to go on for longer."""
     with exit_codes():
         from search.export.training import train as run
 

@@ -19,18 +19,18 @@ def show_result(
     record: TrainingRecord, start: Start, configuration: Configuration, data: Path | None, console: PlainConsole
 ) -> ExitCode:
     """Show the result; tables and pictures of the weights are made if they are not there."""
+    folder = start.directory
+    weights = folder / WEIGHTS_FILE
     console.print(metrics_table(record.metrics[start.budget_images]))
-    weights = start.directory / WEIGHTS_FILE
-    if weights.is_file() and not _is_newer(start.directory / FILES[-1], weights):
+    if not weights.is_file():
+        console.print(f"weights: none in {folder}; train into another --output to have some")
+        return ExitCode.DONE
+    console.print(f"weights: {weights}")
+    if not _is_newer(folder / FILES[-1], weights):
         with hidden_messages():
-            detector = open_detector(weights)
-            _, validation_set = load_agreeing(configuration, data)
-            evaluation_of(detector, validation_set, start.directory / "cache", console).write(start.directory)
-    console.print(
-        f"weights: {weights}"
-        if weights.is_file()
-        else f"weights: none in {start.directory}; train into another --output to have some"
-    )
+            _, validation = load_agreeing(configuration, data)
+            evaluation_of(open_detector(weights), validation, folder / "cache", console).write(folder)
+    console.print(f"by class, as tables and pictures: {', '.join(FILES)}")
     return ExitCode.DONE
 
 

@@ -67,6 +67,8 @@ def train(
         refuse_another(output, facts)
         after = continued_after(start, record.metrics, console)
         agree(output, {**facts, "dataset": _agreed_data(configuration, data, console), "continued_after": after})
+        if _is_over(record, start, facts):  # the same data, elsewhere
+            return show_result(record, start, configuration, data, console)
         if initial is not None and not (after or record.metrics):
             console.print(initial.line)
         points = evaluation_points(start.budget_images, start.hyperparameters.batch_size, after=after)
