@@ -60,7 +60,9 @@ class TensorBoardLog:
 
     def _write(self, tag: str, value: float, images: int) -> None:
         if self._writer is None:  # only now it is known where a training goes on: later steps of before are void
-            self._writer = self._new_writer(str(self._folder), purge_step=images, flush_secs=FLUSH_S)
+            # Its names have seconds: two writers of one second would overwrite each other.
+            settings = {"purge_step": images, "flush_secs": FLUSH_S, "filename_suffix": f".{images}"}
+            self._writer = self._new_writer(str(self._folder), **settings)
         self._writer.add_scalar(tag, value, images)
 
 

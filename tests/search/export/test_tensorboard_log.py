@@ -65,3 +65,13 @@ def test_without_the_package_one_sentence_says_what_to_install_before_anything_i
     ):
         run(configuration, tmp_path / "trained", tensorboard=True)
     assert not (tmp_path / "trained" / "training.json").exists()
+
+
+def test_two_writers_of_one_second_keep_both_their_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("tensorboardX")
+    monkeypatch.setattr("time.time", lambda: 1.8e9)
+    for images in (16, 32):
+        log = TensorBoardLog(TrainingRecord(tmp_path, show=lambda _: None), tmp_path / FOLDER)
+        log.progress(ProgressReport(step=0, images=images, figures={"loss": 2.0}, images_per_s=1.0))
+        log.close()
+    assert scalars(tmp_path / FOLDER)["loss/total"] == {16: 2.0, 32: 2.0}
