@@ -28,4 +28,5 @@ class Setup:
     validation_images: int | None  # evaluate on at most so many; None: all
     cache: Path  # decoded images and calibrated weights, shared by all workers of a host
     seed: int  # of the initial backbone weights
+    whole_weights: bool = False  # `detector.weights` is a file of a whole detector: trials start from its heads, too
     watch: bool = True  # end trials that diverge or do not learn

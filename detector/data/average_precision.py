@@ -42,20 +42,40 @@ def coco_metrics(dataset: Dataset, detections: Sequence[Detections]) -> dict[str
     Raises:
         ValueError: there are more entries than images, or none, or a label is out of range.
     """
+    return _figures(coco_evaluation(dataset, detections), dataset.classes)
+
+
+def coco_evaluation(dataset: Dataset, detections: Sequence[Detections]) -> Any:
+    """COCOeval after its work, with arrays of precision, recall and scores by IoU, recall, label and area.
+
+    Raises:
+        ValueError: as `coco_metrics`.
+    """
+    evaluation = prepared_evaluation(dataset, detections)
+    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools reports by printing
+        evaluation.evaluate()
+        evaluation.accumulate()
+    return evaluation
+
+
+def prepared_evaluation(dataset: Dataset, detections: Sequence[Detections]) -> Any:
+    """COCOeval before its work; its ids are image position + 1 and label + 1.
+
+    Raises:
+        ValueError: as `coco_metrics`.
+    """
     if not 0 < len(detections) <= len(dataset.images):
         raise ValueError(
             f"1 to {len(dataset.images)} entries are needed, one for each image, but got {len(detections)}"
         )
     if len(detections) < len(dataset.images):
         dataset = dataset.select(range(len(detections)))
-    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools reports by printing
+    with contextlib.redirect_stdout(io.StringIO()):
         truth = _indexed(dataset, list(_truth(dataset)))
         found = _indexed(dataset, list(_found(detections, classes=len(dataset.classes))))
         evaluation = COCOeval(truth, found, iouType="bbox")
-        evaluation.params.maxDets = [MOST_DETECTIONS]
-        evaluation.evaluate()
-        evaluation.accumulate()
-    return _figures(evaluation, dataset.classes)
+    evaluation.params.maxDets = [MOST_DETECTIONS]
+    return evaluation
 
 
 def _figures(evaluation: Any, classes: tuple[str, ...]) -> dict[str, float]:

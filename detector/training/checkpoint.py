@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from detector.json_text import read_json
-from detector.whole_file import sync
+from detector.whole_file import sync, write_unprivate
 
 KEPT = 2
 STATE, MANIFEST = "state.safetensors", "MANIFEST.json"
@@ -33,8 +33,8 @@ class Checkpoint:
     step: int
 
 
-def save_checkpoint(directory: Path, checkpoint: Checkpoint) -> Path:
-    """Write the checkpoint, then drop all but the newest two; returns its folder.
+def save_checkpoint(directory: Path, checkpoint: Checkpoint, *, kept: int = KEPT) -> Path:
+    """Write the checkpoint, then drop all but the newest `kept`; returns its folder.
 
     Raises:
         OSError, SafetensorError: it can't be written, on a full disk for example. Those that are there stay.
@@ -52,13 +52,13 @@ def save_checkpoint(directory: Path, checkpoint: Checkpoint) -> Path:
         shutil.rmtree(temporary, ignore_errors=True)  # a full disk needs the room
         raise
     sync(directory)
-    for old in _folders(directory)[KEPT:]:
+    for old in _folders(directory)[kept:]:
         shutil.rmtree(old, ignore_errors=True)
     return final
 
 
 def _write(folder: Path, checkpoint: Checkpoint) -> None:
-    save_file(checkpoint.arrays, folder / STATE)
+    write_unprivate(folder / STATE, lambda file: save_file(checkpoint.arrays, file))
     digest = _digest(folder / STATE, checkpoint.images, checkpoint.step)
     manifest = {"images": checkpoint.images, "step": checkpoint.step, "sha256": digest}
     (folder / MANIFEST).write_text(json.dumps(manifest))
@@ -72,6 +72,12 @@ def newest_checkpoint(directory: Path) -> Checkpoint | None:
         if (checkpoint := _read(folder)) is not None:
             return checkpoint
     return None
+
+
+def images_of_newest(directory: Path) -> int:
+    """Images that the newest checkpoint says by its name, valid or not; 0 where there is none."""
+    numbers = [folder.name.removeprefix("checkpoint-") for folder in _folders(directory)]
+    return max((int(number) for number in numbers if number.isdecimal()), default=0)
 
 
 def drop_checkpoints(directory: Path) -> None:

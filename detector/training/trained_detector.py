@@ -1,30 +1,20 @@
 """A trained detector, to be used: its network, its one evaluation step, and what it finds in pictures."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from detector.backend import on_device, to_device, to_host
 from detector.boxes import Tensor
-from detector.config import Hyperparameters, StepShape
 from detector.data.average_precision import Detections
 from detector.data.dataset import Image
 from detector.data.image_cache import letterbox, place_on_canvas
+from detector.detector_facts import DetectorFacts
 from detector.network.weights import load_weights
 from detector.training.compiled_steps import CompiledSteps
 from detector.training.inputs import trial_inputs
 from detector.training.validation import detections_of
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DetectorFacts:
-    """What stands beside a detector's weights, so that they can be used without anything else."""
-
-    shape: StepShape
-    hyperparameters: Hyperparameters
-    classes: tuple[str, ...]  # by label
 
 
 class TrainedDetector:

@@ -25,7 +25,7 @@ from detector.network import weights
 from detector.network.network import Network
 from detector.schedule import optimizer_steps
 from detector.setup import Progress, Setup, unheard
-from detector.training.checkpoint import drop_checkpoints, newest_checkpoint, save_checkpoint
+from detector.training.checkpoint import KEPT, drop_checkpoints, newest_checkpoint, save_checkpoint
 from detector.training.compiled_steps import CompiledSteps, fastest_steps
 from detector.training.inputs import step_inputs, trial_inputs
 from detector.training.replay import REPLAYED, Replay, blamed
@@ -74,6 +74,8 @@ class Trainer:
             given = setup.detector.weights
             on_progress("drawing weights" if given == "none" else f"loading weights ({given})", 0, 1)
             weights.initial_backbone(network, given, setup.seed, sample, setup.cache)
+            if setup.whole_weights:
+                weights.load_weights(network, Path(given), whole=True)
 
         on_progress("building the network", 0, 1)
         steps = (
@@ -86,6 +88,7 @@ class Trainer:
         self._blank = initial_state([to_device(to_host(variable)) for variable in self._network.trainable])
         self._frozen = [to_device(to_host(variable)) for variable in self._network.frozen]
         self._watches = setup.watch
+        self._draws_heads = not setup.whole_weights
         self._trial: RunningTrial | None = None
         self._stepped = False
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
@@ -104,7 +107,8 @@ class Trainer:
     ) -> int:
         """Reset to the trial's start, or to its newest valid checkpoint; returns the images already trained.
 
-        With `keep_weights` the end of the budget leaves WEIGHTS_FILE in the directory.
+        With `keep_weights` the end of the budget leaves WEIGHTS_FILE in the directory, and the last checkpoint, from
+        which a longer training can go on.
         """
         self._trial = None  # its state makes room for the next: two at once are half a gigabyte more
         give_memory_back()
@@ -119,14 +123,16 @@ class Trainer:
             inputs={name: to_device(value) for name, value in inputs.items()},
             state=self._fresh_state(seed),
             frozen=self._frozen,
-            watch=Watch(trial_context(hyperparameters, self.shape, budget_images)),
+            watch=Watch(trial_context(hyperparameters, self.shape, budget_images, fresh_heads=self._draws_heads)),
         )
         if (checkpoint := newest_checkpoint(directory)) is not None:
             self._trial.restore(checkpoint)
         return self._trial.images
 
     def _fresh_state(self, seed: int) -> State:
-        """The state at step 0 of every trial but for the heads, which are drawn anew."""
+        """The state at step 0 of every trial but for the heads, which are drawn anew unless the weights are whole."""
+        if not self._draws_heads:
+            return keras.tree.map_structure(own, self._blank)
         for number, part in enumerate(self._network.heads):
             weights.reseed(part, seed + number)
         network, initial = self._network, self._blank["weights"]
@@ -209,7 +215,8 @@ class Trainer:
         return None
 
     def _stop(self, trial: RunningTrial, finding: Finding) -> Verdict:
-        drop_checkpoints(trial.directory)
+        if not trial.keep_weights:
+            drop_checkpoints(trial.directory)
         images = trial.images
         if finding.rule in REPLAYED:
             finding = self._blame(trial, finding)
@@ -249,7 +256,7 @@ class Trainer:
 
     def _rung(self, trial: RunningTrial, training_s: float, on_stage: Progress) -> RungReport:
         finished = trial.images >= trial.budget_images
-        saving = None if finished else self._begin_save(trial)
+        saving = None if finished and not trial.keep_weights else self._begin_save(trial)
         if finished and trial.keep_weights:
             self._keep_weights(trial)
         started = time.monotonic()
@@ -284,7 +291,8 @@ class Trainer:
 
     def _begin_save(self, trial: RunningTrial) -> "Future[Path]":
         """Begin to write a checkpoint; the disk is waited for elsewhere, and no step may run before `_finish_save`."""
-        return self._writer.submit(save_checkpoint, trial.directory, trial.checkpoint())
+        kept = 1 if trial.images >= trial.budget_images else KEPT
+        return self._writer.submit(save_checkpoint, trial.directory, trial.checkpoint(), kept=kept)
 
     def _finish_save(self, saving: "Future[Path]") -> None:
         """Wait until the checkpoint is whole; raises what its writing raised."""

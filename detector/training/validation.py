@@ -25,10 +25,10 @@ class Validation:
 
     def metrics(self, predict: Predict, batch_size: int, on_progress: Progress) -> dict[str, float]:
         """COCO's metrics of what is predicted; `on_progress` hears of every batch."""
-        return coco_metrics(self._dataset, self._detections(predict, batch_size, on_progress))
+        return coco_metrics(self._dataset, self.detections(predict, batch_size, on_progress))
 
-    def _detections(self, predict: Predict, batch_size: int, on_progress: Progress) -> list[Detections]:
-        """Detections on each image, in original pixels."""
+    def detections(self, predict: Predict, batch_size: int, on_progress: Progress) -> list[Detections]:
+        """Detections on each image, in original pixels; `on_progress` hears of every batch."""
         found: list[Detections] = []
         for images, extents, indices in evaluation_batches(self._cache, self._count, batch_size):
             on_progress("evaluating", len(found), self._count)

@@ -68,6 +68,7 @@ class TrialContext:
     anchor_samples: int = 256  # slots of a sample, per image
     roi_samples: int = 512
     proposals: int = 1000
+    fresh_heads: bool = True  # drawn by a seed, and not trained before
 
 
 class Streak:

@@ -99,7 +99,7 @@ class StartLosses(Startup):
         self._context = context
 
     def observe(self, step: int, figures: Figures) -> Finding | None:
-        if step > 0:
+        if step > 0 or not self._context.fresh_heads:
             return None
         limits, context = self._limits, self._context
         theory = (

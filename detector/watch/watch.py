@@ -41,7 +41,9 @@ def rules(context: TrialContext, limits: Thresholds) -> tuple[Rule, ...]:
     )
 
 
-def trial_context(hyperparameters: Hyperparameters, shape: StepShape, budget_images: int) -> TrialContext:
+def trial_context(
+    hyperparameters: Hyperparameters, shape: StepShape, budget_images: int, *, fresh_heads: bool = True
+) -> TrialContext:
     """The context of a trial with that budget."""
     batch_size = hyperparameters.batch_size
     return TrialContext(
@@ -52,6 +54,7 @@ def trial_context(hyperparameters: Hyperparameters, shape: StepShape, budget_ima
         anchor_samples=shape.anchor_samples,
         roi_samples=shape.roi_samples,
         proposals=shape.proposals_train,
+        fresh_heads=fresh_heads,
     )
 
 

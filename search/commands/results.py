@@ -70,17 +70,34 @@ def export(
 def train(
     configuration: Annotated[Path, typer.Argument(help="A file that `export` wrote.")],
     images: Annotated[
-        int | None, typer.Option(min=1, help="Training images to see (default: the budget of the trial).")
+        int | None, typer.Option(min=1, help="Training images to see in all (default: the budget of the trial).")
     ] = None,
     data: Annotated[Path | None, typer.Option(help="Another folder of data than the study's.")] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(metavar="FILE|imagenet|none", help="What to start from (default: what the file says)."),
+    ] = None,
     output: Annotated[Path, typer.Option(help="Folder for the weights and the checkpoint.")] = Path("trained"),
     seed: Annotated[int | None, typer.Option(help="Seed of weights and batches (default: the trial's).")] = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Also write losses, learning rate and AP for TensorBoard.")
+    ] = False,
 ) -> None:
-    """Train one configuration in full, print its COCO AP and keep the weights. Run it again to go on after ctrl-c."""
+    """Train one configuration in full, print its COCO AP and keep the weights. Run it again to go on after ctrl-c,
+    with more images to go on for longer."""
     with exit_codes():
         from search.export.training import train as run
 
-        raise typer.Exit(run(configuration, images=images, data=data, output=output, seed=seed))
+        code = run(
+            configuration,
+            images=images,
+            data=data,
+            output=output,
+            seed=seed,
+            weights=weights,
+            tensorboard=tensorboard,
+        )
+        raise typer.Exit(code)
 
 
 def evaluate(
@@ -91,6 +108,12 @@ def evaluate(
             help="A folder, a file of annotations, or a file with a section `data`; its validation split, or all."
         ),
     ],
+    output: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder for tables and pictures: by class, curves, confusions.")
+    ] = None,
+    least_score: Annotated[
+        float, typer.Option(min=0, max=1, help="Objects with less do not count in the confusion matrix.")
+    ] = 0.5,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
 ) -> None:
     """COCO AP of trained weights on annotated data, overall, by size and by class."""
@@ -99,7 +122,8 @@ def evaluate(
         from search.export.native_messages import hidden_messages
 
         with hidden_messages():
-            metrics = run(weights, data, PlainConsole(quiet=as_json))
+            console = PlainConsole(quiet=as_json)
+            metrics = run(weights, data, console, output=output, least_score=least_score)
         if as_json:
             say(json.dumps({name: None if math.isnan(value) else value for name, value in metrics.items()}, indent=2))
 

@@ -1,27 +1,34 @@
 """The full training of one exported configuration, by the same trainer process and protocol as a trial."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, nullcontext
+from dataclasses import asdict, replace
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 from filelock import FileLock, Timeout
 
 from detector.config import ConfigError
 from detector.setup import Setup
 from search.exit_codes import ExitCode
+from search.export.agreement import agree, agreed, plain, refuse_another
 from search.export.configuration_file import Configuration, read_configuration
-from search.export.training_record import TrainingRecord, agree, metrics_table
+from search.export.continuation import continued_after
+from search.export.data_agreement import change_of_data, load_agreeing
+from search.export.initial_weights import anchor_slots, initial_weights
+from search.export.result import show_result
+from search.export.tensorboard_log import FOLDER, TensorBoardLog
+from search.export.training_record import TrainingRecord
 from search.signals import stop_signals
 from search.terminal import PlainConsole
 from search.trainer.exits import DiskFull, SetupFailed
 from search.trainer.protocol import Start
+from search.trainer.run import Recorder
 from search.trainer.warm import WarmTrainer
 from trial.outcome import Outcome
 from trial.verdict import DISK_FULL, Verdict
 
-WEIGHTS_FILE = "weights.safetensors"  # as the trainer calls it
 EVALUATIONS = 4  # on the way, evenly; each leaves a checkpoint behind
 
 
@@ -32,6 +39,8 @@ def train(
     data: Path | None,
     output: Path,
     seed: int | None,
+    weights: str | None = None,
+    tensorboard: bool = False,
     trainer: str = "detector",
     console: PlainConsole | None = None,
 ) -> ExitCode:
@@ -43,15 +52,58 @@ def train(
         ConfigError: the file, the data or the folder cannot be used.
     """
     console = console or PlainConsole()
-    configuration = read_configuration(file)
+    configuration, initial = read_configuration(file), None
+    if weights is not None:
+        initial = initial_weights(configuration, weights)
+        configuration = replace(configuration, detector=initial.detector)
     start = _start(configuration, images, seed, output)
-    setup = _setup(configuration, data, output)
+    setup = _setup(configuration, data, output, whole=initial is not None and initial.whole)
     with _claimed(output):
-        agree(output, {"configuration": asdict(configuration), "images": start.budget_images, "seed": start.seed})
         record = TrainingRecord(output, show=lambda line: console.print(line))
-        with stop_signals(_interrupt) as stop:
-            verdict = _run(WarmTrainer(trainer, setup, log=output / "trainer.log"), start, record, stop)
-    return _conclude(verdict, record, start, console)
+        facts = _facts(configuration, start, data)
+        if _is_over(record, start, facts):
+            return show_result(record, start, configuration, data, console)
+        log = TensorBoardLog(record, output / FOLDER) if tensorboard else None
+        refuse_another(output, facts)
+        after = continued_after(start, record.metrics, console)
+        agree(output, {**facts, "dataset": _agreed_data(configuration, data, console), "continued_after": after})
+        if _is_over(record, start, facts):  # the same data, elsewhere
+            return show_result(record, start, configuration, data, console)
+        if initial is not None and not (after or record.metrics):
+            console.print(initial.line)
+        points = evaluation_points(start.budget_images, start.hyperparameters.batch_size, after=after)
+        with stop_signals(_interrupt) as stop, closing(log) if log else nullcontext():
+            verdict = _run(WarmTrainer(trainer, setup, log=output / "trainer.log"), start, points, log or record, stop)
+        if verdict.outcome is Outcome.COMPLETE:
+            return show_result(record, start, configuration, data, console)
+    return _conclude(verdict, start, console)
+
+
+def _facts(configuration: Configuration, start: Start, data: Path | None) -> dict[str, Any]:
+    """What is trained, but for what the data holds."""
+    return plain(
+        {
+            "configuration": asdict(configuration),
+            "seed": start.seed,
+            "images": start.budget_images,
+            "data": data and data.resolve(),
+        }
+    )
+
+
+def _is_over(record: TrainingRecord, start: Start, facts: Mapping[str, Any]) -> bool:
+    """Whether this very training has ended in the folder."""
+    stored = agreed(start.directory)
+    same = stored is not None and all(stored.get(name, None) == value for name, value in facts.items())
+    return same and start.budget_images in record.metrics
+
+
+def _agreed_data(configuration: Configuration, data: Path | None, console: PlainConsole) -> str:
+    """The fingerprint of the training images, checked before a trainer starts, and without Keras."""
+    train_set, _ = load_agreeing(configuration, data)
+    if data is None and (change := change_of_data(configuration, train_set)) is not None:
+        console.print(change)
+    return train_set.fingerprint
 
 
 def _start(configuration: Configuration, images: int | None, seed: int | None, output: Path) -> Start:
@@ -65,7 +117,7 @@ def _start(configuration: Configuration, images: int | None, seed: int | None, o
     )
 
 
-def _setup(configuration: Configuration, data: Path | None, output: Path) -> Setup:
+def _setup(configuration: Configuration, data: Path | None, output: Path, *, whole: bool) -> Setup:
     of_file = configuration.data
     train_source, validation = (of_file if data is None else of_file.elsewhere(data)).sources()
     batch_size = configuration.hyperparameters.batch_size
@@ -74,18 +126,18 @@ def _setup(configuration: Configuration, data: Path | None, output: Path) -> Set
         validation=validation,
         validation_share=configuration.data.validation_share,
         detector=configuration.detector,
-        anchors_per_cell=max(configuration.provenance.anchor_slots, configuration.hyperparameters.anchors.per_cell),
+        anchors_per_cell=anchor_slots(configuration),
         micro_batch=configuration.detector.micro_batch or batch_size,
         validation_images=None,
         cache=output.resolve() / "cache",
         seed=configuration.provenance.study_seed,
+        whole_weights=whole,
     )
 
 
-def _run(trainer: WarmTrainer, start: Start, record: TrainingRecord, stop: Event) -> Verdict:
+def _run(trainer: WarmTrainer, start: Start, points: tuple[int, ...], record: Recorder, stop: Event) -> Verdict:
     """From setup to a verdict, whatever happens on the way."""
     try:
-        points = evaluation_points(start.budget_images, start.hyperparameters.batch_size)
         return trainer.train(start, points, record, stop)
     except SetupFailed as failure:
         return failure.verdict
@@ -95,22 +147,19 @@ def _run(trainer: WarmTrainer, start: Start, record: TrainingRecord, stop: Event
         trainer.kill()
 
 
-def evaluation_points(budget_images: int, batch_size: int) -> tuple[int, ...]:
+def evaluation_points(budget_images: int, batch_size: int, *, after: int = 0) -> tuple[int, ...]:
     """Images after which a training of this length is evaluated, ascending; the last is the end.
 
-    Never two within one batch: training stops only between batches.
+    Never two within one batch: training stops only between batches. None before `after`, where a training of another
+    length had come to, with evaluations of its own.
     """
     points = (budget_images * number // EVALUATIONS for number in range(1, EVALUATIONS + 1))
-    last_of_step = {-(-point // batch_size): point for point in points if point}
+    last_of_step = {-(-point // batch_size): point for point in points if point and point >= after}
     return tuple(last_of_step.values())
 
 
-def _conclude(verdict: Verdict, record: TrainingRecord, start: Start, console: PlainConsole) -> ExitCode:
-    """Say how it ended; the exit code."""
-    if verdict.outcome is Outcome.COMPLETE:
-        console.print(metrics_table(record.metrics[start.budget_images]))
-        console.print(f"weights: {start.directory / WEIGHTS_FILE}")
-        return ExitCode.DONE
+def _conclude(verdict: Verdict, start: Start, console: PlainConsole) -> ExitCode:
+    """Say how it ended before its end; the exit code."""
     if verdict.outcome is Outcome.INTERRUPTED:
         why = verdict.message if verdict.cause == DISK_FULL else "interrupted"
         console.print(f"{why}; run the same command again to go on")

@@ -1,25 +1,20 @@
-"""What a full training leaves in its folder beside weights and checkpoint, and shows meanwhile.
+"""What a full training shows, and leaves in its folder beside weights and checkpoint.
 
-training.json      what is trained; another training is refused the folder
 evaluations.json   COCO metrics by images seen: where a resumed training goes on, and the result
 """
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from detector.config import ConfigError, require
-from detector.json_text import read_json
+from detector.config import require
 from detector.object_size import RANGES
-from detector.whole_file import write_whole
+from search.export.json_file import read_object, replace_object
 from trial.reports import ProgressReport, RungReport
 
-AGREEMENT_FILE = "training.json"
 EVALUATIONS_FILE = "evaluations.json"
 _HEADINGS = {
     "ap": "AP (IoU .50:.95)",
@@ -60,31 +55,12 @@ class TrainingRecord:
     def rung(self, rung: RungReport, budget_images: int) -> None:
         """Keep an evaluation, and show its AP."""
         self.metrics[budget_images] = {"ap": rung.ap, **rung.metrics}
-        _replace(self._file, {str(images): metrics for images, metrics in self.metrics.items()})
+        replace_object(self._file, {str(images): metrics for images, metrics in self.metrics.items()})
         self._show(f"{rung.images} images: AP {rung.ap:.3f}")
 
     def should_prune(self) -> bool:
         """Never: a full training has no peers."""
         return False
-
-
-def agree(folder: Path, facts: Mapping[str, Any]) -> None:
-    """Make the folder this training's.
-
-    Raises:
-        ConfigError: it is another training's, or cannot be written.
-    """
-    file = folder / AGREEMENT_FILE
-    wanted = json.loads(json.dumps(facts, default=str))
-    stored = _read(file)
-    if stored is None:
-        _replace(file, wanted)
-        return
-    different = [name for name in wanted if stored.get(name) != wanted[name]]
-    require(
-        not different,
-        f"{folder} holds another training (another {', '.join(different)}); choose another --output",
-    )
 
 
 def metrics_table(metrics: Mapping[str, float]) -> Table:
@@ -104,7 +80,7 @@ def metrics_table(metrics: Mapping[str, float]) -> Table:
 def _evaluations(file: Path) -> dict[int, dict[str, float]]:
     """Metrics by images, the AP among them."""
     try:
-        metrics = _EVALUATIONS.validate_python(_read(file) or {})
+        metrics = _EVALUATIONS.validate_python(read_object(file) or {})
     except ValidationError:
         metrics = {0: {}}
     require(
@@ -112,21 +88,3 @@ def _evaluations(file: Path) -> dict[int, dict[str, float]]:
         f"{file} must hold metrics by images, each with its ap, but does not; choose another --output",
     )
     return metrics
-
-
-def _read(file: Path) -> dict[str, Any] | None:
-    try:
-        content = read_json(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{file} cannot be read ({error}); choose another --output") from error
-    require(isinstance(content, dict), f"{file} must hold a JSON object, but does not; choose another --output")
-    return dict(content)
-
-
-def _replace(file: Path, content: Mapping[str, Any]) -> None:
-    try:
-        write_whole(file, json.dumps(content, indent=2))
-    except OSError as error:
-        raise ConfigError(f"{file} cannot be written ({error.strerror}); choose another --output") from error

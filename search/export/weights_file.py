@@ -8,11 +8,13 @@ from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 
 from detector.config import ConfigError
+from detector.detector_facts import DetectorFacts
 
 if TYPE_CHECKING:
     from detector.training.trained_detector import TrainedDetector
 
 _NEEDED = ("shape", "hyperparameters", "classes")
+_FACTS = TypeAdapter(DetectorFacts)
 
 
 def open_detector(path: Path) -> "TrainedDetector":
@@ -21,20 +23,42 @@ def open_detector(path: Path) -> "TrainedDetector":
     Raises:
         ConfigError: there is no such file, or it is another kind of file.
     """
-    stated = _facts(path)  # before Keras is loaded, which takes seconds
-    from detector.training.trained_detector import DetectorFacts, TrainedDetector
+    facts = facts_of(path)  # before Keras is loaded, which takes seconds
+    from detector.training.trained_detector import TrainedDetector
 
+    return TrainedDetector(facts, path)
+
+
+def facts_of(path: Path) -> DetectorFacts:
+    """What the file says of its detector. Loads no Keras.
+
+    Raises:
+        ConfigError: as `open_detector`.
+    """
+    stated = _stated(path)
+    if missing := [key for key in _NEEDED if key not in stated]:
+        raise ConfigError(
+            f"{path}: holds weights, but not their {missing[0]}; use a file that `frcnn-search train` wrote"
+        )
     try:
-        facts = TypeAdapter(DetectorFacts).validate_python(stated)
+        return _FACTS.validate_python({key: stated[key] for key in _NEEDED})
     except ValidationError as error:
         first = error.errors()[0]
         raise ConfigError(
             f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}; another version wrote it"
         ) from None
-    return TrainedDetector(facts, path)
 
 
-def _facts(path: Path) -> dict[str, Any]:
+def is_whole_detector(path: Path) -> bool:
+    """Whether the file says what it is a detector of; weights of a backbone alone do not.
+
+    Raises:
+        ConfigError: there is no such file, or it is no safetensors file.
+    """
+    return _stated(path).keys() >= set(_NEEDED)
+
+
+def _stated(path: Path) -> dict[str, Any]:
     """What stands beside the values."""
     if not path.is_file():
         raise ConfigError(
@@ -42,11 +66,6 @@ def _facts(path: Path) -> dict[str, Any]:
         )
     try:
         with safe_open(path, framework="np") as file:
-            stated = {key: json.loads(value) for key, value in (file.metadata() or {}).items()}
+            return {key: json.loads(value) for key, value in (file.metadata() or {}).items()}
     except (OSError, SafetensorError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is not a safetensors file of weights: {error}") from error
-    if missing := [key for key in _NEEDED if key not in stated]:
-        raise ConfigError(
-            f"{path}: holds weights, but not their {missing[0]}; use a file that `frcnn-search train` wrote"
-        )
-    return {key: stated[key] for key in _NEEDED}

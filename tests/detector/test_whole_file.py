@@ -32,6 +32,20 @@ def test_a_new_file_has_the_mode_that_the_umask_leaves(tmp_path, content):
     assert (tmp_path / "file.json").stat().st_mode & 0o777 == 0o640
 
 
+def test_a_new_file_has_that_mode_although_its_writer_let_nobody_else_read_it(tmp_path):
+    def write(path: Path) -> None:
+        path.unlink()
+        path.write_text("new")
+        path.chmod(0o600)
+
+    before = os.umask(0o022)
+    try:
+        write_whole(tmp_path / "file.json", write)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "file.json").stat().st_mode & 0o777 == 0o644
+
+
 def test_a_failure_half_way_leaves_the_old_content_and_no_rubbish(tmp_path):
     file = tmp_path / "file.json"
     file.write_text("old")

@@ -17,6 +17,7 @@ from detector.training.checkpoint import (
     STATE,
     Checkpoint,
     drop_checkpoints,
+    images_of_newest,
     newest_checkpoint,
     save_checkpoint,
 )
@@ -158,3 +159,22 @@ def test_a_checkpoint_that_agrees_with_itself_and_still_is_none_is_passed_over(
     found = newest_checkpoint(tmp_path)
     assert found is not None
     assert found.images == 40
+
+
+def test_how_far_the_newest_checkpoint_is_stands_in_its_name(tmp_path: Path) -> None:
+    assert images_of_newest(tmp_path) == 0
+    for name in ("checkpoint-00000040", "checkpoint-00000120", "checkpoint-notes"):
+        (tmp_path / name).mkdir()
+    assert images_of_newest(tmp_path) == 120
+
+
+def test_who_may_read_a_checkpoint_is_decided_by_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        folder = save_checkpoint(tmp_path, Checkpoint(arrays={"a": np.zeros(3, np.float32)}, images=8, step=1))
+    finally:
+        os.umask(before)
+    assert {path.name: oct(path.stat().st_mode & 0o777) for path in folder.iterdir()} == {
+        "state.safetensors": "0o640",
+        "MANIFEST.json": "0o640",
+    }

@@ -191,10 +191,14 @@ def test_the_watch_waits_for_the_device_once_a_logging_interval(
     assert counts == [1, 2, 3, 4, 5]
 
 
-def test_the_end_of_the_budget_leaves_the_weights_that_were_asked_for(trainer: Trainer, tmp_path: Path) -> None:
+def test_the_end_of_the_budget_leaves_the_weights_that_were_asked_for_and_where_a_longer_training_goes_on(
+    trainer: Trainer, tmp_path: Path
+) -> None:
     trainer.begin(GENTLE, seed=0, budget_images=8, directory=tmp_path, keep_weights=True)
+    advance(trainer, 4, Diary())
     advance(trainer, 8, Diary())
-    assert [path.name for path in tmp_path.iterdir()] == [WEIGHTS_FILE]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-00000008", WEIGHTS_FILE]
+    assert trainer.begin(GENTLE, seed=0, budget_images=16, directory=tmp_path, keep_weights=True) == 8
 
 
 def test_who_waits_for_a_trainer_hears_of_it_often_enough(trainer: Trainer, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -132,6 +133,12 @@ def test_every_rule_has_a_fault_in_the_table() -> None:
 def test_what_looks_like_a_fault_and_is_none_ends_no_trial(row: Row, why: str) -> None:
     curve = trial(row, first=opening(**{name: row[name] for name in ("pixel_mean", "pixel_deviation", "boxes")}))
     assert first_finding(curve) is None
+
+
+def test_heads_that_were_trained_before_may_be_sure_at_step_0() -> None:
+    sure = opening(loss_roi_class=0.1, loss_rpn_class=0.05)
+    assert found_in(trial(figures(), first=sure)) == {"losses at step 0": 0}
+    assert found_in(trial(figures(), first=sure), replace(CONTEXT, fresh_heads=False)) == {}
 
 
 @pytest.mark.parametrize("recorded", RECORDED["trials"], ids=lambda recorded: recorded["name"])

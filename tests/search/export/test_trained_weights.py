@@ -3,6 +3,7 @@
 import io
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,26 @@ from search.terminal import PlainConsole
 from trial.reports import RungReport
 
 ANCHORS = Anchors(sizes_px=((8.0,), (16.0,), (32.0,), (64.0,), (128.0,)), ratios=(1.0,))
+DETECTOR = Detector(canvas=Canvas(height_px=64, width_px=96), weights="none", roi_samples=16, proposals=64)
+TRIAL = Hyperparameters(anchors=ANCHORS, batch_size=2, score_threshold=0.0, detection_nms_iou=0.4)
 Trained = tuple[Path, dict[str, float], list[Detections]]
 QUIET = PlainConsole(quiet=True)
+
+
+def setup_of(data: Path) -> Setup:
+    train, validation = find_sources(data)
+    return Setup(
+        train=train,
+        validation=validation,
+        validation_share=0.2,
+        detector=DETECTOR,
+        anchors_per_cell=2,  # a slot more than the trial uses
+        micro_batch=2,
+        validation_images=None,
+        cache=data.parent / "cache",
+        seed=0,
+        watch=False,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -41,22 +60,8 @@ def trained(data: Path) -> Trained:
     """The weights after two steps of a real training, its figures, and what it finds in the validation images."""
     from detector.training.trainer import WEIGHTS_FILE, Trainer
 
-    train, validation = find_sources(data)
-    setup = Setup(
-        train=train,
-        validation=validation,
-        validation_share=0.2,
-        detector=Detector(canvas=Canvas(height_px=64, width_px=96), weights="none", roi_samples=16, proposals=64),
-        anchors_per_cell=2,  # a slot more than the trial uses
-        micro_batch=2,
-        validation_images=None,
-        cache=data.parent / "cache",
-        seed=0,
-        watch=False,
-    )
-    trainer, directory = Trainer(setup), data.parent / "trial"
-    trial = Hyperparameters(anchors=ANCHORS, batch_size=2, score_threshold=0.0, detection_nms_iou=0.4)
-    trainer.begin(trial, seed=1, budget_images=4, directory=directory, keep_weights=True)
+    trainer, directory = Trainer(setup_of(data)), data.parent / "trial"
+    trainer.begin(TRIAL, seed=1, budget_images=4, directory=directory, keep_weights=True)
     report = trainer.advance(4, lambda _: None, lambda: False)
     assert isinstance(report, RungReport)
     running = trainer._running()
@@ -64,7 +69,7 @@ def trained(data: Path) -> Trained:
     def own(images: Any, extents: Any) -> dict[str, Any]:
         return trainer.predict_step(running.state["weights"], running.frozen, images, extents, running.inputs)
 
-    found = trainer._validation._detections(own, 2, lambda *_: None)
+    found = trainer._validation.detections(own, 2, lambda *_: None)
     return directory / WEIGHTS_FILE, {**report.metrics, "ap": report.ap}, found
 
 
@@ -84,6 +89,18 @@ def test_what_is_detected_is_what_the_trainer_detects(data: Path, trained: Train
         np.testing.assert_allclose(mine.boxes, theirs.boxes, atol=1e-3)
         np.testing.assert_allclose(mine.scores, theirs.scores, atol=1e-5)
         assert mine.labels.tolist() == theirs.labels.tolist()
+
+
+def test_a_training_from_whole_weights_begins_where_they_ended(data: Path, trained: Trained, tmp_path: Path) -> None:
+    from detector.training.trainer import Trainer
+
+    setup = replace(setup_of(data), detector=replace(DETECTOR, weights=str(trained[0]), frozen_stages=0))
+    trainer = Trainer(replace(setup, whole_weights=True, watch=True))
+    for seed in (1, 2):  # which draws no heads
+        assert trainer.begin(TRIAL, seed=seed, budget_images=4, directory=tmp_path / str(seed)) == 0
+        found = trainer.evaluate()
+        assert {name: found[name] for name in trained[1]} == pytest.approx(trained[1], abs=1e-9, nan_ok=True)
+    assert isinstance(trainer.advance(2, lambda _: None, lambda: False), RungReport)
 
 
 def test_predict_writes_coco_with_scores_and_a_picture_of_each_image(

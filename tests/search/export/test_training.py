@@ -3,44 +3,25 @@
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-import optuna
 import pytest
 from rich.console import Console
 
 from detector.config import ConfigError
 from search.exit_codes import ExitCode
-from search.export.export import export
-from search.export.training import evaluation_points, train
-from search.export.training_record import AGREEMENT_FILE, EVALUATIONS_FILE, TrainingRecord, agree, metrics_table
-from search.study.study_file import load_study_file
-from storage.connection.database import Database
-from storage.study import find_study
+from search.export.agreement import AGREEMENT_FILE, agree
+from search.export.continuation import WEIGHTS_FILE
+from search.export.training import evaluation_points
+from search.export.training_record import EVALUATIONS_FILE, TrainingRecord, metrics_table
+from tests.search.export.conftest import Run
 
 ROOT = Path(__file__).resolve().parents[3]
-
-
-@pytest.fixture
-def configuration(database: Database, study: optuna.Study, study_file: Path, tmp_path: Path) -> Path:
-    """The export of the hand-made study."""
-    file = tmp_path / "best.yaml"
-    export(find_study(database, study.study_name), load_study_file(study_file), output=file, trial=0)
-    return file
-
-
-def run(configuration: Path, output: Path, *, images: int | None = 640, seed: int | None = None) -> tuple[int, str]:
-    """Exit code and what was printed."""
-    console = Console(width=100, file=io.StringIO())
-    with console.capture() as captured:
-        code = train(
-            configuration, images=images, data=None, output=output, seed=seed, trainer="analytic", console=console
-        )
-    return code, captured.get()
 
 
 @pytest.mark.parametrize(
@@ -58,7 +39,9 @@ def test_a_training_is_evaluated_at_every_quarter_but_once_for_each_step(
     assert evaluation_points(images, batch_size) == points
 
 
-def test_a_training_ends_with_its_table_and_its_evaluations_on_disk(configuration: Path, tmp_path: Path) -> None:
+def test_a_training_ends_with_its_table_and_its_evaluations_on_disk(
+    configuration: Path, tmp_path: Path, run: Run
+) -> None:
     code, shown = run(configuration, tmp_path / "trained")
     assert code == ExitCode.DONE
     assert "AP (IoU .50:.95)" in shown
@@ -67,36 +50,86 @@ def test_a_training_ends_with_its_table_and_its_evaluations_on_disk(configuratio
     assert f"{evaluations['640']['ap']:.3f}" in shown
 
 
-def test_a_study_file_is_answered_with_the_command_that_exports(study_file: Path, tmp_path: Path) -> None:
+def test_a_study_file_is_answered_with_the_command_that_exports(study_file: Path, tmp_path: Path, run: Run) -> None:
     with pytest.raises(ConfigError, match=r"is a study file; export a configuration .*: frcnn-search export .*\.yaml"):
         run(study_file, tmp_path / "trained")
 
 
-def test_a_training_that_is_complete_shows_its_result_again(configuration: Path, tmp_path: Path) -> None:
+def test_a_training_that_is_complete_shows_its_result_again_at_once_and_starts_no_trainer(
+    configuration: Path, sample: Path, tmp_path: Path, run: Run
+) -> None:
     _, first = run(configuration, tmp_path / "trained")
-    code, again = run(configuration, tmp_path / "trained")
+    (tmp_path / "trained" / "trainer.log").unlink()
+    code, again = run(configuration, tmp_path / "trained", trainer="no such trainer")
     assert code == ExitCode.DONE
-    assert again.splitlines()[-3:] == first.splitlines()[-3:]
+    assert first.endswith(again)
+    assert "weights: " in again
+    assert not (tmp_path / "trained" / "trainer.log").exists()
 
 
-def test_without_images_the_budget_of_the_trial_is_trained(configuration: Path, tmp_path: Path) -> None:
+def test_other_data_is_no_repetition_of_a_training_that_is_complete(
+    configuration: Path, sample: Path, tmp_path: Path, run: Run
+) -> None:
+    run(configuration, tmp_path / "trained")
+    shutil.copytree(sample, tmp_path / "other")
+    moved = run(configuration, tmp_path / "trained", data=tmp_path / "other", trainer="no such trainer")
+    assert moved[0] == ExitCode.DONE  # the same, elsewhere
+    (tmp_path / "other" / "train.json").write_text((tmp_path / "other" / "train.json").read_text() + " ")
+    shutil.move(tmp_path / "other", tmp_path / "moved")
+    with pytest.raises(ConfigError, match="another dataset"):
+        run(configuration, tmp_path / "trained", data=tmp_path / "moved")
+
+
+def test_without_images_the_budget_of_the_trial_is_trained(configuration: Path, tmp_path: Path, run: Run) -> None:
     run(configuration, tmp_path / "trained", images=None)
     assert "320" in json.loads((tmp_path / "trained" / EVALUATIONS_FILE).read_text())  # budget.images of the study
 
 
-def test_the_folder_of_another_training_is_refused(configuration: Path, tmp_path: Path) -> None:
+def test_the_folder_of_another_training_is_refused(configuration: Path, tmp_path: Path, run: Run) -> None:
     run(configuration, tmp_path / "trained")
     with pytest.raises(ConfigError, match="another training"):
         run(configuration, tmp_path / "trained", seed=99)
 
 
-def test_an_output_that_is_a_file_is_refused(configuration: Path, tmp_path: Path) -> None:
+def test_a_longer_training_goes_on_where_the_shorter_one_ended_and_says_what_becomes_of_the_rate(
+    configuration: Path, tmp_path: Path, run: Run
+) -> None:
+    run(configuration, tmp_path / "trained", images=640)
+    code, shown = run(configuration, tmp_path / "trained", images=800)
+    assert code == ExitCode.DONE
+    assert shown.startswith(
+        "goes on after 640 of 640 images under the schedule of 800: the learning rate was 0.0002 and is 0.002 from here"
+    )  # 0.02, divided by ten at 2/3 and 8/9: 0.0002 at the end, and 640 of 800 lie between
+    evaluations = json.loads((tmp_path / "trained" / EVALUATIONS_FILE).read_text())
+    assert [int(images) for images in evaluations] == [160, 320, 480, 640, 800]  # 200, 400 and 600 were passed already
+    assert run(configuration, tmp_path / "trained", images=800, trainer="no such trainer")[0] == ExitCode.DONE
+
+
+def test_fewer_images_than_were_trained_are_refused(configuration: Path, tmp_path: Path, run: Run) -> None:
+    run(configuration, tmp_path / "trained", images=640)
+    with pytest.raises(ConfigError, match="has seen 640 already, so that --images must be above that, but is 320"):
+        run(configuration, tmp_path / "trained", images=320)
+    assert run(configuration, tmp_path / "trained", images=640, trainer="no such trainer")[0] == ExitCode.DONE
+
+
+def test_weights_without_a_checkpoint_cannot_be_trained_for_longer_but_can_be_started_from(
+    configuration: Path, tmp_path: Path, run: Run
+) -> None:
+    run(configuration, tmp_path / "trained")
+    (tmp_path / "trained" / WEIGHTS_FILE).write_bytes(b"of an earlier version")
+    with pytest.raises(ConfigError, match=r"no checkpoint.*--weights .*weights\.safetensors"):
+        run(configuration, tmp_path / "trained", images=1280)
+
+
+def test_an_output_that_is_a_file_is_refused(configuration: Path, tmp_path: Path, run: Run) -> None:
     (tmp_path / "trained").write_text("")
     with pytest.raises(ConfigError, match="cannot be written"):
         run(configuration, tmp_path / "trained")
 
 
-def test_ctrl_c_pauses_and_the_same_command_goes_on_to_the_same_result(configuration: Path, tmp_path: Path) -> None:
+def test_ctrl_c_pauses_and_the_same_command_goes_on_to_the_same_result(
+    configuration: Path, tmp_path: Path, run: Run
+) -> None:
     script = (
         "import sys\nfrom pathlib import Path\nfrom search.export.training import train\n"
         f"sys.exit(train(Path({str(configuration)!r}), images=6400, data=None, output=Path('cut'), seed=None, "
