@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from typing import Any, assert_never
 
 from detector.config import LEVELS, Anchors, ConfigError, require
+from detector.whole_number import way_out
 from spaces.catalogue import DEFINITIONS, Definition
 from spaces.faster_rcnn import ANCHOR_PARAMETERS, Space
 from spaces.parameters import Categorical, Fixed, Float, Int, Parameter, Value, is_number
@@ -123,7 +124,7 @@ def _value(name: str, value: object) -> Value:
     number: Any = value
     require(lowest <= number <= highest, f"must lie in [{lowest:g}, {highest:g}], but is {number}")
     if isinstance(definition.reference, int):
-        require(isinstance(number, int), f"must be a whole number, but is {number}")
+        require(isinstance(number, int), f"must be a whole number, but is {number}; {way_out(number)}")
         return int(number)
     return float(number)
 

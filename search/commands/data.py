@@ -1,5 +1,6 @@
 """Commands on data, before any study."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,12 +36,17 @@ def doctor(
         from search.doctor.diagnosis import examine, refused
         from search.doctor.diagnosis_text import diagnosis_json, diagnosis_report
         from search.study.first_launch import dataset_specification
+        from search.study.named_paths import require_data
         from search.study.study_file import Options, load_study_file, with_options
 
         if data is not None and write_space:
             raise ConfigError("--write-space changes a study file, but --data names none; `launch --data` writes one")
         try:
-            specification = dataset_specification(data) if data is not None else load_study_file(study_file)
+            if data is not None:
+                specification = dataset_specification(data)
+            else:
+                specification = load_study_file(study_file)
+                require_data(study_file, specification.data)
             diagnosis = examine(with_options(specification, Options(canvas=canvas)))
         except ConfigError as error:
             diagnosis = refused(str(data or study_file), error)
@@ -78,7 +84,7 @@ def sample_data(
         from detector.data.sample_data import write_sample
 
         write_sample(folder, seed=seed)
-        say(f"wrote {folder}; next: frcnn-search launch --data {folder}")
+        say(f"wrote {folder}; next: frcnn-search launch --data {shlex.quote(str(folder))}")
 
 
 def _draw(diagnosis: "Diagnosis", folder: Path) -> None:

@@ -127,7 +127,9 @@ def _engine(name: EngineName, **options: Any) -> "Executor":
 def _specification(study_file: Path, data: Path | None, options: "Options") -> "Specification":
     """What to launch; with a dataset folder, from a study file that is written first."""
     from search.study.first_launch import write_study_file
+    from search.study.named_paths import require_data
     from search.study.study_file import load_study_file, with_options
+    from search.worker.local_paths import LocalPaths
 
     if data is not None:
         if write_study_file(study_file, data, options):
@@ -138,7 +140,10 @@ def _specification(study_file: Path, data: Path | None, options: "Options") -> "
         raise ConfigError(
             f"{' and '.join(useless)} must come with --data; for a study that is there, edit {study_file}"
         )
-    return with_options(load_study_file(study_file), options)
+    specification = with_options(load_study_file(study_file), options)
+    if specification.trainer == "detector" and LocalPaths.here().data_root is None:
+        require_data(study_file, specification.data)
+    return specification
 
 
 def _continued(study_file: Path, name: str, data: Path | None) -> Path:

@@ -1,5 +1,6 @@
 """The study file that a command is about, and the study that it names."""
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +29,9 @@ def opened(study_file: Path) -> Iterator[tuple["Specification", "StoredStudy"]]:
     specification = load_study_file(study_file)
     path = Address.parse(specification.storage).path
     if path is not None and not path.exists():
-        raise ConfigError(f"{path}: there is no such study yet; begin with `frcnn-search launch {study_file}`")
+        raise ConfigError(
+            f"{path}: there is no such study yet; begin with `frcnn-search launch {shlex.quote(str(study_file))}`, or, "
+            f"if the study file was moved, move {path.name} beside it"
+        )
     with Database.open(specification.storage) as database:
         yield specification, find_study(database, specification.name)

@@ -14,6 +14,7 @@ from search.exit_codes import ExitCode
 from search.export.configuration_file import Configuration, read_configuration
 from search.export.training_record import TrainingRecord, agree, metrics_table
 from search.signals import stop_signals
+from search.study.named_paths import require_data
 from search.terminal import PlainConsole
 from search.trainer.exits import DiskFull, SetupFailed
 from search.trainer.protocol import Start
@@ -44,6 +45,8 @@ def train(
     """
     console = console or PlainConsole()
     configuration = read_configuration(file)
+    if data is None:
+        require_data(file, configuration.data)
     start = _start(configuration, images, seed, output)
     setup = _setup(configuration, data, output)
     with _claimed(output):

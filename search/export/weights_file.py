@@ -8,10 +8,12 @@ from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 
 from detector.config import ConfigError
+from detector.similar_path import did_you_mean
 
 if TYPE_CHECKING:
     from detector.training.trained_detector import TrainedDetector
 
+_LEFT = "`frcnn-search train` leaves weights.safetensors in its --output"
 _NEEDED = ("shape", "hyperparameters", "classes")
 
 
@@ -37,14 +39,13 @@ def open_detector(path: Path) -> "TrainedDetector":
 def _facts(path: Path) -> dict[str, Any]:
     """What stands beside the values."""
     if not path.is_file():
-        raise ConfigError(
-            f"{path}: there is no such file; `frcnn-search train` leaves weights.safetensors in its --output"
-        )
+        found = "is a folder; name a file in it" if path.is_dir() else f"there is no such file{did_you_mean(path)}"
+        raise ConfigError(f"{path}: {found}; {_LEFT}")
     try:
         with safe_open(path, framework="np") as file:
             stated = {key: json.loads(value) for key, value in (file.metadata() or {}).items()}
     except (OSError, SafetensorError, ValueError, RecursionError) as error:
-        raise ConfigError(f"{path} is not a safetensors file of weights: {error}") from error
+        raise ConfigError(f"{path} is not a safetensors file of weights ({error}); {_LEFT}") from error
     if missing := [key for key in _NEEDED if key not in stated]:
         raise ConfigError(
             f"{path}: holds weights, but not their {missing[0]}; use a file that `frcnn-search train` wrote"

@@ -23,7 +23,10 @@ def write_continuation(file: Path, name: str) -> Path:
     """
     specification = load_study_file(file)
     require(name != specification.name, f"--continue-as must name another study than {name!r}")
-    with_options(specification, Options(name=name))  # raises where it is no name of a study
+    try:
+        with_options(specification, Options(name=name))
+    except StudyFileError as error:
+        raise ConfigError(str(error).replace("with --name: name:", "--continue-as")) from None
     new = file.with_name(f"{name}.yaml")
     with Database.open(specification.storage) as database:
         study = find_study(database, specification.name)
@@ -44,5 +47,7 @@ def write_continuation(file: Path, name: str) -> Path:
     except FileExistsError:
         raise ConfigError(f"{new} is there; launch it: frcnn-search launch {new}") from None
     except OSError as error:
-        raise StudyFileError(f"{new}: cannot be written ({error.strerror or error})") from None
+        raise StudyFileError(
+            f"{new}: cannot be written ({error.strerror or error}); make its folder writable"
+        ) from None
     return new

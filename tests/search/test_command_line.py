@@ -158,8 +158,10 @@ def _edited(text: str) -> str:
 
 
 MISTAKES = {
-    "no command": Mistake(arguments=("lanch",), message="No such command"),
-    "no such option": Mistake(arguments=("status", "--verbos"), message="No such option"),
+    "no command": Mistake(arguments=("lanch",), message="there is no command lanch; the nearest is launch"),
+    "no such option": Mistake(
+        arguments=("status", "--verbos"), message="there is no option --verbos; `frcnn-search status --help`"
+    ),
     "missing study file": Mistake(arguments=("launch", "other.yaml"), message="other.yaml: there is no such file"),
     "folder as study file": Mistake(arguments=("launch", "."), message="is a folder"),
     "status before a launch": Mistake(arguments=("status",), message="there is no such study yet"),
