@@ -18,8 +18,8 @@ app = typer.Typer(
 
 #: Every command, by the heading under which help lists it.
 COMMANDS = {
-    "Study": (launch.launch, study.worker, study.status, study.dashboard),
-    "Results": (results.explain, results.export, results.train, results.evaluate, results.predict),
+    "Study": (launch.launch, study.status, results.explain, study.dashboard, study.worker),
+    "Results": (results.export, results.train, results.evaluate, results.predict),
     "Data": (data.doctor, data.convert, data.sample_data),
 }
 for _heading, _commands in COMMANDS.items():

@@ -76,6 +76,8 @@ def _command(context: Any, words: Sequence[str]) -> str:
 
 def _quoted(context: Any, extra: str) -> str:
     """A path with spaces that the shell took apart, most likely."""
+    if extra.casefold() in ("true", "false"):
+        return f"an option that is given or not takes no value; leave {extra} out"
     whole = " ".join([*_arguments(context), extra])
     return (
         f"there is one argument too many, {extra}; if it is a part of a path with spaces, quote the whole path: "

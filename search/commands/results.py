@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from detector.config import ConfigError
-from search.commands.study_file import DEFAULT_STUDY_FILE, StudyFile, opened
+from search.commands.study_file import DEFAULT_STUDY_FILE, StudyFile, opened, yaml_files
 from search.exit_codes import exit_codes
 from search.terminal import PlainConsole, say
 
@@ -67,7 +67,9 @@ def export(
 
 
 def train(
-    configuration: Annotated[Path, typer.Argument(metavar="CONFIGURATION", help="A file that `export` wrote.")],
+    configuration: Annotated[
+        Path, typer.Argument(metavar="CONFIGURATION", help="A file that `export` wrote.", autocompletion=yaml_files)
+    ],
     images: Annotated[
         int | None, typer.Option(min=1, help="Training images to see (default: the budget of the trial).")
     ] = None,

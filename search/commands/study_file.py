@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
+from glob import escape, glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +15,17 @@ if TYPE_CHECKING:
     from search.study.specification import Specification
     from storage.study import StoredStudy
 
-StudyFile = Annotated[Path, typer.Argument(metavar="STUDY_FILE", help="The study file.")]
+
+def yaml_files(incomplete: str) -> list[str]:
+    """The YAML files that the shell offers for what was typed so far; none where it is to offer any file by itself.
+
+    Names that must be quoted are the shell's own business.
+    """
+    found = (name for suffix in ("yaml", "yml") for name in glob(f"{escape(incomplete)}*.{suffix}"))
+    return sorted(name for name in found if name == shlex.quote(name))
+
+
+StudyFile = Annotated[Path, typer.Argument(metavar="STUDY_FILE", help="The study file.", autocompletion=yaml_files)]
 DEFAULT_STUDY_FILE = Path("study.yaml")
 
 

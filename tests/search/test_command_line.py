@@ -87,7 +87,38 @@ def test_help_groups_the_commands_by_what_they_are_about(run: Callable[..., Run]
         )
     }
     assert [command for command in of if of[command] == "Data"] == ["doctor", "sample-data"]
-    assert [command for command in of if of[command] == "Results"] == ["explain", "export", "train"]
+    assert [command for command in of if of[command] == "Results"] == ["export", "train"]
+
+
+def test_help_fits_a_terminal_of_80_columns(run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    for command in ((), ("launch",), ("worker",), ("explain",), ("predict",)):
+        shown = run(*command, "--help").out
+        assert max(map(len, shown.splitlines())) <= 80
+        assert "…" not in shown.replace("IMAGE…", ""), "a word was cut off"
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("frcnn-search ex", ["explain", "export"]),
+        ("frcnn-search status ", ["blood.yaml", "other.yml"]),
+        ("frcnn-search status blo", ["blood.yaml"]),
+        ("frcnn-search train more/", ["more/best.yaml"]),
+        ("frcnn-search status no", []),  # bash then offers every file, by `complete -o default`
+        ("frcnn-search launch --ca", ["--canvas"]),
+    ],
+)
+def test_a_shell_completes_commands_options_and_study_files(
+    run: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: str, offered: list[str]
+) -> None:
+    (tmp_path / "more").mkdir()
+    for name in ("blood.yaml", "other.yml", "notes.txt", "my study.yaml", "more/best.yaml"):
+        (tmp_path / name).touch()
+    monkeypatch.setenv("_FRCNN_SEARCH_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", typed)
+    monkeypatch.setenv("COMP_CWORD", str(len(typed.split(" ")) - 1))
+    assert run().out.split() == offered
 
 
 def test_help_loads_neither_tensorflow_nor_optuna_nor_sqlalchemy(tmp_path: Path) -> None:
