@@ -10,12 +10,12 @@ _LEAST_LIKENESS = 0.75
 
 
 def did_you_mean(path: Path) -> str:
-    """The end of a message that a path isn't there: the path beside it that was meant, or nothing."""
+    """What a message that a path isn't there adds in brackets: the one beside it that was meant; or nothing."""
     names = _names(path.parent)
     if parts := [name for name in names if name.startswith(f"{path.name} ")]:
-        return f"; if {shlex.quote(str(path.with_name(parts[0])))} is meant: a path with spaces must be quoted"
-    near = get_close_matches(path.name, names, n=1, cutoff=_LEAST_LIKENESS)
-    return f"; did you mean {shlex.quote(str(path.with_name(near[0])))}?" if near else ""
+        return f" (a path with spaces must be quoted: {shlex.quote(str(path.with_name(parts[0])))})"
+    near = get_close_matches(path.name, [name for name in names if name != path.name], n=1, cutoff=_LEAST_LIKENESS)
+    return f" (did you mean {shlex.quote(str(path.with_name(near[0])))}?)" if near else ""
 
 
 def _names(folder: Path) -> list[str]:

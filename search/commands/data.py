@@ -83,7 +83,11 @@ def sample_data(
     with exit_codes():
         from detector.data.sample_data import write_sample
 
-        write_sample(folder, seed=seed)
+        try:
+            write_sample(folder, seed=seed)
+        except OSError as error:
+            why = error.strerror or error
+            raise ConfigError(f"{folder}: can't be written ({why}); make room, or name another folder") from error
         say(f"wrote {folder}; next: frcnn-search launch --data {shlex.quote(str(folder))}")
 
 

@@ -28,7 +28,7 @@ def _sentence(error: Any, words: Sequence[str]) -> str:
         return f"there is no option {error.option_name}; {_option(error, context)}"
     if hasattr(error, "option_name"):
         takes = "needs a value after it" if "requires" in error.message else "takes no value; leave the = out"
-        return f"{error.option_name} {takes}{_help(context)}"
+        return f"{error.option_name} {takes}; see frcnn-search {words[0]} --help"
     if hasattr(error, "param_type") and parameter is not None:
         what = f": {parameter.help.rstrip('.')}" if parameter.help else ""
         return f"{_name(parameter)} is missing{what}{_help(context)}"
@@ -53,7 +53,7 @@ def _bad_value(error: Any, parameter: Any, context: Any) -> str:
         if Path(before).exists():  # `explain my study.yaml`
             return _quoted(context, value)
     if problems[0]["type"] == "value_error":
-        return f"{_name(parameter)}: {problems[0]['ctx']['error']}"
+        return f"{_name(parameter)}: {str(problems[0]['ctx']['error']).rstrip('.')}{_help(context)}"
     return f"{_name(parameter)} {rule_and_value(problems[0])}"
 
 

@@ -1,5 +1,6 @@
 """A study that goes on from another one's best trials, under a name of its own and with settings of its own."""
 
+import shlex
 from pathlib import Path
 
 from detector.config import ConfigError, require
@@ -34,7 +35,8 @@ def write_continuation(file: Path, name: str) -> Path:
         trials = {trial.number: trial.params for trial in read_trials(study)}
     if not best:
         raise ConfigError(
-            f"study {specification.name!r} has no trial with a value to go on from; name another study in {file}"
+            f"study {specification.name!r} has no trial with a value to go on from, and so nothing to lose: launch it "
+            f"as it is, frcnn-search launch {shlex.quote(str(file))}"
         )
     points = [specification.space.nearest(trials[number]) for number in best]
     text = with_keys(file.read_text("utf-8-sig"), {"name": name, "first_points": points})

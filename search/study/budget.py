@@ -51,7 +51,7 @@ class Budget:
             ConfigError: `images` is still `auto`, a rung lies beyond the budget, or the first too early.
         """
         if self.images is None:
-            raise ConfigError("budget.images is auto, and the data has not been looked at yet")
+            raise ConfigError("budget.images is auto, but no data was looked at; set it, such as 1000")
         if isinstance(self.rungs, tuple):
             return self._listed_rungs(self.rungs, self.images)
         most = 1
