@@ -53,7 +53,10 @@ def doctor(
         if as_json:
             say(diagnosis_json(diagnosis))
         else:
-            PlainConsole().print(diagnosis_report(diagnosis))
+            console = PlainConsole()
+            console.print(diagnosis_report(diagnosis))
+            if diagnosis.canvas is not None:
+                console.print(_what_is_next(diagnosis, study_file, data))
         if pictures is not None:
             _draw(diagnosis, pictures)
         if write_space:
@@ -89,6 +92,18 @@ def sample_data(
             why = error.strerror or error
             raise ConfigError(f"{folder}: can't be written ({why}); make room, or name another folder") from error
         say(f"wrote {folder}; next: frcnn-search launch --data {shlex.quote(str(folder))}")
+
+
+def _what_is_next(diagnosis: "Diagnosis", study_file: Path, data: Path | None) -> str:
+    """The command that follows; where settings are to be changed, one that writes the file in which they stand."""
+    of = shlex.quote(str(study_file))
+    if data is None:
+        command = f"frcnn-search launch {of}"
+        return f"when the errors are mended: {command}" if diagnosis.has_errors else f"next: {command}"
+    named = "" if study_file == DEFAULT_STUDY_FILE else f" {of}"
+    command = f"frcnn-search launch{named} --data {shlex.quote(str(data))}"
+    written = f"next, to write {study_file} with all settings and to mend there what is called an error: {command}"
+    return written if diagnosis.has_errors else f"next: {command}"
 
 
 def _draw(diagnosis: "Diagnosis", folder: Path) -> None:

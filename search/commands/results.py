@@ -45,7 +45,13 @@ def explain(
         if images is not None and not confirm:
             raise ConfigError("--images is the length of a replay; give it together with --confirm")
         options = Options(
-            trial=trial, confirm=confirm, images=images, html=html, as_json=as_json, with_data=not without_data
+            trial=trial,
+            confirm=confirm,
+            images=images,
+            html=html,
+            as_json=as_json,
+            with_data=not without_data,
+            study_file=study_file,
         )
         with opened(study_file) as (specification, stored):
             run(stored, specification, options, folder=study_file.resolve().parent, console=PlainConsole())

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from detector.config import ConfigError
 from detector.data.formats.annotation import DataError
+from search.explanation.advised_command import DEFAULT, study_advice, trial_advice
 from search.explanation.confirmation import Confirmation, confirm
 from search.explanation.embedded_image import EmbeddedImage
 from search.explanation.explanation_text import confirmation_report, explanation_json, print_explanation
@@ -33,6 +34,7 @@ class Options:
     html: Path | None = None
     as_json: bool = False
     with_data: bool = True
+    study_file: Path = DEFAULT  # of which advised commands are
 
 
 def explain(
@@ -49,9 +51,10 @@ def explain(
     if options.trial is None:
         if options.confirm:
             raise ConfigError("--confirm needs the number of a trial: frcnn-search explain STUDY_FILE TRIAL --confirm")
-        _write_study(explain_study(history, with_data=options.with_data), options, console)
+        whole = explain_study(history, with_data=options.with_data)
+        _write_study(study_advice(whole, options.study_file), options, console)
         return
-    explanation = explain_trial(study, history, options.trial)
+    explanation = trial_advice(explain_trial(study, history, options.trial), options.study_file)
     if options.confirm and not options.as_json:
         print_explanation(explanation, console)
         console.print(Text("\nreplaying the trial, and then its repair …"))

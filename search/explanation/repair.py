@@ -183,7 +183,7 @@ def _fit_anchors(context: _TrialContext) -> Repair | None:
             remedy=Remedy.FIT_ANCHORS,
             area=Area.STUDY,
             parameter=ANCHORS,
-            instruction="derive anchors from the boxes: frcnn-search doctor --write-space",
+            instruction="derive anchors from the boxes: `frcnn-search doctor --write-space`",
             reason="the study holds none that were derived from its data",
         )
     if all(point.get(name) == value for name, value in values.items()):
@@ -266,7 +266,7 @@ def _examine_start(context: _TrialContext) -> Repair | None:
 _EXAMINE_DATA = Repair(
     remedy=Remedy.EXAMINE_DATA,
     area=Area.DATA,
-    instruction="run frcnn-search doctor and mend what it finds",
+    instruction="run `frcnn-search doctor` and mend what it finds",
     reason="it checks every annotation and image file, in seconds",
 )
 _READ_LOG = Repair(

@@ -196,10 +196,10 @@ def _idle(shares: Importances) -> tuple[str, ...]:
 def _next_steps(history: TrialHistory, causes: Sequence[CauseShare], space: dict[str, Parameter]) -> Iterator[str]:
     """What to do, the most useful first."""
     if not history.ended:
-        yield "no trial has ended yet: go on with frcnn-search launch"
+        yield "no trial has ended yet: go on with `frcnn-search launch`"
         return
     if len(history.refused) > history.ended:
-        yield "most proposals were not trained: frcnn-search doctor --write-space proposes ranges that work"
+        yield "most proposals were not trained: `frcnn-search doctor --write-space` proposes ranges that work"
     for share in causes:
         if share.repair is not None and share.repair.area is not Area.PARAMETER:
             trials = f"{len(share.trials)} trial{'s' if len(share.trials) > 1 else ''}"
@@ -207,11 +207,11 @@ def _next_steps(history: TrialHistory, causes: Sequence[CauseShare], space: dict
     if space:
         yield "start a new study (another name) with the narrowed ranges below in its space section"
     elif causes and causes[0].repair is not None and causes[0].repair.area is Area.PARAMETER:
-        yield f"see frcnn-search explain of trial {causes[0].example}, an example of {causes[0].cause}: " + (
+        yield f"see `frcnn-search explain {causes[0].example}`, an example of {causes[0].cause}: " + (
             causes[0].repair.instruction
         )
     if history.has_learned and history.best is not None:
         ap = history.best.rungs[-1].ap
-        yield f"export the best trial, {history.best.number} (AP {ap:.3f}), with frcnn-search export"
+        yield f"export the best trial, {history.best.number} (AP {ap:.3f}), with `frcnn-search export`"
     elif history.best is not None:
         yield "give trials more images (budget.images), a larger detector.canvas, or pretrained detector.weights"
