@@ -44,7 +44,7 @@ class KeepingValidation(Validation):
     found: list[Detections]
 
     def metrics(self, *arguments: object, **named: object) -> dict[str, float]:
-        self.found = self._detections(*arguments, **named)  # type: ignore[arg-type]
+        self.found = self.detections(*arguments, **named)  # type: ignore[arg-type]
         return coco_metrics(self._dataset, self.found)
 
 

@@ -7,17 +7,20 @@ anchors: {sizes_px: [128, 256], ratios: [1]}  explicit anchors: a flat list is t
                                               a nested one holds one list for each of P2 to P6
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from difflib import get_close_matches
 from typing import Any, assert_never
 
 from detector.config import LEVELS, Anchors, ConfigError, require
+from detector.whole_number import way_out
 from spaces.catalogue import DEFINITIONS, Definition
 from spaces.faster_rcnn import ANCHOR_PARAMETERS, Space
 from spaces.parameters import Categorical, Fixed, Float, Int, Parameter, Value, is_number
 
 ANCHORS = "anchors"
+_NUMBER = re.compile(r"[-+]?[0-9.]+([eE][-+]?[0-9]+)?")
 
 
 class SpaceError(ConfigError):
@@ -119,11 +122,12 @@ def _value(name: str, value: object) -> Value:
         options = definition.default.values if isinstance(definition.default, Categorical) else ()
         require(value in options, f"must be one of {', '.join(map(str, options))}, but is {value!r}")
         return str(value)
-    require(is_number(value), f"must be a finite number, a list of choices or {{low, high}}, but is {value!r}")
+    quoted = "; write it without quotes" if isinstance(value, str) and _NUMBER.fullmatch(value) else ""
+    require(is_number(value), f"must be a finite number, a list of choices or {{low, high}}, but is {value!r}{quoted}")
     number: Any = value
     require(lowest <= number <= highest, f"must lie in [{lowest:g}, {highest:g}], but is {number}")
     if isinstance(definition.reference, int):
-        require(isinstance(number, int), f"must be a whole number, but is {number}")
+        require(isinstance(number, int), f"must be a whole number, but is {number}; {way_out(number)}")
         return int(number)
     return float(number)
 

@@ -15,6 +15,7 @@ from detector.data.formats.suggestion import lines_for_folder
 from detector.data.formats.table import READERS
 from detector.data.record_folder import record_files
 from detector.data_source import DataSource
+from detector.similar_path import did_you_mean
 
 
 def find_sources(folder: Path) -> Pair:
@@ -28,7 +29,9 @@ def find_sources(folder: Path) -> Pair:
     if folder.is_file():
         return _of_file(folder)
     if not folder.is_dir():
-        raise DataError(f"{folder}: there is no such folder or file; name one that holds a dataset")
+        raise DataError(
+            f"{folder}: there is no such folder or file{did_you_mean(folder)}; name one that holds a dataset"
+        )
     below = sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
     for candidates in ([folder], below):
         found = [(place, pair) for place in candidates if (pair := _recognised(place))]

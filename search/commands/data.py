@@ -1,5 +1,6 @@
 """Commands on data, before any study."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,19 +36,27 @@ def doctor(
         from search.doctor.diagnosis import examine, refused
         from search.doctor.diagnosis_text import diagnosis_json, diagnosis_report
         from search.study.first_launch import dataset_specification
+        from search.study.named_paths import require_data
         from search.study.study_file import Options, load_study_file, with_options
 
         if data is not None and write_space:
             raise ConfigError("--write-space changes a study file, but --data names none; `launch --data` writes one")
         try:
-            specification = dataset_specification(data) if data is not None else load_study_file(study_file)
+            if data is not None:
+                specification = dataset_specification(data)
+            else:
+                specification = load_study_file(study_file)
+                require_data(study_file, specification.data)
             diagnosis = examine(with_options(specification, Options(canvas=canvas)))
         except ConfigError as error:
             diagnosis = refused(str(data or study_file), error)
         if as_json:
             say(diagnosis_json(diagnosis))
         else:
-            PlainConsole().print(diagnosis_report(diagnosis))
+            console = PlainConsole()
+            console.print(diagnosis_report(diagnosis))
+            if diagnosis.canvas is not None:
+                console.print(_what_is_next(diagnosis, study_file, data))
         if pictures is not None:
             _draw(diagnosis, pictures)
         if write_space:
@@ -77,8 +86,24 @@ def sample_data(
     with exit_codes():
         from detector.data.sample_data import write_sample
 
-        write_sample(folder, seed=seed)
-        say(f"wrote {folder}; next: frcnn-search launch --data {folder}")
+        try:
+            write_sample(folder, seed=seed)
+        except OSError as error:
+            why = error.strerror or error
+            raise ConfigError(f"{folder}: can't be written ({why}); make room, or name another folder") from error
+        say(f"wrote {folder}; next: frcnn-search launch --data {shlex.quote(str(folder))}")
+
+
+def _what_is_next(diagnosis: "Diagnosis", study_file: Path, data: Path | None) -> str:
+    """The command that follows; where settings are to be changed, one that writes the file in which they stand."""
+    of = shlex.quote(str(study_file))
+    if data is None:
+        command = f"frcnn-search launch {of}"
+        return f"when the errors are mended: {command}" if diagnosis.has_errors else f"next: {command}"
+    named = "" if study_file == DEFAULT_STUDY_FILE else f" {of}"
+    command = f"frcnn-search launch{named} --data {shlex.quote(str(data))}"
+    written = f"next, to write {study_file} with all settings and to mend there what is called an error: {command}"
+    return written if diagnosis.has_errors else f"next: {command}"
 
 
 def _draw(diagnosis: "Diagnosis", folder: Path) -> None:

@@ -24,51 +24,92 @@ class EngineName(StrEnum):
     RAY = "ray"
 
 
-Engines = Annotated[EngineName, typer.Option(help="Where the workers run: this machine, or a Ray cluster.")]
+#: Headings of the options in help.
+NEW, SETTINGS, PLACES = "A new study", "Over the study file's settings", "Where the workers run"
+
+Engines = Annotated[
+    EngineName, typer.Option(rich_help_panel=PLACES, help="Where the workers run: this machine, or a Ray cluster.")
+]
 RayAddress = Annotated[
-    str | None, typer.Option(help="HOST:PORT of a Ray cluster (default: RAY_ADDRESS, or a new one on this machine).")
+    str | None,
+    typer.Option(
+        rich_help_panel=PLACES, help="HOST:PORT of a Ray cluster (default: RAY_ADDRESS, or a new one on this machine)."
+    ),
 ]
 GpusPerWorker = Annotated[
-    float | None, typer.Option(help="With --engine ray: GPUs, or a part of one (default: an equal share).")
+    float | None,
+    typer.Option(rich_help_panel=PLACES, help="With --engine ray: GPUs, or a part of one (default: an equal share)."),
 ]
-CpusPerWorker = Annotated[float | None, typer.Option(help="With --engine ray: CPU cores (default: 1).")]
+CpusPerWorker = Annotated[
+    float | None, typer.Option(rich_help_panel=PLACES, help="With --engine ray: CPU cores (default: 1).")
+]
 
 
 def launch(
     study_file: StudyFile = DEFAULT_STUDY_FILE,
     data: Annotated[
         Path | None,
-        typer.Option(help="A folder of data, or a file of annotations: writes the study file for it, then launches."),
+        typer.Option(
+            rich_help_panel=NEW,
+            help="A folder of data, or a file of annotations: writes the study file for it, then launches.",
+        ),
     ] = None,
-    name: Annotated[str | None, typer.Option(help="Name of the study; with --data only.")] = None,
+    name: Annotated[str | None, typer.Option(rich_help_panel=NEW, help="Name of the study; with --data only.")] = None,
     storage: Annotated[
         str | None,
-        typer.Option(help="Database URL, or env:NAME to keep a password out of the study file; with --data only."),
+        typer.Option(
+            rich_help_panel=NEW,
+            help="Database URL, or env:NAME to keep a password out of the study file; with --data only.",
+        ),
     ] = None,
-    trials: Annotated[int | None, typer.Option(min=1, help="Number of trials of the whole study.")] = None,
+    trials: Annotated[
+        int | None, typer.Option(rich_help_panel=SETTINGS, min=1, help="Number of trials of the whole study.")
+    ] = None,
     images: Annotated[
-        int | None, typer.Option(min=1, help="Budget of one full trial, in training images seen.")
+        int | None,
+        typer.Option(rich_help_panel=SETTINGS, min=1, help="Budget of one full trial, in training images seen."),
     ] = None,
     canvas: Annotated[
-        str | None, typer.Option(metavar="HxW", help="Size of the images in training, in pixels: multiples of 32.")
+        str | None,
+        typer.Option(
+            rich_help_panel=SETTINGS, metavar="HxW", help="Size of the images in training, in pixels: multiples of 32."
+        ),
     ] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Number of workers, each with its own trainer.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(rich_help_panel=SETTINGS, min=1, help="Number of workers, each with its own trainer.")
+    ] = None,
     weights: Annotated[
-        str | None, typer.Option(help="Backbone weights to start from: imagenet, none, or the path of a file.")
+        str | None,
+        typer.Option(
+            rich_help_panel=SETTINGS, help="Backbone weights to start from: imagenet, none, or the path of a file."
+        ),
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed of proposals, weights and data order.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(rich_help_panel=SETTINGS, min=0, help="Seed of proposals, weights and data order.")
+    ] = None,
     only_create: Annotated[
         bool,
-        typer.Option("--only-create", help="Check the data and create the study, for workers elsewhere; run none."),
+        typer.Option(
+            "--only-create",
+            rich_help_panel=NEW,
+            help="Check the data and create the study, for workers elsewhere; run none.",
+        ),
     ] = False,
     continue_as: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="Go on under another name, with the file's settings of today, from the best trials."
+            rich_help_panel=NEW,
+            metavar="NAME",
+            help="Go on under another name, with the file's settings of today, from the best trials.",
         ),
     ] = None,
     despite_errors: Annotated[
-        bool, typer.Option("--despite-errors", help="Begin the study although the doctor calls something an error.")
+        bool,
+        typer.Option(
+            "--despite-errors",
+            rich_help_panel=NEW,
+            help="Begin the study although the doctor calls something an error.",
+        ),
     ] = False,
     engine: Engines = EngineName.LOCAL,
     ray_address: RayAddress = None,
@@ -135,7 +176,9 @@ def _launched(study_file: Path, data: Path | None, options: "Options") -> "Overr
     """What to launch; with a dataset folder, from a study file that is written first."""
     from search.launch.overrides import over_file
     from search.study.first_launch import write_study_file
+    from search.study.named_paths import require_data
     from search.study.study_file import Options, load_study_file
+    from search.worker.local_paths import LocalPaths
 
     if data is not None:
         if write_study_file(study_file, data, options):
@@ -146,7 +189,10 @@ def _launched(study_file: Path, data: Path | None, options: "Options") -> "Overr
         raise ConfigError(
             f"{' and '.join(useless)} must come with --data; for a study that is there, edit {study_file}"
         )
-    launched = over_file(load_study_file(study_file), options)
+    file = load_study_file(study_file)
+    if file.trainer == "detector" and LocalPaths.here().data_root is None:
+        require_data(study_file, file.data)
+    launched = over_file(file, options)
     if launched.recalled:
         say(f"as launched before, over {study_file}: {' '.join(launched.recalled)}; edit the file there to change it")
     return launched

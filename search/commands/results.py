@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from detector.config import ConfigError
-from search.commands.study_file import DEFAULT_STUDY_FILE, StudyFile, opened
+from search.commands.study_file import DEFAULT_STUDY_FILE, StudyFile, opened, yaml_files
 from search.exit_codes import exit_codes
 from search.terminal import PlainConsole, say
 
@@ -37,6 +37,11 @@ def explain(
 
         if trial is None and study_file.name.isdecimal() and not study_file.exists():
             study_file, trial = DEFAULT_STUDY_FILE, int(study_file.name)  # `explain 3`
+        if trial is None and not study_file.suffix and not study_file.exists():  # `explain nine`
+            raise ConfigError(
+                f"{study_file} is neither a study file nor the number of a trial; write, for example, "
+                f"frcnn-search explain {DEFAULT_STUDY_FILE} 3"
+            )
         if images is not None and not confirm:
             raise ConfigError("--images is the length of a replay; give it together with --confirm")
         options = Options(
@@ -68,7 +73,9 @@ def export(
 
 
 def train(
-    configuration: Annotated[Path, typer.Argument(help="A file that `export` wrote.")],
+    configuration: Annotated[
+        Path, typer.Argument(metavar="CONFIGURATION", help="A file that `export` wrote.", autocompletion=yaml_files)
+    ],
     images: Annotated[
         int | None, typer.Option(min=1, help="Training images to see in all (default: the budget of the trial).")
     ] = None,

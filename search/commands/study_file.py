@@ -1,7 +1,9 @@
 """The study file that a command is about, and the study that it names."""
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
+from glob import escape, glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +15,17 @@ if TYPE_CHECKING:
     from search.study.specification import Specification
     from storage.study import StoredStudy
 
-StudyFile = Annotated[Path, typer.Argument(metavar="STUDY_FILE", help="The study file.")]
+
+def yaml_files(incomplete: str) -> list[str]:
+    """The YAML files that the shell offers for what was typed so far; none where it is to offer any file by itself.
+
+    Names that must be quoted are the shell's own business.
+    """
+    found = (name for suffix in ("yaml", "yml") for name in glob(f"{escape(incomplete)}*.{suffix}"))
+    return sorted(name for name in found if name == shlex.quote(name))
+
+
+StudyFile = Annotated[Path, typer.Argument(metavar="STUDY_FILE", help="The study file.", autocompletion=yaml_files)]
 DEFAULT_STUDY_FILE = Path("study.yaml")
 
 
@@ -28,6 +40,9 @@ def opened(study_file: Path) -> Iterator[tuple["Specification", "StoredStudy"]]:
     specification = load_study_file(study_file)
     path = Address.parse(specification.storage).path
     if path is not None and not path.exists():
-        raise ConfigError(f"{path}: there is no such study yet; begin with `frcnn-search launch {study_file}`")
+        raise ConfigError(
+            f"{path}: there is no such study yet; begin with `frcnn-search launch {shlex.quote(str(study_file))}`, or, "
+            f"if the study file was moved, move {path.name} beside it"
+        )
     with Database.open(specification.storage) as database:
         yield specification, find_study(database, specification.name)

@@ -115,7 +115,7 @@ def _read_private(file: Path) -> str:
         mode = file.stat().st_mode
         text = file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the password file {file} cannot be read: {error}") from error
+        raise ConfigError(f"the password file {file} cannot be read ({error}); check path and rights") from error
     require(
         not mode & (stat.S_IRWXG | stat.S_IRWXO),
         f"the password file {file} must be readable by you alone, but its mode is {stat.S_IMODE(mode):03o}; "

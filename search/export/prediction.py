@@ -12,6 +12,7 @@ from detector.config import ConfigError
 from detector.data.dataset import Image, unannotated
 from detector.data.formats.image_list import is_image
 from detector.data.image_cache import letterbox
+from detector.similar_path import did_you_mean
 from detector.whole_file import write_whole
 from search.drawing.boxes_on_image import BoxesOnImage
 from search.export.weights_file import open_detector
@@ -77,6 +78,8 @@ def _files(places: Iterable[Path]) -> list[Path]:
     """The image files that are named, and those in the folders that are."""
     found: list[Path] = []
     for place in places:
+        if not place.exists():
+            raise ConfigError(f"{place}: there is no such file or folder{did_you_mean(place)}; name images")
         inside = sorted(file for file in place.iterdir() if is_image(file.name)) if place.is_dir() else [place]
         if not inside:
             raise ConfigError(f"{place}: there is no image in this folder; name one that holds images, or image files")

@@ -21,6 +21,7 @@ from search.export.result import show_result
 from search.export.tensorboard_log import FOLDER, TensorBoardLog
 from search.export.training_record import TrainingRecord
 from search.signals import stop_signals
+from search.study.named_paths import require_data
 from search.terminal import PlainConsole
 from search.trainer.exits import DiskFull, SetupFailed
 from search.trainer.protocol import Start
@@ -53,6 +54,8 @@ def train(
     """
     console = console or PlainConsole()
     configuration, initial = read_configuration(file), None
+    if data is None:
+        require_data(file, configuration.data)
     if weights is not None:
         initial = initial_weights(configuration, weights)
         configuration = replace(configuration, detector=initial.detector)

@@ -9,10 +9,12 @@ from safetensors import SafetensorError, safe_open
 
 from detector.config import ConfigError
 from detector.detector_facts import DetectorFacts
+from detector.similar_path import did_you_mean
 
 if TYPE_CHECKING:
     from detector.training.trained_detector import TrainedDetector
 
+_LEFT = "`frcnn-search train` leaves weights.safetensors in its --output"
 _NEEDED = ("shape", "hyperparameters", "classes")
 _FACTS = TypeAdapter(DetectorFacts)
 
@@ -61,11 +63,10 @@ def is_whole_detector(path: Path) -> bool:
 def _stated(path: Path) -> dict[str, Any]:
     """What stands beside the values."""
     if not path.is_file():
-        raise ConfigError(
-            f"{path}: there is no such file; `frcnn-search train` leaves weights.safetensors in its --output"
-        )
+        found = "is a folder; name a file in it" if path.is_dir() else f"there is no such file{did_you_mean(path)}"
+        raise ConfigError(f"{path}: {found}; {_LEFT}")
     try:
         with safe_open(path, framework="np") as file:
             return {key: json.loads(value) for key, value in (file.metadata() or {}).items()}
     except (OSError, SafetensorError, ValueError, RecursionError) as error:
-        raise ConfigError(f"{path} is not a safetensors file of weights: {error}") from error
+        raise ConfigError(f"{path} is not a safetensors file of weights ({error}); {_LEFT}") from error

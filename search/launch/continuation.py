@@ -1,5 +1,6 @@
 """A study that goes on from another one's best trials, under a name of its own and with settings of its own."""
 
+import shlex
 from pathlib import Path
 
 from detector.config import ConfigError, require
@@ -23,7 +24,10 @@ def write_continuation(file: Path, name: str) -> Path:
     """
     specification = load_study_file(file)
     require(name != specification.name, f"--continue-as must name another study than {name!r}")
-    with_options(specification, Options(name=name))  # raises where it is no name of a study
+    try:
+        with_options(specification, Options(name=name))
+    except StudyFileError as error:
+        raise ConfigError(str(error).replace("with --name: name:", "--continue-as")) from None
     new = file.with_name(f"{name}.yaml")
     with Database.open(specification.storage) as database:
         study = find_study(database, specification.name)
@@ -31,7 +35,8 @@ def write_continuation(file: Path, name: str) -> Path:
         trials = {trial.number: trial.params for trial in read_trials(study)}
     if not best:
         raise ConfigError(
-            f"study {specification.name!r} has no trial with a value to go on from; name another study in {file}"
+            f"study {specification.name!r} has no trial with a value to go on from, and so nothing to lose: launch it "
+            f"as it is, frcnn-search launch {shlex.quote(str(file))}"
         )
     points = [specification.space.nearest(trials[number]) for number in best]
     text = with_keys(file.read_text("utf-8-sig"), {"name": name, "first_points": points})
@@ -44,5 +49,7 @@ def write_continuation(file: Path, name: str) -> Path:
     except FileExistsError:
         raise ConfigError(f"{new} is there; launch it: frcnn-search launch {new}") from None
     except OSError as error:
-        raise StudyFileError(f"{new}: cannot be written ({error.strerror or error})") from None
+        raise StudyFileError(
+            f"{new}: cannot be written ({error.strerror or error}); make its folder writable"
+        ) from None
     return new

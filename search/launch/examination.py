@@ -28,7 +28,7 @@ def require_health(specification: Specification, console: PlainConsole, *, despi
     for each in (*errors, *warnings[:MOST_WARNINGS]):
         console.print(diagnostic_lines(each))
     if len(warnings) > MOST_WARNINGS:
-        console.print(f"and {len(warnings) - MOST_WARNINGS} more warnings, which frcnn-search doctor shows")
+        console.print(f"and {len(warnings) - MOST_WARNINGS} more warnings, which `doctor` shows")
     if errors and not despite_errors:
         names = ", ".join(each.name for each in errors)
         raise ConfigError(f"the study was not begun: {names}; mend that, or launch with --despite-errors")

@@ -18,7 +18,7 @@ from trial.verdict import Verdict
 
 MOST_REFUSED = 50  # proposals in a row; the next is trained, so that a space without good points comes to an end too
 LAST_REFUSED = (
-    f"so it was with the last {MOST_REFUSED} proposals, so the next is trained whatever it is; `frcnn-search doctor "
+    f"so it was with the last {MOST_REFUSED} proposals, so the next is trained whatever it is; `doctor "
     "--write-space` proposes ranges that work, and sampler.least_anchor_fit: 0 and sampler.most_divergence_risk: 1 in "
     "the study file train all"
 )

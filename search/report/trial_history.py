@@ -162,7 +162,7 @@ class TrialHistory:
 
     def _numbers(self) -> str:
         if not self.records:
-            return "none has yet"
+            return "none has yet; go on with `launch`"
         return f"they are {self.records[0].number} to {self.records[-1].number}"
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import PlainSerializer, PlainValidator
 
 from detector.config import ConfigError, require
+from detector.whole_number import way_out
 from search.study.fields import All, Auto, Positive, write_auto
 from trial.counts import COUNT_LIMIT
 
@@ -21,7 +22,9 @@ def _parse_rungs(value: object) -> tuple[int, ...] | int | None:
     rungs: list[Any] = list(value) if isinstance(value, list | tuple) else [value]
     whole = all(isinstance(rung, int) and not isinstance(rung, bool) and 1 <= rung < COUNT_LIMIT for rung in rungs)
     if not whole or not rungs:
-        raise ConfigError(f"must be auto, a number of rungs, or a list of image counts, but is {value!r}")
+        bad = next((rung for rung in rungs if isinstance(rung, float | str)), None)
+        instead = f"; {way_out(bad)}" if bad is not None else ""
+        raise ConfigError(f"must be auto, a number of rungs, or a list of image counts, but is {value!r}{instead}")
     increasing = all(a < b for a, b in pairwise(rungs))
     require(increasing, f"image counts must increase from rung to rung, but are {rungs}")
     return int(rungs[0]) if isinstance(value, int) else tuple(rungs)
@@ -48,7 +51,7 @@ class Budget:
             ConfigError: `images` is still `auto`, a rung lies beyond the budget, or the first too early.
         """
         if self.images is None:
-            raise ConfigError("budget.images is auto, and the data has not been looked at yet")
+            raise ConfigError("budget.images is auto, but no data was looked at; set it, such as 1000")
         if isinstance(self.rungs, tuple):
             return self._listed_rungs(self.rungs, self.images)
         most = 1

@@ -40,6 +40,9 @@ def run_conversion(data: Path, to: str, output: Path, console: Console) -> None:
             except BadImages as bad:
                 section = section.without(bad)
                 console.print(str(bad))
+            except OSError as error:
+                why = error.strerror or error
+                raise ConfigError(f"{output}: can't be written ({why}); make room, or name another folder") from error
     console.print(f"wrote {done.images} images with {done.boxes} boxes to {output}")
     if done.dropped:
         console.print(f"left out: {done.dropped} boxes without a usable size, or outside their image")

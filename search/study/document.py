@@ -9,12 +9,14 @@ the yes / no / on / off of YAML 1.1 stay text.
 """
 
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from detector.config import ConfigError
+from detector.similar_path import did_you_mean
 
 MAX_BYTES = 1_000_000
 MAX_VALUES = 20_000  # after aliases are expanded; a whole study file has about 200
@@ -101,20 +103,24 @@ def parse_document(text: str, source: str) -> dict[str, Any]:
 def _read_text(path: Path, writer: str) -> str:
     try:
         if path.is_dir():
-            raise StudyFileError(f"{path}: is a folder; give the YAML file, or use --data for a dataset")
+            quoted = shlex.quote(str(path))
+            raise StudyFileError(f"{path}: is a folder; name a YAML file, or give a folder of data as --data {quoted}")
         if not path.is_file():
-            raise StudyFileError(f"{path}: there is no such file; `{writer}` writes one")
+            raise StudyFileError(f"{path}: there is no such file{did_you_mean(path)}; `{writer}` writes one")
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise StudyFileError(f"{path}: cannot be read ({error})") from None
     if len(content) > MAX_BYTES:
-        raise StudyFileError(f"{path}: must be at most {MAX_BYTES:,} bytes, but is larger; is it the right file?")
+        raise StudyFileError(
+            f"{path}: must be at most {MAX_BYTES:,} bytes, but is larger; `{writer}` writes one, and a file of "
+            "annotations is given as --data"
+        )
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise StudyFileError(
-            f"{path}: must be UTF-8 text, but byte {error.start} is not; is it the right file?"
+            f"{path}: must be UTF-8 text, but byte {error.start} is not; is it the right file? `{writer}` writes one"
         ) from None
 
 

@@ -37,6 +37,11 @@ def is_text(text: str) -> bool:
     return not _HALVES.search(text)
 
 
+def plain_name(text: str) -> str:
+    """The text as far as the name of a study allows it, with `-` in place of the rest; empty where nothing is left."""
+    return re.sub(r"[^A-Za-z0-9._ -]+|^[._ -]+", "-", text).strip("-")[:100]
+
+
 def absolute_path(path: Path, folder: Path) -> Path:
     """The path taken from the folder unless it is absolute; `~` is the user's home.
 

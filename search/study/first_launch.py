@@ -1,7 +1,6 @@
 """The study file that `launch --data` writes, with every default shown."""
 
 import os
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 from detector.config import ConfigError, require
 from detector.data.layout import find_sources
 from detector.data_source import DataSource
+from search.study.fields import plain_name
 from search.study.specification import Specification
 from search.study.study_file import Options, default_study_text, specification_on
 
@@ -66,7 +66,7 @@ def study_name(data: Path) -> str:
     """A name for a study on this folder or file: its own, as far as study names allow."""
     whole = data.resolve()
     own = f"{whole.parent.name}-{whole.stem}" if whole.is_file() else whole.name
-    return re.sub(r"[^A-Za-z0-9._ -]+|^[._ -]+", "-", own).strip("-")[:100] or "study"
+    return plain_name(own) or "study"
 
 
 def _require_same(file: Path, text: str) -> None:

@@ -10,6 +10,7 @@ from detector.data.formats.yolo.layout import yolo_of_file
 from search.study.data_section import Data
 from search.study.document import read_document
 from search.study.fields import STRICT
+from search.study.named_paths import require_data
 from search.study.problems import validate
 
 
@@ -26,9 +27,12 @@ def named_data(path: Path) -> Data:
     """The data that the path names. Neither folder nor annotations are read.
 
     Raises:
-        StudyFileError: it is a YAML file, and neither a data.yaml of YOLO nor one with a section `data`.
+        StudyFileError: it is a YAML file, and neither a data.yaml of YOLO nor one with a section `data`, whose paths
+            are there.
     """
     if not path.is_file() or path.suffix.casefold() not in {".yaml", ".yml"} or yolo_of_file(path):
         return Data(folder=path)
     document = {key: value for key, value in read_document(path).items() if key == "data"}
-    return validate(TypeAdapter(_Named), _Named, document, str(path)).data.absolute(path.resolve().parent)
+    data = validate(TypeAdapter(_Named), _Named, document, str(path)).data.absolute(path.resolve().parent)
+    require_data(path, data)
+    return data

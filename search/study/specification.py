@@ -99,7 +99,7 @@ class DetectorSection(DetectorSettings):
             ConfigError: the canvas is still `auto`.
         """
         if self.canvas is None:
-            raise ConfigError("detector.canvas is auto, and the data has not been looked at yet")
+            raise ConfigError("detector.canvas is auto, but no data was looked at; set it, such as 256x320")
         return Detector(**{setting.name: getattr(self, setting.name) for setting in fields(Detector)})
 
 

@@ -33,7 +33,7 @@ def check_storage(storage: str) -> str:
     scheme = storage.split(":", 1)[0][:20] if ":" in storage else "(none)"
     require(
         bool(kind),
-        f"must begin with {', '.join(_KINDS)}, but the scheme is {scheme}; leave it out for SQLite beside the file",
+        f"must begin with {', '.join(_KINDS)}, but the scheme is {scheme}; for a file of SQLite write sqlite:///PATH.db",
     )
     rest = storage.removeprefix(kind)
     require(bool(rest) and rest != ":memory:", f"must name a file, database or variable after {kind}")

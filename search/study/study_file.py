@@ -1,11 +1,12 @@
 """The study file: read, written for a new dataset, and overridden from the command line."""
 
 import os
-from dataclasses import asdict, dataclass
+import shlex
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from search.study.document import read_document
+from search.study.document import StudyFileError, read_document
 from search.study.specification import ADAPTER, Specification, specification_from
 from search.study.storage_url import default_storage
 from search.study.study_text import study_text
@@ -36,7 +37,18 @@ def load_study_file(path: Path) -> Specification:
     Raises:
         StudyFileError: one line for each problem, with where it is, the rule and the value.
     """
-    return study_from(read_document(path), path)
+    document = read_document(path)
+    _require_study(document, path)
+    return study_from(document, path)
+
+
+def _require_study(document: dict[str, Any], path: Path) -> None:
+    """Raise `StudyFileError` for the other files that somebody may take for a study file."""
+    quoted = shlex.quote(str(path))
+    if "hyperparameters" in document:
+        raise StudyFileError(f"{path} is a configuration and no study file; train it: frcnn-search train {quoted}")
+    if "data" not in document and {"annotations", "names"} & document.keys():
+        raise StudyFileError(f"{path} is a file of annotations and no study file; give it as data: --data {quoted}")
 
 
 def study_from(document: dict[str, Any], path: Path) -> Specification:
@@ -75,7 +87,8 @@ def default_study_text(data: dict[str, Any], options: Options) -> str:
     Raises:
         StudyFileError: an option's value breaks a rule of the study file.
     """
-    return study_text(_with_options(specification_on(data, options.name or "study"), options))
+    options_but_name = replace(options, name=None)  # it has it already
+    return study_text(_with_options(specification_on(data, options.name or "study"), options_but_name))
 
 
 def specification_on(data: dict[str, Any], name: str) -> Specification:

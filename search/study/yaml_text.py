@@ -45,7 +45,9 @@ def write_text(path: Path, text: str) -> None:
     try:
         write_whole(path, text)
     except OSError as error:
-        raise StudyFileError(f"{path}: cannot be written ({error.strerror or error})") from None
+        raise StudyFileError(
+            f"{path}: cannot be written ({error.strerror or error}); name a file in a folder of yours"
+        ) from None
 
 
 def _dumped(value: object, **style: Any) -> str:

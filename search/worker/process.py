@@ -44,7 +44,6 @@ def work(
         ConfigError: the storage cannot be used like this, there is no such study, or code or data differ from its own.
         SetupFailed, DiskFull, StorageError, StorageUnavailable: as `Worker.run`.
     """
-    check_storage(storage)
     refuse_secret(storage)
     path = Address.parse(storage).path
     if path is not None and not path.exists():
@@ -67,11 +66,15 @@ def work(
 
 
 def refuse_secret(storage: str) -> None:
-    """Return if the storage, as it stands on a command line, holds no password.
+    """Return if the storage, as it stands on a command line, is one and holds no password.
 
     Raises:
-        ConfigError: it does.
+        ConfigError: it does, or names no database.
     """
+    try:
+        check_storage(storage)
+    except ConfigError as error:
+        raise ConfigError(f"--storage {error}") from None
     if holds_secret(storage):
         raise ConfigError(
             "--storage must not hold a password: every user of this machine can read command lines. Put the URL into "

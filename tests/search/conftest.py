@@ -1,7 +1,8 @@
 """A small study made by hand, as workers leave it behind, for everything that only reads studies."""
 
 import io
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from detector.data.sample_data import write_sample
+from search.command_line import main
 from search.faults import history
 from search.launch.progress import Progress
 from search.launch.snapshot import read_snapshot
@@ -25,6 +27,7 @@ from storage.study import StoredStudy, find_study, save_specification
 from storage.study_view import StudyView
 from storage.telemetry import append_telemetry, record_rung
 from storage.workers import seen
+from tests.support.command_run import Run
 from tests.support.studies import create_optuna_study
 from trial.outcome import Outcome
 from trial.reports import RungReport, TelemetryPoint
@@ -66,6 +69,23 @@ detector: {canvas: 96x128}
 space: {lr_per_16: {low: 1.0e-4, high: 0.1}, batch_size: [4, 8, 12, 16], optimizer: sgd}
 budget: {trials: 40, images: 320, rungs: [80, 160, 320]}
 """
+
+
+@pytest.fixture
+def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Run]:
+    """Runs the entry point in this process, in an own folder; an exception that escapes it fails the test."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+
+    def go(*arguments: object) -> Run:
+        monkeypatch.setattr(sys, "argv", ["frcnn-search", *map(str, arguments)])
+        with pytest.raises(SystemExit) as left:
+            main()
+        captured = capsys.readouterr()
+        code = left.value.code
+        return Run(code=code if isinstance(code, int) else 0, out=captured.out, err=captured.err)
+
+    return go
 
 
 @pytest.fixture(scope="session")

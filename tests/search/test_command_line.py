@@ -7,47 +7,20 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import optuna
 import pytest
 
-from search.command_line import main
 from search.study.specification import specification_to_json
 from search.study.study_file import load_study_file
 from storage.connection.database import Database
 from storage.study import find_study, replace_specification
+from tests.support.command_run import Run
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, "-c", "from search.command_line import main; main()"]
 LIMIT_S = 120
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """What one run of the command left."""
-
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Run]:
-    """Runs the entry point in this process, in an own folder; an exception that escapes it fails the test."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "100")
-
-    def go(*arguments: object) -> Run:
-        monkeypatch.setattr(sys, "argv", ["frcnn-search", *map(str, arguments)])
-        with pytest.raises(SystemExit) as left:
-            main()
-        captured = capsys.readouterr()
-        code = left.value.code
-        return Run(code=code if isinstance(code, int) else 0, out=captured.out, err=captured.err)
-
-    return go
 
 
 def in_process(*arguments: object, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -87,7 +60,38 @@ def test_help_groups_the_commands_by_what_they_are_about(run: Callable[..., Run]
         )
     }
     assert [command for command in of if of[command] == "Data"] == ["doctor", "sample-data"]
-    assert [command for command in of if of[command] == "Results"] == ["explain", "export", "train"]
+    assert [command for command in of if of[command] == "Results"] == ["export", "train"]
+
+
+def test_help_fits_a_terminal_of_80_columns(run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    for command in ((), ("launch",), ("worker",), ("explain",), ("predict",)):
+        shown = run(*command, "--help").out
+        assert max(map(len, shown.splitlines())) <= 80
+        assert "…" not in shown.replace("IMAGE…", ""), "a word was cut off"
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("frcnn-search ex", ["explain", "export"]),
+        ("frcnn-search status ", ["blood.yaml", "other.yml"]),
+        ("frcnn-search status blo", ["blood.yaml"]),
+        ("frcnn-search train more/", ["more/best.yaml"]),
+        ("frcnn-search status no", []),  # bash then offers every file, by `complete -o default`
+        ("frcnn-search launch --ca", ["--canvas"]),
+    ],
+)
+def test_a_shell_completes_commands_options_and_study_files(
+    run: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: str, offered: list[str]
+) -> None:
+    (tmp_path / "more").mkdir()
+    for name in ("blood.yaml", "other.yml", "notes.txt", "my study.yaml", "more/best.yaml"):
+        (tmp_path / name).touch()
+    monkeypatch.setenv("_FRCNN_SEARCH_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", typed)
+    monkeypatch.setenv("COMP_CWORD", str(len(typed.split(" ")) - 1))
+    assert run().out.split() == offered
 
 
 def test_help_loads_neither_tensorflow_nor_optuna_nor_sqlalchemy(tmp_path: Path) -> None:
@@ -144,91 +148,6 @@ def test_sample_data_is_the_same_for_the_same_seed(run: Callable[..., Run], tmp_
     assert (tmp_path / "one" / "train.json").read_bytes() == (tmp_path / "two" / "train.json").read_bytes()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mistake:
-    """What a user does wrong, and a piece of the message."""
-
-    arguments: tuple[object, ...]
-    message: str
-    study: str | None = None  # text of study.yaml; None: the good one of `study_file`
-
-
-def _edited(text: str) -> str:
-    return f"data: {{folder: .}}\n{text}\n"
-
-
-MISTAKES = {
-    "no command": Mistake(arguments=("lanch",), message="No such command"),
-    "no such option": Mistake(arguments=("status", "--verbos"), message="No such option"),
-    "missing study file": Mistake(arguments=("launch", "other.yaml"), message="other.yaml: there is no such file"),
-    "folder as study file": Mistake(arguments=("launch", "."), message="is a folder"),
-    "status before a launch": Mistake(arguments=("status",), message="there is no such study yet"),
-    "export before a launch": Mistake(arguments=("export",), message="there is no such study yet"),
-    "dashboard before a launch": Mistake(arguments=("dashboard",), message="there is no such study yet"),
-    "unknown key": Mistake(arguments=("launch",), message="trials", study=_edited("budget: {trails: 3}")),
-    "not YAML": Mistake(arguments=("launch",), message="study.yaml", study="data: [unclosed"),
-    "empty study file": Mistake(arguments=("launch",), message="is empty", study=""),
-    "no data": Mistake(arguments=("launch",), message="data", study="name: nothing"),
-    "canvas of the wrong size": Mistake(
-        arguments=("launch", "--canvas", "100x128"), message="with --canvas: detector.canvas"
-    ),
-    "canvas that is none": Mistake(arguments=("launch", "--canvas", "big"), message="HEIGHTxWIDTH"),
-    "no trials": Mistake(arguments=("launch", "--trials", "0"), message="--trials"),
-    "no workers": Mistake(arguments=("launch", "--workers", "-1"), message="--workers"),
-    "images in words": Mistake(arguments=("launch", "--images", "many"), message="--images"),
-    "Ray's options without Ray": Mistake(
-        arguments=("launch", "--ray-address", "head:6379", "--gpus-per-worker", "0.5"),
-        message="--ray-address and --gpus-per-worker must come with --engine ray",
-    ),
-    "part of more than one GPU": Mistake(
-        arguments=("launch", "--engine", "ray", "--gpus-per-worker", "1.5"), message="--gpus-per-worker must be 0"
-    ),
-    "unknown engine": Mistake(arguments=("launch", "--engine", "slurm"), message="--engine"),
-    "unknown weights": Mistake(arguments=("launch", "--weights", "coco"), message="imagenet"),
-    "name without data": Mistake(arguments=("launch", "--name", "mine"), message="--name must come with --data"),
-    "missing data": Mistake(arguments=("launch", "new.yaml", "--data", "nowhere"), message="no such folder"),
-    "empty data": Mistake(arguments=("launch", "new.yaml", "--data", "empty"), message="no dataset recognised"),
-    "another study file in the way": Mistake(
-        arguments=("launch", "study.yaml", "--data", "SAMPLE"), message="study.yaml is there and is not what"
-    ),
-    "unwritable study file": Mistake(
-        arguments=("launch", "missing/study.yaml", "--data", "SAMPLE"), message="cannot be written"
-    ),
-    "bad storage": Mistake(arguments=("status",), message="storage", study=_edited("storage: mysql://user:pw@host/db")),
-    "storage that is no database": Mistake(
-        arguments=("status",), message="isn't an SQLite database", study=_edited("storage: sqlite:///notes.txt")
-    ),
-    "storage in a variable that is not set": Mistake(
-        arguments=("status",), message="NO_SUCH_URL", study=_edited("storage: env:NO_SUCH_URL")
-    ),
-    "configuration missing": Mistake(arguments=("train", "worst.yaml"), message="worst.yaml: there is no such file"),
-    "configuration that is a study": Mistake(arguments=("train", "study.yaml"), message="study.yaml"),
-    "training of no images": Mistake(arguments=("train", "best.yaml", "--images", "0"), message="--images"),
-    "port out of range": Mistake(arguments=("dashboard", "--port", "70000"), message="--port"),
-    "sample data over other files": Mistake(arguments=("sample-data", "full"), message="is not empty"),
-    "sample data over a file": Mistake(arguments=("sample-data", "notes.txt"), message="is a file"),
-}
-
-
-@pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES)
-def test_a_mistake_gets_one_message_and_exit_code_2(
-    run: Callable[..., Run], study_file: Path, sample: Path, mistake: Mistake
-) -> None:
-    if mistake.study is not None:
-        study_file.write_text(mistake.study)
-    Path("empty").mkdir()
-    Path("full").mkdir()
-    Path("full", "thesis.txt").write_text("ten years of work")
-    Path("notes.txt").write_text("not a database, but long enough to be taken for the header of one " * 20)
-    result = run(*(sample if argument == "SAMPLE" else argument for argument in mistake.arguments))
-    said = " ".join(result.err.replace("│", " ").split())
-    assert result.code == 2
-    assert mistake.message in said
-    assert "Traceback" not in result.err
-    assert "pw@" not in result.err
-    assert result.out == ""
-
-
 def test_ray_that_is_not_installed_is_said_before_the_data_is_read(
     run: Callable[..., Run], study_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -236,44 +155,6 @@ def test_ray_that_is_not_installed_is_said_before_the_data_is_read(
     result = run("launch", study_file, "--engine", "ray")
     assert (result.code, result.out) == (2, "")
     assert "--engine ray needs Ray, which is not installed: pip install 'ray>=2.54'" in result.err
-
-
-#: The same with a study that was run.
-LATER_MISTAKES = {
-    "export of a diverged trial": Mistake(arguments=("export", "--trial", 2), message="trial 2 ended as diverged"),
-    "export of no trial": Mistake(arguments=("export", "--trial", 99), message="there is no trial 99"),
-    "export over other files": Mistake(arguments=("export", "--output", "study.yaml"), message="is not an export"),
-    "export into a folder that is not there": Mistake(
-        arguments=("export", "--output", "missing/best.yaml"), message="cannot be written"
-    ),
-    "unknown study": Mistake(
-        arguments=("status",),
-        message="no study 'blood sells'",
-        study="{name: blood sells, storage: 'sqlite:///study.db', data: {folder: .}}",
-    ),
-    "dashboard for everybody": Mistake(
-        arguments=("dashboard", "--host", "0.0.0.0"), message="needs a password, but none is set"
-    ),
-    "dashboard on another machine's address": Mistake(
-        arguments=("dashboard", "--host", "127.0.0.300"), message="needs a password"
-    ),
-    "dashboard with a missing password file": Mistake(
-        arguments=("dashboard", "--password-file", "missing"), message="cannot be read"
-    ),
-}
-
-
-@pytest.mark.parametrize("mistake", LATER_MISTAKES.values(), ids=LATER_MISTAKES)
-def test_a_mistake_with_a_study_that_was_run_gets_one_message_too(
-    run: Callable[..., Run], study_file: Path, study: optuna.Study, mistake: Mistake, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("FRCNN_DASHBOARD_PASSWORD", raising=False)
-    if mistake.study is not None:
-        study_file.write_text(mistake.study)
-    result = run(*mistake.arguments)
-    assert result.code == 2
-    assert mistake.message in " ".join(result.err.split())
-    assert "Traceback" not in result.err
 
 
 @contextmanager

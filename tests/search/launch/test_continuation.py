@@ -114,5 +114,5 @@ def test_what_cannot_go_on_is_refused(study_file: Path, tmp_path: Path) -> None:
     assert only_create(load_study_file(tmp_path / "new.yaml"), folder=tmp_path, console=QUIET) == 0
     with pytest.raises(ConfigError, match="no trial with a value"):
         write_continuation(tmp_path / "new.yaml", "other")
-    with pytest.raises(ConfigError, match="name: must begin with a letter"):
+    with pytest.raises(ConfigError, match="--continue-as must begin with a letter"):
         write_continuation(study_file, "../up")

@@ -229,7 +229,9 @@ CONFIGURATION = Configuration(
 
 BAD_CONFIGURATIONS = [
     pytest.param(("hyperparameters", "lr"), 1, "hyperparameters.lr: there is no such key", id="unknown hyperparameter"),
-    pytest.param(("trainer",), 1, "trainer: there is no such key; the nearest is", id="unknown section"),
+    pytest.param(
+        ("trainer",), 1, "trainer: there is no such key; those that there are: hyperparameters", id="unknown section"
+    ),
     pytest.param(("hyperparameters", "lr_per_16"), -1, "hyperparameters: lr_per_16 must be positive", id="rate"),
     pytest.param(("hyperparameters", "lr_per_16"), float("nan"), "must be a finite number", id="NaN"),
     pytest.param(("hyperparameters", "lr_per_16"), "0.1", "must be a number, but is '0.1'", id="quoted number"),
