@@ -7,9 +7,9 @@ INSTALLED := $(VENV)/.installed
 ROOMS := benchmarks detector search spaces storage trial
 
 # The sample study of `make study`; on a faster machine: make study STUDY_TRIALS=30 STUDY_IMAGES=2000
-STUDY_TRIALS ?= 8
-STUDY_IMAGES ?= 240
-STUDY_CANVAS ?= 96x128
+STUDY_TRIALS ?= 12
+STUDY_IMAGES ?= 720
+STUDY_CANVAS ?= 64x96
 
 .DEFAULT_GOAL := help
 .PHONY: help setup study quick test test-slow chaos fuzz check lint types imports duplicates format bench planted clean

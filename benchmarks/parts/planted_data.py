@@ -20,6 +20,7 @@ from detector.config import ConfigError
 from detector.data.sample_data import write_sample
 from search.doctor.diagnosis import Diagnosis, examine, refused
 from search.doctor.diagnostic import Level
+from search.doctor.size_checks import FEWEST_VALIDATION
 from search.study.specification import specification_from
 from search.study.study_file import load_study_file
 
@@ -70,9 +71,9 @@ class Healthy:
 
 @cache
 def _sample() -> Path:
-    """Twenty-four training images, 10 for validation; it lasts as long as this process."""
+    """As many images as the doctor finds enough with weights; it lasts as long as this process."""
     folder = Path(tempfile.mkdtemp(prefix="frcnn-planted-")) / "sample"
-    write_sample(folder, train=24, validation=10)
+    write_sample(folder, train=24, validation=FEWEST_VALIDATION)
     return folder
 
 
@@ -266,7 +267,7 @@ CASES = (*_DATA, *_STUDY, *(_BCCD if BCCD.is_dir() else ()))
 
 
 def _small_objects(folder: Path) -> Diagnosis:
-    write_sample(folder / "small", train=24, validation=10, seed=1, sizes_px=(6.0, 20.0))
+    write_sample(folder / "small", train=24, validation=FEWEST_VALIDATION, seed=1, sizes_px=(6.0, 20.0))
     return SpoiledDataset.copied(folder / "small", folder / "dataset").examine(space={**NARROW, "anchor_ratios": 3})
 
 

@@ -72,6 +72,11 @@ class SpoiledDataset:
         return self.root
 
     def examine(self, **sections: Any) -> Diagnosis:
-        sections = {"detector": {"canvas": CANVAS}, "space": NARROW, **sections}
+        weights = {"weights": "imagenet"}  # from scratch the images would be too few
+        sections = {
+            "space": NARROW,
+            **sections,
+            "detector": {"canvas": CANVAS, **weights, **sections.get("detector", {})},
+        }
         document = {"name": "dataset", "storage": "sqlite:///unused.db", "data": {"folder": str(self.written())}}
         return examine(specification_from({**document, **sections}, "this dataset"))

@@ -12,6 +12,7 @@ from search.export.configuration_file import Configuration, Provenance, read_con
 from search.plan import as_launched
 from search.policy.samplers import training_seed
 from search.report.ranking import RankedTrial, best, ranking
+from search.report.untrained import has_learnt, read_untrained
 from search.study.data_section import Data, Split
 from search.study.specification import Specification
 from storage.study import StoredStudy, read_trials
@@ -40,7 +41,9 @@ def export(
     if output.exists():
         _require_ours(output)
     FORMATS[format](output, configuration_of(study, specification, chosen, folder=output.resolve().parent))
-    return f"wrote {output}: trial {chosen.number}, AP {chosen.ap:.3f} after {chosen.images} images"
+    untrained_ap = read_untrained(study)
+    warning = "" if has_learnt(chosen, untrained_ap) else f", no better than an untrained detector ({untrained_ap:.3f})"
+    return f"wrote {output}: trial {chosen.number}, AP {chosen.ap:.3f} after {chosen.images} images{warning}"
 
 
 def choose(trials: list[RankedTrial], number: int | None) -> RankedTrial:

@@ -23,7 +23,8 @@ from search.launch.setup_check import require_setup
 from search.launch.snapshot import Snapshot, read_snapshot
 from search.launch.trouble import Trouble
 from search.launch.worker_pool import PoolExit, WorkerPool
-from search.report.ranking import ranking, ranking_table
+from search.report.ranking import best, ranking, ranking_table
+from search.report.untrained import has_learnt, keep_untrained, read_untrained, untrained_text
 from search.signals import stop_signals
 from search.study.specification import Specification
 from search.terminal import PlainConsole
@@ -105,14 +106,14 @@ class _Check:
     despite_errors: bool  # of the doctor
     on_this_machine: bool  # the workers run here
 
-    def require(self, specification: Specification, console: PlainConsole) -> None:
-        """Return if the study can work.
+    def require(self, specification: Specification, console: PlainConsole) -> float | None:
+        """Return if the study can work, with the AP of its untrained detector where that can be measured.
 
         Raises:
             ConfigError, SetupFailed, DiskFull: it can't, and why.
         """
         require_health(specification, console, despite_errors=self.despite_errors)
-        require_setup(specification, console, folder=self.folder, on_this_machine=self.on_this_machine)
+        return require_setup(specification, console, folder=self.folder, on_this_machine=self.on_this_machine)
 
 
 @contextmanager
@@ -139,26 +140,28 @@ def _agreed(
     """The study with these settings; one that is there with others is begun anew if nothing of it would be lost."""
     specification = settled.specification
 
-    def agreed() -> StoredStudy:
+    def agreed(untrained_ap: float | None) -> StoredStudy:
         study = create_study(database, specification.name)
         agree(study, specification, kept=kept)
+        if untrained_ap is not None:
+            keep_untrained(study, untrained_ap)
         keep_identity(study, Identity(code=code_version(), data=settled.data))
         return study
 
-    if specification.name not in study_names(database):
-        check.require(specification, console)
+    is_new = specification.name not in study_names(database)
+    untrained_ap = check.require(specification, console) if is_new else None
     try:
-        return agreed()
+        return agreed(untrained_ap)
     except (OtherSpecification, OtherData) as error:
         if not is_blank(find_study(database, specification.name)):
             way_on = "To go on from its best trials instead, launch again with --continue-as NAME"
             raise ConfigError(f"{error}\n{way_on}") from None
-    check.require(specification, console)
+    untrained_ap = check.require(specification, console)
     delete_study(database, specification.name)
     console.print(
         f"study {specification.name} was begun with other settings or data, but had no trained trial: it begins anew"
     )
-    return agreed()
+    return agreed(untrained_ap)
 
 
 def _run(
@@ -222,9 +225,11 @@ def _close(
     for message in ended.messages:
         console.print(message)
     if ended.code is ExitCode.DONE:
-        places = ranking(study)
+        places, untrained_ap = ranking(study), read_untrained(study)
         console.print(ranking_table(places, specification.space))
-        return _what_is_next(any(place.rank is not None for place in places), study_file, console)
+        if text := untrained_text(best(places), untrained_ap):
+            console.print(text)
+        return _what_is_next(has_learnt(best(places), untrained_ap), study_file, console)
     state = f"{_snapshot(study, specification).finished} of {specification.budget.trials} trials are finished"
     if ended.code is ExitCode.TRY_LATER:
         console.print(f"stopped; {state}. The same command goes on")

@@ -1,5 +1,8 @@
 """A trainer is set up before a study exists: weights are opened or fetched, the device and its memory are tried."""
 
+import math
+import tempfile
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,22 +10,29 @@ from detector.config import ConfigError
 from search.display.foot import Foot
 from search.display.stages import Stages
 from search.plan import Plan, logs_folder
+from search.policy.samplers import training_seed
 from search.signals import stop_signals
 from search.study.specification import Specification
 from search.terminal import PlainConsole
-from search.trainer.exits import SetupFailed
-from search.trainer.protocol import Preparing
-from search.trainer.warm import WarmTrainer
+from search.trainer.exits import Position, SetupFailed, TrainerLost, classify
+from search.trainer.link import TrainerLink
+from search.trainer.protocol import Advance, Preparing, Start, Started
+from search.trainer.warm import POLL_S, SETUP_IDLE_LIMIT_S, Told, WarmTrainer
 from search.worker.local_paths import LocalPaths
 from trial.outcome import Outcome
+from trial.reports import RungReport
+from trial.verdict import Verdict
 
 LOG = "trainer-check.log"
 
 
-def require_setup(specification: Specification, console: PlainConsole, *, folder: Path, on_this_machine: bool) -> None:
+def require_setup(
+    specification: Specification, console: PlainConsole, *, folder: Path, on_this_machine: bool
+) -> float | None:
     """Set a trainer up as the workers will, and let it go again; what it measured is kept for them.
 
-    Where the workers run elsewhere, only the weights are read.
+    Returns the AP of the reference's detector before any training; None where the workers run elsewhere: there only the
+    weights are read.
 
     Raises:
         ConfigError, SetupFailed: no trainer could be had.
@@ -31,21 +41,47 @@ def require_setup(specification: Specification, console: PlainConsole, *, folder
     """
     from_scratch = specification.detector.weights == "none"
     if specification.trainer != "detector" or (from_scratch and not on_this_machine):
-        return
+        return None
     paths = LocalPaths.here()
     here = replace(specification, data=paths.find(specification.data))
-    setup = Plan.of(here, folder, cache=paths.cache).setup
-    setup = replace(setup, measure_micro_batch=setup.measure_micro_batch and on_this_machine)
+    plan = Plan.of(here, folder, cache=paths.cache)
+    setup = replace(plan.setup, measure_micro_batch=plan.setup.measure_micro_batch and on_this_machine)
     shown = _Shown(Foot(console))
     trainer = WarmTrainer(specification.trainer, setup, log=logs_folder(folder) / LOG, told=shown.show)
     with shown.foot.shown(), stop_signals(at_once=trainer.abandon) as stop:
         try:
-            if trainer.ready(stop) is None:
+            link = trainer.ready(stop)
+            if link is None:
                 raise KeyboardInterrupt
+            return _untrained_ap(link, plan, stop, shown.show) if on_this_machine else None
+        except TrainerLost as death:
+            raise _refusal(SetupFailed(classify(death, Position())), folder) from death
         except SetupFailed as failure:
             raise _refusal(failure, folder) from failure
         finally:
             trainer.close()
+
+
+def _untrained_ap(link: TrainerLink, plan: Plan, stop: threading.Event, told: Told) -> float | None:
+    """What trial 0 has before its first step."""
+    with tempfile.TemporaryDirectory(dir=logs_folder(plan.folder)) as directory:
+        start = Start(
+            trial=0,
+            hyperparameters=plan.space.configuration(plan.first_points[0]),
+            seed=training_seed(plan.specification.sampler.seed, 0),
+            budget_images=plan.rungs[-1],
+            directory=Path(directory),
+        )
+        for command in (start, Advance(to_images=0)):
+            link.send(command)
+            while not isinstance(event := link.poll(POLL_S), Started | RungReport | Verdict):
+                if stop.is_set():
+                    raise KeyboardInterrupt
+                if link.idle_s > SETUP_IDLE_LIMIT_S:
+                    raise link.hung()
+                if isinstance(event, Preparing):
+                    told(event)
+        return event.ap if isinstance(event, RungReport) and math.isfinite(event.ap) else None
 
 
 class _Shown:

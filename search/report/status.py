@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from detector.config import ConfigError
 from search.report.ranking import RankedTrial, best, ranked
+from search.report.untrained import read_untrained
 from search.study.specification import specification_from_json
 from search.study.storage_url import default_storage
 from storage.leases import Leases
@@ -77,6 +78,7 @@ class Status:
     budget_trials: int | None  # None: the study holds no specification
     best: RankedTrial | None
     reference: RankedTrial | None
+    untrained_ap: float | None  # of the detector before any training; None: not measured
     deaths: tuple[Death, ...]
     trials_per_hour: float | None  # None: nothing has finished
     workers: tuple[WorkerState, ...]
@@ -104,6 +106,7 @@ def read_status(study: StoredStudy, *, folders: Iterable[Path] | None = None) ->
         finished=standings[Standing.FINISHED] + standings[Standing.ENDED_ELSEWHERE],
         budget_trials=specification.get("budget", {}).get("trials"),
         best=best(places),
+        untrained_ap=read_untrained(study),
         reference=next((place for place in places if place.is_reference), None),
         deaths=deaths(outcomes),
         trials_per_hour=trials_per_hour(trial for trial in trials if trial.number not in refused),

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from search.report.ranking import RankedTrial
 from search.report.status import Death, Status, TrialLosses, WorkerState
+from search.report.untrained import untrained_text
 from trial.outcome import Outcome, refusals
 
 DEAD_AFTER_S = 120.0  # a worker says six times a lease what it does; two leases of silence are a bad sign
@@ -34,6 +35,7 @@ def _summary(status: Status) -> Table:
         "trials": f"{status.finished}{budget} finished" + (f" ({states})" if states else ""),
         "best so far": _result(status.best) or "no trial has a value yet",
         "reference": _result(status.reference),
+        "untrained": untrained_text(status.best, status.untrained_ap),
         "ended": ", ".join(f"{count} {outcome}" for outcome, count in status.outcomes.items()),
         "not trained": status.refused
         and f"{refusals({Outcome(word): count for word, count in status.outcomes.items()})}; none of the budget",

@@ -208,7 +208,8 @@ def test_who_waits_for_a_trainer_hears_of_it_often_enough(trainer: Trainer, tmp_
     told: list[tuple[str, int, int]] = []
     diary = Diary()
     trainer.advance(8, diary.note, diary.should_pause, lambda *what: told.append(what))
-    assert told == [("compiling the first step", 0, 1), ("evaluating", 0, 4)]  # its four images are one batch
+    assert told[-1] == ("evaluating", 0, 4)  # its four images are one batch
+    assert told[:-1] in ([], [("compiling the first step", 0, 1)])  # another test's trial may have compiled it
 
 
 def test_all_of_these_trials_shared_one_executable(trainer: Trainer, tmp_path: Path) -> None:

@@ -25,11 +25,17 @@ def port(monkeypatch) -> Iterator[int]:
     """Of a server that gives a request one second."""
     monkeypatch.setattr(server_module, "SETTINGS", {**SETTINGS, "channel_timeout": 1})
     server = _listen(hello, "127.0.0.1", 0)
-    thread = threading.Thread(target=server.run, daemon=True)
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):  # its sockets are closed while it waits for them
+            server.run()
+
+    thread = threading.Thread(target=serve, daemon=True)
     thread.start()
     yield server.effective_port
     server.close()
     server.task_dispatcher.shutdown()
+    thread.join(5)
 
 
 def connect(port: int, *, source: str = "127.0.0.1") -> socket.socket:

@@ -11,11 +11,12 @@ from detector.data.sample_data import write_sample
 from search.exit_codes import ExitCode, exit_code_of
 from search.launch.launching import launch, only_create
 from search.launch.setup_check import LOG, _refusal, require_setup
+from search.report.untrained import read_untrained
 from search.study.specification import Specification, specification_from
 from search.terminal import PlainConsole
 from search.trainer.exits import SetupFailed
 from storage.connection.database import Database
-from storage.study import study_names
+from storage.study import find_study, study_names
 from trial.outcome import Outcome
 from trial.verdict import Verdict
 
@@ -75,3 +76,5 @@ def test_weights_are_opened_before_a_study_exists_and_who_mends_them_goes_on(tmp
     assert create(mended, folder=tmp_path, console=console) in (ExitCode.DONE, ExitCode.USER_MUST_ACT)
     with Database.open(specification.storage) as database:
         assert study_names(database) == ["sample"]
+        untrained_ap = read_untrained(find_study(database, "sample"))
+    assert (untrained_ap is not None and untrained_ap < 0.05) if create is launch else untrained_ap is None

@@ -303,7 +303,7 @@ def test_a_database_whose_disk_is_full_takes_no_more_work_and_stays_sound(tmp_pa
 
         @event.listens_for(database.engine, "connect")
         def make_it_small(connection, record) -> None:  # one limit for all: a later connection brings no room
-            connection.execute(f"PRAGMA max_page_count = {pages + 2}")
+            connection.execute(f"PRAGMA max_page_count = {pages + 1}")
 
         database.engine.dispose()
         worker = Worker(
