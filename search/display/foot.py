@@ -18,7 +18,7 @@ class Foot:
     def __init__(self, console: PlainConsole, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._console = console
         self._clock = clock
-        self._live: Live | None = None
+        self._content: Callable[[], Sequence[str]] = tuple
         self._logged_s = clock()
 
     @property
@@ -32,14 +32,18 @@ class Foot:
         if not self.live:
             yield self
             return
-        with Live(console=self._console, transient=True, refresh_per_second=2) as self._live:
+        with Live(console=self._console, transient=True, refresh_per_second=2, get_renderable=self._rendered):
             yield self
-        self._live = None
 
-    def show(self, lines: Sequence[str]) -> None:
-        """Put these lines in place of the last ones; each is cut where the terminal ends."""
-        if self._live is not None:
-            self._live.update(Text("\n".join(lines), no_wrap=True, overflow="ellipsis"))
+    def show(self, content: Callable[[], Sequence[str]]) -> None:
+        """Show what this returns in place of what was there, asked anew twice a second: time goes on.
+
+        Each line is cut where the terminal ends.
+        """
+        self._content = content
+
+    def _rendered(self) -> Text:
+        return Text("\n".join(self._content()), no_wrap=True, overflow="ellipsis")
 
     def log(self, lines: Sequence[str]) -> None:
         """Print the lines where none is rewritten, unless some were a moment ago."""

@@ -19,6 +19,7 @@ from search.export.data_agreement import change_of_data, load_agreeing
 from search.export.initial_weights import anchor_slots, initial_weights
 from search.export.result import show_result
 from search.export.tensorboard_log import FOLDER, TensorBoardLog
+from search.export.training_display import TrainingDisplay
 from search.export.training_record import TrainingRecord
 from search.signals import stop_signals
 from search.study.named_paths import require_data
@@ -62,7 +63,8 @@ def train(
     start = _start(configuration, images, seed, output)
     setup = _setup(configuration, data, output, whole=initial is not None and initial.whole)
     with _claimed(output):
-        record = TrainingRecord(output, show=lambda line: console.print(line))
+        display = TrainingDisplay(console, budget_images=start.budget_images)
+        record = TrainingRecord(output, show=display.tell, stepped=display.stepped)
         facts = _facts(configuration, start, data)
         if _is_over(record, start, facts):
             return show_result(record, start, configuration, data, console)
@@ -75,8 +77,9 @@ def train(
         if initial is not None and not (after or record.metrics):
             console.print(initial.line)
         points = evaluation_points(start.budget_images, start.hyperparameters.batch_size, after=after)
-        with stop_signals(_interrupt) as stop, closing(log) if log else nullcontext():
-            verdict = _run(WarmTrainer(trainer, setup, log=output / "trainer.log"), start, points, log or record, stop)
+        warm = WarmTrainer(trainer, setup, log=output / "trainer.log", told=display.busy)
+        with stop_signals(_interrupt) as stop, closing(log) if log else nullcontext(), display.shown():
+            verdict = _run(warm, start, points, log or record, stop)
         if verdict.outcome is Outcome.COMPLETE:
             return show_result(record, start, configuration, data, console)
     return _conclude(verdict, start, console)

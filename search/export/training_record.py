@@ -28,11 +28,18 @@ _EVALUATIONS = TypeAdapter(dict[int, dict[str, float]])
 
 
 class TrainingRecord:
-    """The journal of one training. `show` gets a line for a person now and then."""
+    """The journal of one training. `show` gets a line for a person now and then, `stepped` every report."""
 
-    def __init__(self, folder: Path, *, show: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        show: Callable[[str], None],
+        stepped: Callable[[ProgressReport], None] = lambda progress: None,
+    ) -> None:
         self._file = folder / EVALUATIONS_FILE
         self._show = show
+        self._stepped = stepped
         self._shown_images = 0
         self._warned: set[str] = set()
         self.metrics = _evaluations(self._file)
@@ -43,6 +50,7 @@ class TrainingRecord:
 
     def progress(self, progress: ProgressReport) -> None:
         """Show a line for every new warning, and for about every hundredth step."""
+        self._stepped(progress)
         for warned in progress.warnings:
             if warned.rule not in self._warned:
                 self._warned.add(warned.rule)

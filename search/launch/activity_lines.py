@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from search.display.duration import clock_text
-from search.display.stages import Stages
+from search.display.stages import Stages, stage_of
 from search.launch.snapshot import Activity
 
 MOST_WORKERS = 8  # whose lines are shown
@@ -23,21 +23,23 @@ class ActivityLines:
         """One line for each of the first workers; and those whose stage has just begun, for a log."""
         lines, news = [], []
         for activity in activities:
-            line, begins = self._line(activity)
+            line, stage = self._line(activity)
             lines.append(line)
-            news += [line.strip()] if begins else []
+            news += [stage] if stage else []
         if (more := len(lines) - MOST_WORKERS) > 0:
             lines[MOST_WORKERS:] = [f"and {more} more workers"]
         return lines, news
 
-    def _line(self, activity: Activity) -> tuple[str, bool]:
+    def _line(self, activity: Activity) -> tuple[str, str]:
+        """The worker's line, and the stage that has just begun."""
         worker = activity.worker
         who = f"worker on {worker.host}:" if worker.trial is None else f"trial {worker.trial:<3}"
         doing = worker.doing or ("waiting for a trial" if worker.trial is None else "")
         begins = self._stages.begins(worker.worker, doing)
         if doing:
-            return f"{who} {doing} ({self._stages.elapsed(worker.worker)})", begins and bool(worker.doing)
-        return f"{who} {self._training(activity)}", False
+            stage = f"{who.strip()} {stage_of(doing)}" if begins and worker.doing else ""
+            return f"{who} {doing} ({self._stages.elapsed(worker.worker)})", stage
+        return f"{who} {self._training(activity)}", ""
 
     def _training(self, activity: Activity) -> str:
         worker, latest = activity.worker, activity.latest

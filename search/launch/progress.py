@@ -59,12 +59,9 @@ class Progress:
         if not self._foot.live:
             for line in stages:
                 self._foot.tell(line)
-        self._foot.show(
-            [
-                *self._head(snapshot),
-                *(lines or ["workers are starting" if self._trained_from is None else "workers are leaving"]),
-            ]
-        )
+        nobody = ["workers are starting" if self._trained_from is None else "workers are leaving"]
+        shown = [*self._head(snapshot), *(lines or nobody)]
+        self._foot.show(lambda: shown)
         self._foot.log([self._state(snapshot), *lines])
 
     def _news(self, record: OutcomeRecord, snapshot: Snapshot) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from detector.config import ConfigError
 from search.display.foot import Foot
-from search.display.stages import Stages
+from search.display.stage_line import StageLine
 from search.plan import Plan, logs_folder
 from search.policy.samplers import training_seed
 from search.signals import stop_signals
@@ -46,14 +46,15 @@ def require_setup(
     here = replace(specification, data=paths.find(specification.data))
     plan = Plan.of(here, folder, cache=paths.cache)
     setup = replace(plan.setup, measure_micro_batch=plan.setup.measure_micro_batch and on_this_machine)
-    shown = _Shown(Foot(console))
-    trainer = WarmTrainer(specification.trainer, setup, log=logs_folder(folder) / LOG, told=shown.show)
-    with shown.foot.shown(), stop_signals(at_once=trainer.abandon) as stop:
+    foot = Foot(console)
+    line = StageLine(foot, "trying the settings")
+    trainer = WarmTrainer(specification.trainer, setup, log=logs_folder(folder) / LOG, told=line.show)
+    with foot.shown(), stop_signals(at_once=trainer.abandon) as stop:
         try:
             link = trainer.ready(stop)
             if link is None:
                 raise KeyboardInterrupt
-            return _untrained_ap(link, plan, stop, shown.show) if on_this_machine else None
+            return _untrained_ap(link, plan, stop, line.show) if on_this_machine else None
         except TrainerLost as death:
             raise _refusal(SetupFailed(classify(death, Position())), folder) from death
         except SetupFailed as failure:
@@ -82,23 +83,6 @@ def _untrained_ap(link: TrainerLink, plan: Plan, stop: threading.Event, told: To
                 if isinstance(event, Preparing):
                     told(event)
         return event.ap if isinstance(event, RungReport) and math.isfinite(event.ap) else None
-
-
-class _Shown:
-    """The stages of the trainer, at the foot of the terminal or as lines."""
-
-    def __init__(self, foot: Foot) -> None:
-        self.foot = foot
-        self._stages = Stages()
-
-    def show(self, state: Preparing | None) -> None:
-        """Take note of a stage, and show it; called again while it lasts."""
-        if state is None:
-            return
-        text = str(state)
-        if self._stages.begins("trainer", text) and not self.foot.live:
-            self.foot.tell(f"trying the settings: {state.stage}")
-        self.foot.show([f"trying the settings: {text} ({self._stages.elapsed('trainer')})"])
 
 
 def _refusal(failure: SetupFailed, folder: Path) -> ConfigError | SetupFailed:

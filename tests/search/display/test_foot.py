@@ -10,7 +10,7 @@ def test_a_log_gets_the_lines_once_a_minute_and_what_is_told_at_once():
     now, console = [0.0], PlainConsole(file=io.StringIO(), width=80)
     foot = Foot(console, clock=lambda: now[0])
     with foot.shown():
-        foot.show(["never in a log"])
+        foot.show(lambda: ["never in a log"])
         foot.log(["too early"])
         now[0] += PLAIN_EVERY_S
         foot.log(["first", "second"])
@@ -24,7 +24,7 @@ def test_a_terminal_shows_the_last_lines_cut_at_its_width():
     foot = Foot(console)
     with foot.shown():
         foot.log(["never in a terminal"])
-        foot.show(["x" * 100, "short"])
+        foot.show(lambda: ["x" * 100, "short"])
     shown = console.file.getvalue()
     assert "never" not in shown
     assert "x" * 79 + "…" in shown
