@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from detector.config import Hyperparameters, StepShape
 
+WEIGHTS_FILE = "weights.safetensors"  # as a trainer leaves it
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DetectorFacts:

@@ -21,6 +21,7 @@ from detector.data.batches import TrainingBatches
 from detector.data.dataset import ground_truth_slots
 from detector.data.image_cache import open_cache
 from detector.data.pair import load_pair
+from detector.detector_facts import WEIGHTS_FILE
 from detector.network import weights
 from detector.network.network import Network
 from detector.schedule import optimizer_steps
@@ -40,7 +41,6 @@ from trial.verdict import Verdict
 
 STEPS_PER_LATE_STEP = 10  # most that diverge do so early: the watch is late by a tenth of the steps so far at most,
 LOOK_EVERY_STEPS = 10  # and looks this often at least
-WEIGHTS_FILE = "weights.safetensors"
 
 
 class Trainer:

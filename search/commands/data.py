@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from detector.config import ConfigError
-from search.commands.study_file import DEFAULT_STUDY_FILE, StudyFile
+from search.commands.study_file import StudyFile
 from search.exit_codes import ExitCode, exit_codes
+from search.study.default_file import DEFAULT_STUDY_FILE
 from search.terminal import PlainConsole, say
 
 if TYPE_CHECKING:

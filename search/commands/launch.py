@@ -1,14 +1,16 @@
 """`launch`: a study created or resumed, and run."""
 
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from detector.config import ConfigError
-from search.commands.study_file import DEFAULT_STUDY_FILE, StudyFile
+from search.commands.study_file import StudyFile
 from search.exit_codes import exit_codes
+from search.study.default_file import DEFAULT_STUDY_FILE
 from search.terminal import say
 
 if TYPE_CHECKING:
@@ -141,17 +143,14 @@ def launch(
         chosen = _engine(engine, address=ray_address, gpus_per_worker=gpus_per_worker, cpus_per_worker=cpus_per_worker)
         if continue_as is not None:
             study_file = _continued(study_file, continue_as, data)
-        launched, folder = _launched(study_file, data, options), study_file.resolve().parent
-        study, overrides = launched.specification, launched.overrides
-        if only_create:
-            raise typer.Exit(create(study, folder=folder, despite_errors=despite_errors, overrides=overrides))
-        code = run(
-            study,
-            folder=folder,
-            executor=chosen,
+        launched = _launched(study_file, data, options)
+        begin = create if only_create else partial(run, executor=chosen)
+        code = begin(
+            launched.specification,
+            folder=study_file.resolve().parent,
             despite_errors=despite_errors,
             study_file=study_file,
-            overrides=overrides,
+            overrides=launched.overrides,
         )
         raise typer.Exit(code)
 

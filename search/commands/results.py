@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from detector.config import ConfigError
-from search.commands.study_file import DEFAULT_STUDY_FILE, StudyFile, opened, yaml_files
+from search.commands.study_file import StudyFile, opened, yaml_files
 from search.exit_codes import exit_codes
+from search.study.default_file import DEFAULT_STUDY_FILE
 from search.terminal import PlainConsole, say
 
 
@@ -93,7 +94,7 @@ def train(
     """Train one configuration in full, print its COCO AP and keep the weights. Run it again to go on after ctrl-c,
     with more images to go on for longer."""
     with exit_codes():
-        from search.export.training import train as run
+        from search.training.full_training import train as run
 
         code = run(
             configuration,

@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from search.commands.study_file import DEFAULT_STUDY_FILE, StudyFile, opened
+from search.commands.study_file import StudyFile, opened
 from search.exit_codes import exit_codes
+from search.study.default_file import DEFAULT_STUDY_FILE
 from search.terminal import PlainConsole, say
 
 

@@ -26,7 +26,6 @@ def yaml_files(incomplete: str) -> list[str]:
 
 
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY_FILE", help="The study file.", autocompletion=yaml_files)]
-DEFAULT_STUDY_FILE = Path("study.yaml")
 
 
 @contextmanager

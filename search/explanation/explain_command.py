@@ -13,11 +13,12 @@ from search.explanation.confirmation import Confirmation, confirm
 from search.explanation.embedded_image import EmbeddedImage
 from search.explanation.explanation_text import confirmation_report, explanation_json, print_explanation
 from search.explanation.failing_images import thumbnails
-from search.explanation.study_edit import DEFAULT_FILE, NewStudy
+from search.explanation.study_edit import NewStudy
 from search.explanation.study_explanation import StudyExplanation, explain_study, training_data
 from search.explanation.trial_explanation import TrialExplanation, explain_trial
 from search.report.trial_history import TrialHistory, read_trial_history
 from search.signals import stop_signals
+from search.study.default_file import DEFAULT_STUDY_FILE
 from search.study.specification import Specification
 from search.terminal import PlainConsole, visible
 from storage.connection.address import secret_variables
@@ -34,7 +35,7 @@ class Options:
     html: Path | None = None
     as_json: bool = False
     with_data: bool = True
-    study_file: Path = DEFAULT_FILE  # as the user names it, for advice
+    study_file: Path = DEFAULT_STUDY_FILE  # as the user names it, for advice
 
 
 def explain(

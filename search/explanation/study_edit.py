@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from search.report.trial_history import TrialHistory
+from search.study.default_file import DEFAULT_STUDY_FILE
+from search.study.fields import MOST_NAME
 from search.study.study_text import parameter_line, setting_line
 from spaces.catalogue import DEFINITIONS
 from spaces.faster_rcnn import Space
 from spaces.parameters import Categorical, Fixed, Float, Int, Parameter, Value, nearest
 from spaces.section import write_parameter
-
-MOST_NAME = 100  # characters of a study's name
-DEFAULT_FILE = Path("study.yaml")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +40,7 @@ class NewStudy:
     goes_on: bool  # the old study has a trial with an AP, from which the new one can begin
 
     @classmethod
-    def after(cls, history: TrialHistory, file: Path = DEFAULT_FILE, taken: Collection[str] = ()) -> "NewStudy":
+    def after(cls, history: TrialHistory, file: Path = DEFAULT_STUDY_FILE, taken: Collection[str] = ()) -> "NewStudy":
         """The one that follows a study whose file that is; `taken` are the names of the studies in its database."""
         goes_on = any(math.isfinite(rung.ap) for each in history.records if not each.failed for rung in each.rungs)
         return cls(file=file, name=_next_name(history.study, file, taken), goes_on=goes_on)

@@ -9,9 +9,10 @@ from search.explanation.cause import Entry, diagnose
 from search.explanation.neighbour import Neighbour, nearest_healthy, parameter_differences
 from search.explanation.repair import Repair
 from search.explanation.repair_choice import repairs
-from search.explanation.study_edit import DEFAULT_FILE, NewStudy
+from search.explanation.study_edit import NewStudy
 from search.report.plain import plain
 from search.report.trial_history import IMAGES, WARNINGS, TrialHistory, TrialRecord
+from search.study.default_file import DEFAULT_STUDY_FILE
 from storage.study import StoredStudy, study_names
 from storage.telemetry import read_telemetry
 from trial.cause_words import RULE
@@ -91,7 +92,7 @@ class TrialExplanation:
 
 
 def explain_trial(
-    study: StoredStudy, history: TrialHistory, number: int, *, file: Path = DEFAULT_FILE
+    study: StoredStudy, history: TrialHistory, number: int, *, file: Path = DEFAULT_STUDY_FILE
 ) -> TrialExplanation:
     """The explanation of that trial, of the study that the file describes.
 

@@ -10,7 +10,7 @@ from detector.data.average_precision import coco_metrics
 from detector.data.dataset import Dataset, load_dataset
 from detector.data.image_cache import open_cache
 from search.export.evaluation_files import LEAST_SCORE, write_evaluation
-from search.export.training_record import metrics_table
+from search.export.metrics_table import metrics_table
 from search.export.weights_file import open_detector
 from search.study.named_data import named_data
 from search.terminal import PlainConsole, progress_bar

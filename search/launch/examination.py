@@ -1,6 +1,8 @@
 """What the doctor says of a study, before it exists."""
 
+import shlex
 from dataclasses import replace
+from pathlib import Path
 
 from detector.config import ConfigError
 from search.doctor.diagnosis import examine
@@ -13,7 +15,9 @@ from search.worker.local_paths import LocalPaths
 MOST_WARNINGS = 3
 
 
-def require_health(specification: Specification, console: PlainConsole, *, despite_errors: bool) -> None:
+def require_health(
+    specification: Specification, console: PlainConsole, *, study_file: Path, despite_errors: bool
+) -> None:
     """Print what the doctor calls an error and the first of its warnings.
 
     Raises:
@@ -28,7 +32,8 @@ def require_health(specification: Specification, console: PlainConsole, *, despi
     for each in (*errors, *warnings[:MOST_WARNINGS]):
         console.print(diagnostic_lines(each))
     if len(warnings) > MOST_WARNINGS:
-        console.print(f"and {len(warnings) - MOST_WARNINGS} more warnings, which `doctor` shows")
+        doctor = f"frcnn-search doctor {shlex.quote(str(study_file))}"
+        console.print(f"and {len(warnings) - MOST_WARNINGS} more warnings; all of them: {doctor}")
     if errors and not despite_errors:
         names = ", ".join(each.name for each in errors)
         raise ConfigError(f"the study was not begun: {names}; mend that, or launch with --despite-errors")

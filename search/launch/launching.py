@@ -26,6 +26,7 @@ from search.launch.worker_pool import PoolExit, WorkerPool
 from search.report.ranking import best, ranking, ranking_table
 from search.report.untrained import has_learnt, keep_untrained, read_untrained, untrained_text
 from search.signals import stop_signals
+from search.study.default_file import DEFAULT_STUDY_FILE
 from search.study.specification import Specification
 from search.terminal import PlainConsole
 from search.worker.fingerprint import Identity, OtherData, code_version, keep_identity
@@ -45,7 +46,7 @@ def launch(
     options: tuple[str, ...] = (),
     executor: Executor | None = None,
     despite_errors: bool = False,
-    study_file: Path | None = None,
+    study_file: Path = DEFAULT_STUDY_FILE,
     overrides: Overrides = MappingProxyType({}),
 ) -> ExitCode:
     """Run the study until it has its trials, or until a signal: the first stops cleanly, the second at once.
@@ -62,7 +63,12 @@ def launch(
     """
     console = console or PlainConsole()
     executor = executor or LocalExecutor()
-    check = _Check(folder=folder, despite_errors=despite_errors, on_this_machine=executor.on_this_machine)
+    check = _Check(
+        folder=folder,
+        study_file=study_file,
+        despite_errors=despite_errors,
+        on_this_machine=executor.on_this_machine,
+    )
     with _created(specification, console, check, overrides) as (specification, study):
         if _snapshot(study, specification).finished >= specification.budget.trials:
             ended = PoolExit(code=ExitCode.DONE, messages=())
@@ -78,6 +84,7 @@ def only_create(
     folder: Path,
     console: PlainConsole | None = None,
     despite_errors: bool = False,
+    study_file: Path = DEFAULT_STUDY_FILE,
     overrides: Overrides = MappingProxyType({}),
 ) -> ExitCode:
     """Create the study, or see that it agrees with what is there, for workers that somebody else starts. Returns 0.
@@ -88,7 +95,7 @@ def only_create(
         ConfigError, StorageError, StorageUnavailable: as `launch`.
     """
     console = console or PlainConsole()
-    check = _Check(folder=folder, despite_errors=despite_errors, on_this_machine=False)
+    check = _Check(folder=folder, study_file=study_file, despite_errors=despite_errors, on_this_machine=False)
     with _created(specification, console, check, overrides):
         kind = "env:NAME" if specification.storage.startswith("postgresql") else specification.storage
         console.print(
@@ -103,6 +110,7 @@ class _Check:
     """How a study is examined before it exists."""
 
     folder: Path  # for caches and logs
+    study_file: Path  # of which advised commands are
     despite_errors: bool  # of the doctor
     on_this_machine: bool  # the workers run here
 
@@ -112,7 +120,7 @@ class _Check:
         Raises:
             ConfigError, SetupFailed, DiskFull: it can't, and why.
         """
-        require_health(specification, console, despite_errors=self.despite_errors)
+        require_health(specification, console, study_file=self.study_file, despite_errors=self.despite_errors)
         return require_setup(specification, console, folder=self.folder, on_this_machine=self.on_this_machine)
 
 
@@ -218,7 +226,7 @@ def _close(
     ended: PoolExit,
     console: PlainConsole,
     folder: Path,
-    study_file: Path | None,
+    study_file: Path,
 ) -> ExitCode:
     if ended.code is ExitCode.USER_MUST_ACT:
         raise ConfigError("\n".join(ended.messages))
@@ -238,11 +246,11 @@ def _close(
     return ended.code
 
 
-def _what_is_next(any_is_usable: bool, study_file: Path | None, console: PlainConsole) -> ExitCode:
+def _what_is_next(any_is_usable: bool, study_file: Path, console: PlainConsole) -> ExitCode:
     """Say the command that follows a study that is complete."""
-    of = f" {shlex.quote(str(study_file))}" if study_file else ""
+    of = shlex.quote(str(study_file))
     if not any_is_usable:
-        console.print(f"no trial is of use; what to change: frcnn-search explain{of}")
+        console.print(f"no trial is of use; what to change: frcnn-search explain {of}")
         return ExitCode.USER_MUST_ACT
-    console.print(f"next: frcnn-search export{of} --output best.yaml, and then frcnn-search train best.yaml")
+    console.print(f"next: frcnn-search export {of} --output best.yaml, and then frcnn-search train best.yaml")
     return ExitCode.DONE

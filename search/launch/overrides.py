@@ -96,7 +96,8 @@ def _earlier(file: Specification) -> _Earlier:
         if file.name not in study_names(database):
             return _Earlier()
         study = find_study(database, file.name)
-        canvas = None if is_blank(study) else _stored_canvas(study)
+        is_open = file.detector.canvas is None
+        canvas = _stored_canvas(study) if is_open and not is_blank(study) else None
         with database.guarded():
             stored = database.optuna.get_study_user_attrs(study.id).get(ATTRIBUTE, {})
     try:

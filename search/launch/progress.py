@@ -31,9 +31,7 @@ class Progress:
         self._told: dict[int, Outcome] | None = None  # outcomes shown; None before the first snapshot
         self._refused: dict[int, OutcomeRecord] = {}  # proposals that were not trained, since they were last told
         self._began_s = clock()
-        self._trained_from: tuple[float, int] | None = (
-            None  # when the first trial of this launch was seen, finished then
-        )
+        self._trained_from: tuple[float, int] | None = None  # when a trial was first seen, and how many had finished
         self.since: datetime | None = None  # from here on, the next snapshot's outcomes may be news
 
     @contextmanager

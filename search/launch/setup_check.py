@@ -17,7 +17,8 @@ from search.terminal import PlainConsole
 from search.trainer.exits import Position, SetupFailed, TrainerLost, classify
 from search.trainer.link import TrainerLink
 from search.trainer.protocol import Advance, Preparing, Start, Started
-from search.trainer.warm import POLL_S, SETUP_IDLE_LIMIT_S, Told, WarmTrainer
+from search.trainer.run import Told
+from search.trainer.warm import POLL_S, SETUP_IDLE_LIMIT_S, WarmTrainer
 from search.worker.local_paths import LocalPaths
 from trial.outcome import Outcome
 from trial.reports import RungReport

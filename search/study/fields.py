@@ -11,6 +11,7 @@ from detector.config import require
 from trial.counts import COUNT_LIMIT
 
 _HALVES = re.compile("[\ud800-\udfff]")  # in place of bytes that are no UTF-8
+MOST_NAME = 100  # characters of a study's name
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
@@ -39,7 +40,7 @@ def is_text(text: str) -> bool:
 
 def plain_name(text: str) -> str:
     """The text as far as the name of a study allows it, with `-` in place of the rest; empty where nothing is left."""
-    return re.sub(r"[^A-Za-z0-9._ -]+|^[._ -]+", "-", text).strip("-")[:100]
+    return re.sub(r"[^A-Za-z0-9._ -]+|^[._ -]+", "-", text).strip("-")[:MOST_NAME]
 
 
 def absolute_path(path: Path, folder: Path) -> Path:

@@ -24,7 +24,7 @@ from detector.config import MOST_CANVAS_PX, Canvas, ConfigError, Detector, Detec
 from search.study.budget import Budget, automatic_images
 from search.study.canvas import canvas_for, parse_canvas
 from search.study.data_section import Data
-from search.study.fields import STRICT, Auto, Positive, absolute_path, write_auto
+from search.study.fields import MOST_NAME, STRICT, Auto, Positive, absolute_path, write_auto
 from search.study.problems import validate
 from search.study.storage_url import absolute_storage, check_storage
 from spaces.faster_rcnn import Space
@@ -52,7 +52,7 @@ class PrunerName(StrEnum):
 
 MOST_STARTUP_TRIALS = 10
 
-_KNOWN_WEIGHTS = ("imagenet", "none")
+KNOWN_WEIGHTS = ("imagenet", "none")  # anything else is a file
 
 
 def _parse_space(value: object) -> Space:
@@ -89,7 +89,7 @@ class DetectorSection(DetectorSettings):
 
     def __post_init__(self) -> None:
         DetectorSettings.__post_init__(self)
-        known = self.weights in _KNOWN_WEIGHTS or (bool(Path(self.weights).suffix) and "\0" not in self.weights)
+        known = self.weights in KNOWN_WEIGHTS or (bool(Path(self.weights).suffix) and "\0" not in self.weights)
         require(known, f"weights must be imagenet, none, or a file such as weights.h5, but is {self.weights!r}")
 
     def detector(self) -> Detector:
@@ -150,7 +150,7 @@ class Specification:
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._ -]{0,99}$")]
+    name: Annotated[str, Field(pattern=rf"^[A-Za-z0-9][A-Za-z0-9._ -]{{0,{MOST_NAME - 1}}}$")]
     storage: Storage = field(repr=False)
     workers: Positive = 1
     trainer: Literal["detector", "analytic"] = "detector"  # analytic: a closed-form learning curve, for tests
@@ -192,7 +192,7 @@ class Specification:
     def absolute(self, folder: Path) -> "Specification":
         """The same with relative paths, in data, weights and storage, taken from the folder."""
         data, detector = self.data.absolute(folder), self.detector
-        if detector.weights not in _KNOWN_WEIGHTS:
+        if detector.weights not in KNOWN_WEIGHTS:
             detector = replace(detector, weights=str(absolute_path(Path(detector.weights), folder)))
         storage = absolute_storage(self.storage, folder)
         return replace(self, data=data, detector=detector, storage=storage)

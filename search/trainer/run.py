@@ -18,9 +18,14 @@ from trial.verdict import Verdict
 
 POLL_S = 0.2
 
+Told = Callable[[Preparing | None], None]  # what a trainer is busy with that is no training step; None: it steps
 AnyEvent = TypeVar("AnyEvent", Started, RungReport)
 
 logger = logging.getLogger(__name__)
+
+
+def unheard(state: Preparing | None) -> None:
+    """Nobody wants to know what the trainer is busy with."""
 
 
 class Recorder(Protocol):
@@ -64,7 +69,7 @@ class TrialRun:
         *,
         check: Callable[[], None],
         timeouts: Timeouts | None = None,
-        told: Callable[[Preparing | None], None] = lambda state: None,
+        told: Told = unheard,
     ) -> None:
         self._link = link
         self._recorder = recorder

@@ -11,7 +11,7 @@ from detector.setup import Setup
 from search.trainer.exits import DiskFull, Position, SetupFailed, TrainerDied, TrainerLost, classify
 from search.trainer.link import TrainerLink
 from search.trainer.protocol import Preparing, Ready, Start
-from search.trainer.run import Interrupted, Recorder, TrialRun
+from search.trainer.run import Interrupted, Recorder, Told, TrialRun, unheard
 from search.trainer.watchdog import Timeouts
 from trial.outcome import Outcome
 from trial.verdict import DISK_FULL, Verdict
@@ -22,13 +22,7 @@ POLL_S = 0.2
 
 STARTING = Preparing(stage="starting a trainer", done=0, total=1)
 
-Told = Callable[[Preparing | None], None]  # what a trainer is busy with that is no training step; None: it steps
-
 logger = logging.getLogger(__name__)
-
-
-def unheard(state: Preparing | None) -> None:
-    """Nobody wants to know what the trainer is busy with."""
 
 
 class WarmTrainer:

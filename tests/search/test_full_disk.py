@@ -15,7 +15,7 @@ from pathlib import Path
 from detector.config import Canvas, ConfigError, Detector, Hyperparameters
 from search.explanation.page import MARK, write_page
 from search.export.configuration_file import Configuration, Provenance, write_configuration
-from search.export.agreement import agree
+from search.training.agreement import agree
 from search.study.data_section import Data
 
 kind, file = sys.argv[1], Path(sys.argv[2])

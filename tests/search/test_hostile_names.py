@@ -12,7 +12,7 @@ import pytest
 
 from detector.data.sample_data import write_sample
 from search.command_line import app, main
-from search.export.training_record import metrics_table
+from search.export.metrics_table import metrics_table
 from search.launch.launching import launch
 from search.launch.progress import Progress
 from search.launch.snapshot import Snapshot

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from search.export.training import train
+from search.training.full_training import train
 from tests.support.command_run import Run
 from tests.support.commands import NAMES, parse
 

@@ -174,7 +174,7 @@ def test_the_three_worst_warnings_are_shown_and_the_rest_counted(tmp_path: Path,
     assert only_create(specification_from(document, "this test"), folder=tmp_path, console=console) == 0
     shown = text_of(console)
     assert shown.count("warning ") == 3
-    assert "more warnings, which `doctor` shows" in shown
+    assert "more warnings; all of them: frcnn-search doctor study.yaml" in shown
 
 
 @pytest.mark.parametrize(

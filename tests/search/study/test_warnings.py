@@ -8,11 +8,11 @@ from typing import cast
 import pytest
 
 from detector.config import Hyperparameters
-from search.export.training_record import TrainingRecord
 from search.trainer.link import TrainerLink
 from search.trainer.protocol import Advance, Command, Event, Start, Started
 from search.trainer.run import TrialRun
 from search.trainer.watchdog import Speed
+from search.training.record import TrainingRecord
 from trial.outcome import Outcome
 from trial.reports import ProgressReport, RungReport, Warned
 from trial.verdict import Verdict

@@ -11,7 +11,7 @@ import numpy as np
 from safetensors.numpy import save
 
 from detector.training import checkpoint as checkpoints
-from search.export.training_record import EVALUATIONS_FILE, TrainingRecord
+from search.training.record import EVALUATIONS_FILE, TrainingRecord
 from tests.support.fuzz.target import Target, written
 
 

@@ -12,15 +12,7 @@ from filelock import FileLock, Timeout
 from detector.config import ConfigError
 from detector.setup import Setup
 from search.exit_codes import ExitCode
-from search.export.agreement import agree, agreed, plain, refuse_another
 from search.export.configuration_file import Configuration, read_configuration
-from search.export.continuation import continued_after
-from search.export.data_agreement import change_of_data, load_agreeing
-from search.export.initial_weights import anchor_slots, initial_weights
-from search.export.result import show_result
-from search.export.tensorboard_log import FOLDER, TensorBoardLog
-from search.export.training_display import TrainingDisplay
-from search.export.training_record import TrainingRecord
 from search.signals import stop_signals
 from search.study.named_paths import require_data
 from search.terminal import PlainConsole
@@ -28,6 +20,14 @@ from search.trainer.exits import DiskFull, SetupFailed
 from search.trainer.protocol import Start
 from search.trainer.run import Recorder
 from search.trainer.warm import WarmTrainer
+from search.training.agreement import agree, agreed, plain, refuse_another
+from search.training.continuation import continued_after
+from search.training.data_agreement import change_of_data, load_agreeing
+from search.training.display import TrainingDisplay
+from search.training.initial_weights import anchor_slots, initial_weights
+from search.training.record import TrainingRecord
+from search.training.result import show_result
+from search.training.tensorboard_log import FOLDER, TensorBoardLog
 from trial.outcome import Outcome
 from trial.verdict import DISK_FULL, Verdict
 

@@ -10,8 +10,8 @@ import yaml
 
 from detector.config import ConfigError
 from search.export.configuration_file import read_configuration
-from search.export.data_agreement import change_of_data, load_agreeing
-from tests.search.export.conftest import Run
+from search.training.data_agreement import change_of_data, load_agreeing
+from tests.search.training.conftest import Run
 
 
 @pytest.fixture

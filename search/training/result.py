@@ -2,17 +2,18 @@
 
 from pathlib import Path
 
+from detector.detector_facts import WEIGHTS_FILE
 from search.exit_codes import ExitCode
 from search.export.configuration_file import Configuration
-from search.export.continuation import WEIGHTS_FILE
-from search.export.data_agreement import load_agreeing
 from search.export.evaluation import evaluation_of
 from search.export.evaluation_files import FILES
+from search.export.metrics_table import metrics_table
 from search.export.native_messages import hidden_messages
-from search.export.training_record import TrainingRecord, metrics_table
 from search.export.weights_file import open_detector
 from search.terminal import PlainConsole
 from search.trainer.protocol import Start
+from search.training.data_agreement import load_agreeing
+from search.training.record import TrainingRecord
 
 
 def show_result(

@@ -11,9 +11,9 @@ from safetensors.numpy import save_file
 
 from detector.config import Anchors, Canvas, ConfigError, Detector, Hyperparameters, StepShape
 from search.export.configuration_file import Configuration, Provenance
-from search.export.initial_weights import initial_weights
 from search.study.data_section import Data
-from tests.search.export.conftest import Run
+from search.training.initial_weights import initial_weights
+from tests.search.training.conftest import Run
 
 CLASSES = ("disc", "square")
 DETECTOR = Detector(canvas=Canvas(height_px=64, width_px=96))

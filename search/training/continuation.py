@@ -3,13 +3,12 @@
 from collections.abc import Collection
 
 from detector.config import require
+from detector.detector_facts import WEIGHTS_FILE
 from detector.schedule import learning_rate, optimizer_steps
 from detector.training.checkpoint import images_of_newest
-from search.export.agreement import agreed
 from search.terminal import PlainConsole
 from search.trainer.protocol import Start
-
-WEIGHTS_FILE = "weights.safetensors"  # as the trainer calls it
+from search.training.agreement import agreed
 
 
 def continued_after(start: Start, evaluated: Collection[int], console: PlainConsole) -> int:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from detector.config import ConfigError
-from search.export.tensorboard_log import FOLDER, TensorBoardLog
-from search.export.training_record import EVALUATIONS_FILE, TrainingRecord
-from tests.search.export.conftest import Run
+from search.training.record import EVALUATIONS_FILE, TrainingRecord
+from search.training.tensorboard_log import FOLDER, TensorBoardLog
+from tests.search.training.conftest import Run
 from trial.reports import ProgressReport
 
 

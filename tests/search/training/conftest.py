@@ -9,9 +9,9 @@ import optuna
 import pytest
 
 from search.export.export import export
-from search.export.training import train
 from search.study.study_file import load_study_file
 from search.terminal import PlainConsole
+from search.training.full_training import train
 from storage.connection.database import Database
 from storage.study import find_study
 

@@ -3,27 +3,16 @@
 evaluations.json   COCO metrics by images seen: where a resumed training goes on, and the result
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 
 from detector.config import require
-from detector.object_size import RANGES
-from search.export.json_file import read_object, replace_object
+from search.training.json_file import read_object, replace_object
 from trial.reports import ProgressReport, RungReport
 
 EVALUATIONS_FILE = "evaluations.json"
-_HEADINGS = {
-    "ap": "AP (IoU .50:.95)",
-    "ap50": "AP50",
-    "ap75": "AP75",
-    **{f"ap_{size}": f"AP {size} ({bounds} of the original image)" for size, bounds in RANGES.items()},
-    "ar100": "AR, 100 detections",
-}
-_CLASS_PREFIX = "ap/"
 _EVALUATIONS = TypeAdapter(dict[int, dict[str, float]])
 
 
@@ -69,20 +58,6 @@ class TrainingRecord:
     def should_prune(self) -> bool:
         """Never: a full training has no peers."""
         return False
-
-
-def metrics_table(metrics: Mapping[str, float]) -> Table:
-    """COCO's figures: overall, by size, by class."""
-    table = Table("COCO metric", box=SIMPLE_HEAD)
-    table.add_column("value", justify="right")
-    for name, heading in _HEADINGS.items():
-        if name in metrics:
-            table.add_row(heading, f"{metrics[name]:.3f}")
-    table.add_section()
-    for name, value in metrics.items():
-        if name.startswith(_CLASS_PREFIX):
-            table.add_row(f"AP of {name.removeprefix(_CLASS_PREFIX)}", f"{value:.3f}")
-    return table
 
 
 def _evaluations(file: Path) -> dict[int, dict[str, float]]:

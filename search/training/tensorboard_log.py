@@ -8,7 +8,7 @@ from typing import Any
 
 from detector.config import ConfigError
 from detector.watch.health import LOSSES
-from search.export.training_record import TrainingRecord
+from search.training.record import TrainingRecord
 from trial.reports import ProgressReport, RungReport
 
 FOLDER = "tensorboard"
@@ -71,6 +71,6 @@ def _writer_class() -> Any:
         from tensorboardX import SummaryWriter
     except ModuleNotFoundError as error:
         raise ConfigError(
-            "--tensorboard needs tensorboardX, which is not installed: pip install 'tensorboardX>=2.6.4'"
+            "--tensorboard needs tensorboardX, which is not installed: pip install tensorboardX"
         ) from error
     return SummaryWriter

@@ -14,12 +14,13 @@ import pytest
 from rich.console import Console
 
 from detector.config import ConfigError
+from detector.detector_facts import WEIGHTS_FILE
 from search.exit_codes import ExitCode
-from search.export.agreement import AGREEMENT_FILE, agree
-from search.export.continuation import WEIGHTS_FILE
-from search.export.training import evaluation_points
-from search.export.training_record import EVALUATIONS_FILE, TrainingRecord, metrics_table
-from tests.search.export.conftest import Run
+from search.export.metrics_table import metrics_table
+from search.training.agreement import AGREEMENT_FILE, agree
+from search.training.full_training import evaluation_points
+from search.training.record import EVALUATIONS_FILE, TrainingRecord
+from tests.search.training.conftest import Run
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -131,7 +132,7 @@ def test_ctrl_c_pauses_and_the_same_command_goes_on_to_the_same_result(
     configuration: Path, tmp_path: Path, run: Run
 ) -> None:
     script = (
-        "import sys\nfrom pathlib import Path\nfrom search.export.training import train\n"
+        "import sys\nfrom pathlib import Path\nfrom search.training.full_training import train\n"
         f"sys.exit(train(Path({str(configuration)!r}), images=6400, data=None, output=Path('cut'), seed=None, "
         "trainer='analytic'))\n"
     )

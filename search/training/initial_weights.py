@@ -7,8 +7,7 @@ from detector.config import Detector, require
 from detector.detector_facts import DetectorFacts
 from search.export.configuration_file import Configuration
 from search.export.weights_file import facts_of, is_whole_detector
-
-NAMED = ("imagenet", "none")
+from search.study.specification import KNOWN_WEIGHTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +29,7 @@ def initial_weights(configuration: Configuration, weights: str) -> InitialWeight
     Raises:
         ConfigError: there is no such file, or it is a damaged safetensors file.
     """
-    if weights in NAMED:
+    if weights in KNOWN_WEIGHTS:
         return _backbone_of(configuration, weights, "")
     path = Path(weights).absolute()
     require(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from detector.config import require
-from search.export.json_file import read_object, replace_object
+from search.training.json_file import read_object, replace_object
 
 AGREEMENT_FILE = "training.json"
 #: Where the data lies, for how long is trained, and where another length was agreed on: none makes another training.

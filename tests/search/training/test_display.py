@@ -4,9 +4,9 @@ import io
 
 import pytest
 
-from search.export.training_display import TrainingDisplay, progress_text
 from search.terminal import PlainConsole
 from search.trainer.protocol import Preparing
+from search.training.display import TrainingDisplay, progress_text
 from trial.reports import ProgressReport
 
 

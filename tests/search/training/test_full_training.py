@@ -21,10 +21,10 @@ from search.export.configuration_file import Configuration, Provenance, write_co
 from search.export.evaluation import evaluate
 from search.export.evaluation_files import FILES
 from search.export.prediction import DETECTIONS_FILE, predict
-from search.export.training import train
-from search.export.training_record import EVALUATIONS_FILE
 from search.study.data_section import Data
 from search.terminal import PlainConsole
+from search.training.full_training import train
+from search.training.record import EVALUATIONS_FILE
 
 pytestmark = pytest.mark.slow
 

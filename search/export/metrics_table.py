@@ -1,0 +1,31 @@
+"""COCO's figures as a table for a terminal."""
+
+from collections.abc import Mapping
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from detector.object_size import RANGES
+
+_HEADINGS = {
+    "ap": "AP (IoU .50:.95)",
+    "ap50": "AP50",
+    "ap75": "AP75",
+    **{f"ap_{size}": f"AP {size} ({bounds} of the original image)" for size, bounds in RANGES.items()},
+    "ar100": "AR, 100 detections",
+}
+_CLASS_PREFIX = "ap/"
+
+
+def metrics_table(metrics: Mapping[str, float]) -> Table:
+    """COCO's figures: overall, by size, by class."""
+    table = Table("COCO metric", box=SIMPLE_HEAD)
+    table.add_column("value", justify="right")
+    for name, heading in _HEADINGS.items():
+        if name in metrics:
+            table.add_row(heading, f"{metrics[name]:.3f}")
+    table.add_section()
+    for name, value in metrics.items():
+        if name.startswith(_CLASS_PREFIX):
+            table.add_row(f"AP of {name.removeprefix(_CLASS_PREFIX)}", f"{value:.3f}")
+    return table
