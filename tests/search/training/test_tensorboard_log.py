@@ -60,9 +60,7 @@ def test_without_the_package_one_sentence_says_what_to_install_before_anything_i
     configuration: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
-    with pytest.raises(
-        ConfigError, match=r"^--tensorboard needs tensorboardX, .*: pip install 'tensorboardX>=2\.6\.4'$"
-    ):
+    with pytest.raises(ConfigError, match=r"^--tensorboard needs tensorboardX, .*: pip install tensorboardX$"):
         run(configuration, tmp_path / "trained", tensorboard=True)
     assert not (tmp_path / "trained" / "training.json").exists()
 
