@@ -81,6 +81,15 @@ def outcomes_by_trial(study: StoredStudy) -> dict[int, Outcome]:
         return {trial: Outcome(word) for trial, word in rows}
 
 
+def images_of_faults(study: StoredStudy) -> dict[int, int]:
+    """After how many images each trial ended that ended by a fault."""
+    table = tables.outcomes
+    faults = table.c.outcome.in_([outcome.value for outcome in Outcome if outcome.fault])
+    with study.database.reading() as connection:
+        rows = connection.execute(select(table.c.trial, table.c.images).where(study.rows(table), faults))
+        return {row.trial: row.images for row in rows}
+
+
 def _show_in_dashboard(study: StoredStudy, outcome: OutcomeRecord) -> None:
     shown: dict[str, Any] = {
         "outcome": outcome.outcome.value,

@@ -29,9 +29,28 @@ def left_behind(study: StoredStudy) -> list[int]:
     return _standing_so(study, Standing.LEFT_BEHIND, tables.state_of(tables.optuna_trials) == "RUNNING")
 
 
+def paused(study: StoredStudy) -> list[int]:
+    """The numbers of the trials that wait at a rung, ascending."""
+    return _standing_so(study, Standing.PAUSED, tables.state_of(tables.optuna_trials) == "RUNNING")
+
+
 def ended_elsewhere(study: StoredStudy) -> list[int]:
     """The numbers of the trials that somebody else ended, as long as nobody has recorded it."""
     return _standing_so(study, Standing.ENDED_ELSEWHERE, true())
+
+
+def images_read(study: StoredStudy) -> int:
+    """The highest rungs, in images, that the study's trials have a value at, all added up."""
+    trials, values = tables.optuna_trials, tables.optuna_intermediate_values
+    highest = (
+        select(func.max(values.c.step).label("step"))
+        .join(trials, values.c.trial_id == trials.c.trial_id)
+        .where(trials.c.study_id == study.id)
+        .group_by(values.c.trial_id)
+        .subquery()
+    )
+    with study.database.reading() as connection:
+        return int(connection.execute(select(func.coalesce(func.sum(highest.c.step), 0))).scalar_one())
 
 
 def best_so_far(study: StoredStudy) -> BestTrial | None:

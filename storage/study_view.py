@@ -1,6 +1,7 @@
 """A study as Optuna's samplers and pruners are shown it: read when we say so, not each time that one of them asks."""
 
-from collections.abc import Container
+from collections.abc import Container, Iterable
+from copy import copy as shallow
 from copy import deepcopy as copied
 
 import optuna
@@ -27,6 +28,7 @@ class StudyView(optuna.Study):
     def __init__(self, study: StoredStudy, *, pruner: optuna.pruners.BasePruner | None = None) -> None:
         self._stored = study
         self._seen: list[FrozenTrial] = []
+        self._paused: frozenset[int] = frozenset()
         with study.database.guarded():
             super().__init__(study.name, study.database.optuna, pruner=pruner)
         self._rows = study.database.optuna
@@ -45,6 +47,10 @@ class StudyView(optuna.Study):
         known = {trial._trial_id: trial for trial in (*finished, *read)}
         self._seen = sorted(known.values(), key=lambda trial: trial.number)
         return self._seen
+
+    def know_paused(self, trials: Iterable[int]) -> None:
+        """Show samplers these running trials as pruned ones, by what they reached: nobody knows whether they go on."""
+        self._paused = frozenset(trials)
 
     def stored_trial(self, number: int) -> FrozenTrial:
         """That trial as it is stored now."""
@@ -121,8 +127,16 @@ class StudyView(optuna.Study):
         self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
     ) -> list[FrozenTrial]:
         """Where Optuna's own code looks, by its private name."""
-        seen = self._seen if states is None else [trial for trial in self._seen if trial.state in states]
+        shown = [self._shown(trial) for trial in self._seen] if self._paused else self._seen
+        seen = shown if states is None else [trial for trial in shown if trial.state in states]
         return copied(seen) if deepcopy else seen
+
+    def _shown(self, trial: FrozenTrial) -> FrozenTrial:
+        if trial.number not in self._paused or trial.state is not TrialState.RUNNING:
+            return trial
+        shown = shallow(trial)
+        shown.state = TrialState.PRUNED
+        return shown
 
 
 def lost_trainers(trial: FrozenTrial) -> LostTrainers:

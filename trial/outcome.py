@@ -75,6 +75,7 @@ class Outcome(StrEnum):
         "somebody else ended it, as `optuna tell` does; what it reached is kept, and has no rank",
     )  # fmt: skip
     INTERRUPTED = "interrupted", "RUNNING", Kind.OPEN, "stopped from outside; it goes on with the next launch"
+    PAUSED = "paused", "RUNNING", Kind.OPEN, "waits at a rung; it goes on as soon as it is promoted"
 
     @classmethod
     def _missing_(cls, value: object) -> "Outcome | None":

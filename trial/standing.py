@@ -13,6 +13,7 @@ class Standing(StrEnum):
 
     WAITING = "waiting"  # somebody enqueued it; nobody has begun it
     RUNNING = "running"  # a worker trains it
+    PAUSED = "paused"  # it waits at a rung, and goes on if it is promoted
     LEFT_BEHIND = "left behind"  # begun, and without an owner: the next worker goes on with it
     FINISHED = "finished"  # trained, and told
     ENDED_ELSEWHERE = "ended elsewhere"  # told by somebody else; no worker has recorded it yet
@@ -32,7 +33,8 @@ def standing(state: str, outcome: Outcome | None, *, leased: bool = False) -> St
         case "WAITING":
             return Standing.WAITING
         case "RUNNING":
-            return Standing.RUNNING if leased else Standing.LEFT_BEHIND
+            waits = Standing.PAUSED if outcome is Outcome.PAUSED else Standing.LEFT_BEHIND
+            return Standing.RUNNING if leased else waits
         case _ if outcome is None or not outcome.final:
             return Standing.ENDED_ELSEWHERE
         case _:

@@ -6,6 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from search.plan import Plan
@@ -66,8 +67,8 @@ class BareWorker:
         ap = self._random.uniform(0.0, 0.6)
         for passed, rung in enumerate(rungs, start=1):
             self._report(recorder, rung, ap * passed / len(rungs))
-            if rung != rungs[-1] and self._timed("decide on pruning", recorder.should_prune):
-                return self._end(recorder, Outcome.OUTRANKED, rung)
+            if rung != rungs[-1] and (ended := self._timed("decide on pruning", partial(recorder.outcome_at, rung))):
+                return self._end(recorder, ended, rung)
         return self._end(recorder, Outcome.COMPLETE, rungs[-1])
 
     def run(self) -> None:

@@ -39,7 +39,7 @@ def check_space(specification: Specification, *, training_images: int) -> Iterat
 
 
 def _random_only(specification: Specification) -> Iterator[Diagnostic]:
-    trials, sampler = specification.budget.trials, specification.sampler
+    trials, sampler = specification.trials, specification.sampler
     startup = sampler.startup(trials)
     if sampler.name is SamplerName.TPE and trials <= startup and trials > FIRST_POINTS:
         yield Diagnostic(

@@ -195,9 +195,8 @@ class _Losses:
     def rung(self, rung: RungReport, budget_images: int) -> None:
         """Ignore it: only the end of the budget is one, and its AP says nothing here."""
 
-    def should_prune(self) -> bool:
-        """A replay is never pruned."""
-        return False
+    def outcome_at(self, rung: int) -> None:
+        """None: a replay goes on."""
 
 
 def _replayable(explanation: TrialExplanation) -> Repair:

@@ -17,7 +17,8 @@ WORKER_GONE_S = 120.0  # after so long without a sign nobody waits for it
 
 #: More trials, or other hands: what was found so far still counts.
 CHANGEABLE = (
-    "budget.trials", "workers", "sampler.startup_trials", "sampler.least_anchor_fit", "sampler.most_divergence_risk",
+    "budget.trials", "budget.trainings", "pruner.checkpoints_gb", "workers",
+    "sampler.startup_trials", "sampler.least_anchor_fit", "sampler.most_divergence_risk",
     "data.on_bad_image", "data.most_bad_share",  # `data.left_out` says what came of them
     "detector.long_side_px",  # the canvas itself is stored
 )  # fmt: skip

@@ -23,6 +23,7 @@ from search.launch.setup_check import require_setup
 from search.launch.snapshot import Snapshot, read_snapshot
 from search.launch.trouble import Trouble
 from search.launch.worker_pool import PoolExit, WorkerPool
+from search.policy.schedule import Schedule, is_over
 from search.report.ranking import best, ranking, ranking_table
 from search.report.untrained import has_learnt, keep_untrained, read_untrained, untrained_text
 from search.signals import stop_signals
@@ -70,7 +71,7 @@ def launch(
         on_this_machine=executor.on_this_machine,
     )
     with _created(specification, console, check, overrides) as (specification, study):
-        if _snapshot(study, specification).finished >= specification.budget.trials:
+        if is_over(study, specification):
             ended = PoolExit(code=ExitCode.DONE, messages=())
         else:
             job = Job(study=specification.name, storage=specification.storage, folder=folder, options=options)
@@ -201,21 +202,25 @@ def _update(progress: Progress, trouble: Trouble, study: StoredStudy, specificat
 
 
 def _snapshot(study: StoredStudy, specification: Specification, since: datetime | None = None) -> Snapshot:
-    return read_snapshot(study, trials=specification.budget.trials, since=since)
+    schedule = Schedule.of(specification)
+    likely_images = schedule.likely_images() if schedule.bounds_images else None
+    return read_snapshot(study, trials=schedule.trials, likely_images=likely_images, since=since)
 
 
 def _complete(study: StoredStudy, specification: Specification) -> bool:
     try:
-        return _snapshot(study, specification).finished >= specification.budget.trials
+        return is_over(study, specification)
     except StorageUnavailable:
         return False
 
 
 def _opening(snapshot: Snapshot, study: StoredStudy, specification: Specification) -> str:
-    begun = f"goes on with {snapshot.finished} of" if snapshot.outcomes or snapshot.finished else "begins:"
+    begun = f"goes on with {snapshot.tried} of" if snapshot.outcomes or snapshot.tried else "begins:"
     rungs = ", ".join(map(str, specification.rungs))
+    trainings = specification.budget.trainings
+    within = f" within {trainings:g} full trainings" if trainings else ""
     return (
-        f"study {study.name} in {study.database.label} {begun} {specification.budget.trials} trials; "
+        f"study {study.name} in {study.database.label} {begun} {specification.trials} trials{within}; "
         f"rungs at {rungs} images"
     )
 
@@ -238,7 +243,9 @@ def _close(
         if text := untrained_text(best(places), untrained_ap):
             console.print(text)
         return _what_is_next(has_learnt(best(places), untrained_ap), study_file, console)
-    state = f"{_snapshot(study, specification).finished} of {specification.budget.trials} trials are finished"
+    snapshot = _snapshot(study, specification)
+    paused = f", {snapshot.paused} wait at a rung" if snapshot.paused else ""
+    state = f"{snapshot.finished} of {snapshot.trials} trials are finished{paused}"
     if ended.code is ExitCode.TRY_LATER:
         console.print(f"stopped; {state}. The same command goes on")
     else:

@@ -31,7 +31,7 @@ class Progress:
         self._told: dict[int, Outcome] | None = None  # outcomes shown; None before the first snapshot
         self._refused: dict[int, OutcomeRecord] = {}  # proposals that were not trained, since they were last told
         self._began_s = clock()
-        self._trained_from: tuple[float, int] | None = None  # when a trial was first seen, and how many had finished
+        self._trained_from: tuple[float, int] | None = None  # when a trial was first seen, and how much was done then
         self.since: datetime | None = None  # from here on, the next snapshot's outcomes may be news
 
     @contextmanager
@@ -46,13 +46,15 @@ class Progress:
         outcomes = {record.trial: record.outcome for record in snapshot.outcomes}
         if self._told is not None:
             for record in snapshot.outcomes:
-                if self._told.get(record.trial) != record.outcome:
+                before = self._told.get(record.trial)
+                waited = (before, record.outcome) == (Outcome.PAUSED, Outcome.OUTRANKED)
+                if before != record.outcome and not waited:  # what it reached was told when it paused
                     self._news(record, snapshot)
         self._told = (self._told or {}) | outcomes
         recorded = [record.recorded_at for record in snapshot.outcomes if record.recorded_at is not None]
         self.since = max((at - LATE for at in recorded), default=self.since)
         if self._trained_from is None and any(each.worker.trial is not None for each in snapshot.activities):
-            self._trained_from = self._clock(), snapshot.finished
+            self._trained_from = self._clock(), self._pieces(snapshot)[0]
         lines, stages = self._lines.of(snapshot.activities)
         if not self._foot.live:
             for line in stages:
@@ -78,20 +80,27 @@ class Progress:
 
     def _head(self, snapshot: Snapshot) -> list[str]:
         """A bar with the state of the study, and what was refused."""
-        full = BAR_CELLS * snapshot.finished // max(1, snapshot.trials)
+        done, total = self._pieces(snapshot)
+        full = BAR_CELLS * min(done, total) // max(1, total)
         refused = [refused_row(list(self._refused.values()))] if self._refused else []
         return ["━" * full + "─" * (BAR_CELLS - full) + "  " + self._state(snapshot), *refused]
 
     def _state(self, snapshot: Snapshot) -> str:
         """From what matters most on: a narrow terminal cuts the rest."""
-        counts = f"{snapshot.finished} of {snapshot.trials} trials"
+        counts = f"{snapshot.tried} of {snapshot.trials} trials"
         left = None
         if self._trained_from is not None:
-            began_s, finished = self._trained_from
-            left = time_left(self._clock() - began_s, snapshot.finished - finished, snapshot.trials - snapshot.finished)
+            (began_s, before), (done, total) = self._trained_from, self._pieces(snapshot)
+            left = time_left(self._clock() - began_s, done - before, total - done)
         counts += f", {range_text(*left)} left" if left else ""
         best = best_text(snapshot.best, self._rungs[-1])
         return "  ".join((counts, best, f"{clock_text(self._clock() - self._began_s)} so far"))
+
+    def _pieces(self, snapshot: Snapshot) -> tuple[int, int]:
+        """How much is done, of how much: in trials, or in what a new trial takes until its first rung."""
+        if snapshot.likely_images is None:
+            return snapshot.finished, snapshot.trials
+        return snapshot.images // self._rungs[0], -(-snapshot.likely_images // self._rungs[0])
 
 
 def best_text(best: BestTrial | None, budget_images: int) -> str:
@@ -104,8 +113,8 @@ def best_text(best: BestTrial | None, budget_images: int) -> str:
 
 def ending(record: OutcomeRecord, snapshot: Snapshot, budget_images: int) -> str:
     """One line about a trial that ended or was stopped."""
-    head = f"[{snapshot.finished}/{snapshot.trials}] trial {record.trial} {record.outcome}"
-    if record.outcome.healthy:
+    head = f"[{snapshot.tried}/{snapshot.trials}] trial {record.trial} {record.outcome}"
+    if record.outcome.healthy or record.outcome is Outcome.PAUSED:
         ap = record.evidence.get("ap")
         measured = f"AP {ap:.3f}" if isinstance(ap, float) else "no AP"
         best = f"; {best_text(snapshot.best, budget_images)}" if snapshot.best else ""

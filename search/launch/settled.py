@@ -87,7 +87,7 @@ def _with_derived(specification: Specification, training_set: "Dataset", data: s
 
     canvas, seed = specification.detector.canvas, specification.sampler.seed
     settled = Settled(specification=specification, data=data)
-    if specification.budget.trials < 2 or canvas is None or not varies_anchors(specification.space):
+    if specification.trials < 2 or canvas is None or not varies_anchors(specification.space):
         return settled
     boxes = canvas_boxes(training_set, canvas)
     derived = derived_anchors(boxes, specification.space, seed=seed)

@@ -6,7 +6,7 @@ from datetime import datetime
 from search.policy.budget import read_spending
 from storage.outcomes import read_outcomes
 from storage.records import BestTrial, OutcomeRecord, WorkerRecord
-from storage.standings import best_so_far
+from storage.standings import best_so_far, images_read
 from storage.study import StoredStudy
 from storage.telemetry import count_rungs, latest_points
 from storage.workers import read_workers
@@ -27,13 +27,23 @@ class Snapshot:
     """A study at one moment."""
 
     finished: int
-    trials: int  # as many as it will have
+    trials: int  # as many as it will have at the most
     best: BestTrial | None
     activities: tuple[Activity, ...]
     outcomes: tuple[OutcomeRecord, ...]  # all, or the latest; refused proposals too, which are in none of the counts
+    paused: int = 0
+    images: int = 0  # that trials were trained until their last readings
+    likely_images: int | None = None  # until the study's end; None: its trials don't pause, and count themselves
+
+    @property
+    def tried(self) -> int:
+        """Trials that have ended, or wait with what they have shown."""
+        return self.finished + self.paused
 
 
-def read_snapshot(study: StoredStudy, *, trials: int, since: datetime | None = None) -> Snapshot:
+def read_snapshot(
+    study: StoredStudy, *, trials: int, likely_images: int | None = None, since: datetime | None = None
+) -> Snapshot:
     """The study as it stands now, with the outcomes from `since` on.
 
     Raises:
@@ -44,6 +54,9 @@ def read_snapshot(study: StoredStudy, *, trials: int, since: datetime | None = N
     return Snapshot(
         finished=spending.finished,
         trials=max(trials, spending.begun),
+        paused=spending.paused,
+        images=images_read(study) if likely_images is not None else 0,
+        likely_images=likely_images,
         best=best_so_far(study),
         activities=_activities(study),
         outcomes=outcomes,

@@ -1,4 +1,4 @@
-"""How much of a study's budget of trials is spent, counted by the database however many there are."""
+"""How much of a study's budget is spent, counted by the database however many trials there are."""
 
 from dataclasses import dataclass
 
@@ -13,6 +13,7 @@ class Spending:
 
     begun: int
     running: int  # with an owner or without
+    paused: int  # at a rung, waiting to be promoted
     finished: int
     ended_elsewhere: int  # of the finished, those that somebody else ended without a record
 
@@ -20,7 +21,13 @@ class Spending:
 def read_spending(study: StoredStudy) -> Spending:
     """What is spent now."""
     counts = count_standings(study)
-    elsewhere = counts[Standing.ENDED_ELSEWHERE]
+    elsewhere, paused = counts[Standing.ENDED_ELSEWHERE], counts[Standing.PAUSED]
     finished = counts[Standing.FINISHED] + elsewhere
     begun = sum(count for standing, count in counts.items() if standing.spends_budget)
-    return Spending(begun=begun, running=begun - finished, finished=finished, ended_elsewhere=elsewhere)
+    return Spending(
+        begun=begun,
+        running=begun - finished - paused,
+        paused=paused,
+        finished=finished,
+        ended_elsewhere=elsewhere,
+    )

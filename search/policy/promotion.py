@@ -31,6 +31,15 @@ def leading(values: Values, waiting: Collection[int], rungs: Sequence[int]) -> i
     return None
 
 
+def surplus(values: Values, waiting: Collection[int], rungs: Sequence[int], *, most: int) -> list[int]:
+    """The waiting trials that at least `most` others at their rung are ahead of."""
+    return [
+        trial
+        for rung in _descending(rungs)
+        for trial in sorted(_waiting_at(values, waiting, rung), key=lambda one: (-values[one][rung], one))[most:]
+    ]
+
+
 def last_rung(values: Mapping[int, float]) -> int:
     """The highest rung that a trial has a value of; 0 before the first."""
     return max(values, default=0)

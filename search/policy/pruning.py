@@ -81,7 +81,7 @@ def loses(own: float, peers: Sequence[float], factor: int) -> bool:
 
 def make_pruner(settings: Pruner, *, rungs: Sequence[int]) -> optuna.pruners.BasePruner:
     """The pruner of a study with these rungs."""
-    factor = settings.reduction_factor
+    factor = settings.factor
     match settings.name:
         case PrunerName.HALVING:
             return RungPruner(rungs, factor=factor)
@@ -89,7 +89,7 @@ def make_pruner(settings: Pruner, *, rungs: Sequence[int]) -> optuna.pruners.Bas
             return RungPruner(rungs, factor=factor, brackets=min(3, len(rungs)))
         case PrunerName.MEDIAN:
             return optuna.pruners.MedianPruner(n_startup_trials=MEDIAN_STARTUP_TRIALS)
-        case PrunerName.NONE:
+        case PrunerName.PROMOTION | PrunerName.NONE:  # who is promoted, the schedule says
             return optuna.pruners.NopPruner()
         case _:
             assert_never(settings.name)

@@ -16,13 +16,13 @@ from optuna.trial import FrozenTrial, TrialState
 from detector.config import ConfigError
 from search.report.ranking import RankedTrial, best, ranked
 from search.report.untrained import read_untrained
-from search.study.specification import specification_from_json
+from search.study.specification import Specification, specification_from_json
 from search.study.storage_url import default_storage
 from storage.leases import Leases
 from storage.outages import read_outages
 from storage.outcomes import read_outcomes
 from storage.records import LostTrainers, OutageRecord, OutcomeRecord, RungRecord, WorkerRecord
-from storage.standings import count_standings, left_behind
+from storage.standings import count_standings, left_behind, paused
 from storage.study import StoredStudy, read_specification, read_trials
 from storage.study_view import lost_trainers
 from storage.telemetry import read_rungs
@@ -75,6 +75,7 @@ class Status:
     outcomes: dict[str, int]
     refused: int  # proposals that were not trained; Optuna counts them as pruned
     finished: int  # trials that were trained
+    paused: tuple[int, ...]  # trials that wait at a rung, and go on if they are promoted
     budget_trials: int | None  # None: the study holds no specification
     best: RankedTrial | None
     reference: RankedTrial | None
@@ -96,7 +97,7 @@ def read_status(study: StoredStudy, *, folders: Iterable[Path] | None = None) ->
     refused = {record.trial for record in outcomes if record.outcome.refused}
     standings = count_standings(study)
     places = ranked(trials, outcomes, rungs)
-    specification = read_specification(study) or {}
+    specification = _understood(read_specification(study) or {})
     return Status(
         study=study.name,
         storage=study.database.label,
@@ -104,13 +105,14 @@ def read_status(study: StoredStudy, *, folders: Iterable[Path] | None = None) ->
         outcomes=_counts(record.outcome for record in outcomes),
         refused=standings[Standing.REFUSED],
         finished=standings[Standing.FINISHED] + standings[Standing.ENDED_ELSEWHERE],
-        budget_trials=specification.get("budget", {}).get("trials"),
+        paused=tuple(paused(study)),
+        budget_trials=specification.trials if specification else None,
         best=best(places),
         untrained_ap=read_untrained(study),
         reference=next((place for place in places if place.is_reference), None),
         deaths=deaths(outcomes),
         trials_per_hour=trials_per_hour(trial for trial in trials if trial.number not in refused),
-        workers=worker_states(read_workers(study), rungs, _count_rungs(specification)),
+        workers=worker_states(read_workers(study), rungs, len(specification.rungs) if specification else None),
         waiting=tuple(trial.number for trial in trials if trial.state is TrialState.WAITING),
         claimable=tuple(left_behind(study)),
         changed_hands=Leases(study).changes_of_hands(),
@@ -158,10 +160,10 @@ def worker_states(
     )
 
 
-def _count_rungs(document: dict[str, Any]) -> int | None:
-    """How many rungs the stored specification means, as far as this program understands it."""
+def _understood(document: dict[str, Any]) -> Specification | None:
+    """The stored specification, as far as this program understands it."""
     try:
-        return len(specification_from_json(document, storage=default_storage("any")).rungs)
+        return specification_from_json(document, storage=default_storage("any"))
     except ConfigError:
         return None
 

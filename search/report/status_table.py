@@ -40,6 +40,7 @@ def _summary(status: Status) -> Table:
         "not trained": status.refused
         and f"{refusals({Outcome(word): count for word, count in status.outcomes.items()})}; none of the budget",
         "pace": f"{status.trials_per_hour:.1f} trials per hour" if status.trials_per_hour else "",
+        "paused": status.paused and f"{_numbers(status.paused)}; the best go on",
         "waiting": _numbers(status.waiting),
         "left behind": status.claimable and f"{_left_behind(status)}; the next launch or worker goes on",
         "changed hands": _times(status.changed_hands),

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated, Any
 
-from pydantic import PlainSerializer, PlainValidator
+from pydantic import Field, PlainSerializer, PlainValidator
 
 from detector.config import ConfigError, require
 from detector.whole_number import way_out
@@ -12,6 +12,9 @@ from search.study.fields import All, Auto, Positive, write_auto
 from trial.counts import COUNT_LIMIT
 
 FIRST_RUNG_SHARE = 0.08  # of the budget: ranks of trials are noise before (docs/decisions)
+FEWEST_PAUSE_IMAGES = 160  # ten updates at batch size 16: before, a trial has not shown what it can
+LEAST_STRETCH = 2.0  # from the first rung to the second, where the first is not the second's share
+DEFAULT_TRIALS = 30
 _EPOCHS = 12  # Detectron2's 1x schedule on COCO
 _FEWEST_IMAGES, _MOST_IMAGES = 960, 24_000  # 60 and 1,500 updates at batch size 16
 
@@ -35,35 +38,55 @@ Rungs = Annotated[tuple[int, ...] | int | None, PlainValidator(_parse_rungs), Pl
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """How many trials, and how long the longest of them."""
+    """How many trials, how long the longest of them, and how much all of them may cost."""
 
-    trials: Positive = 30
+    trials: Auto[Positive] = None
+    trainings: Auto[Annotated[float, Field(gt=0, lt=COUNT_LIMIT)]] = None
     images: Auto[Positive] = None
     rungs: Rungs = None
     validation_images: All[Positive] = None
 
-    def rung_images(self, reduction_factor: int) -> tuple[int, ...]:
+    @property
+    def all_images(self) -> int | None:
+        """Images that all trials together may be trained on; None: as many as they need.
+
+        Raises:
+            ConfigError: `images` is still `auto`.
+        """
+        if self.trainings is None:
+            return None
+        return round(self.trainings * self._known_images)
+
+    @property
+    def _known_images(self) -> int:
+        if self.images is None:
+            raise ConfigError("budget.images is auto, but no data was looked at; set it, such as 1000")
+        return self.images
+
+    def rung_images(self, reduction_factor: int, *, pauses: bool = False) -> tuple[int, ...]:
         """Images at which a trial is evaluated, ascending; the last is the whole budget.
 
-        By default each is the next one's share 1 / reduction factor, as far as 8 % of the budget.
+        By default each is the next one's share 1 / reduction factor, as far as 8 % of the budget. Where trials pause,
+        the first is there, or at `FEWEST_PAUSE_IMAGES` if that is later.
 
         Raises:
             ConfigError: `images` is still `auto`, a rung lies beyond the budget, or the first too early.
         """
-        if self.images is None:
-            raise ConfigError("budget.images is auto, but no data was looked at; set it, such as 1000")
+        images = self._known_images
         if isinstance(self.rungs, tuple):
-            return self._listed_rungs(self.rungs, self.images)
-        most = 1
-        while reduction_factor**-most >= FIRST_RUNG_SHARE:
-            most += 1
+            return self._listed_rungs(self.rungs, images)
+        first = max(FIRST_RUNG_SHARE, min(1.0, FEWEST_PAUSE_IMAGES / images)) if pauses else FIRST_RUNG_SHARE
+        shares = _shares(reduction_factor, first)
+        if pauses and shares[-1] >= LEAST_STRETCH * first:
+            shares.append(first)
+        most = len(shares)
         count = most if self.rungs is None else self.rungs
         require(
             count <= most,
             f"budget.rungs must be at most {most} with pruner.reduction_factor {reduction_factor}, but is {count}: "
-            f"the first rung would lie before {FIRST_RUNG_SHARE:.0%} of the budget",
+            f"the first rung would lie before {first:.0%} of the budget",
         )
-        return tuple(sorted({max(1, round(self.images * reduction_factor**-k)) for k in range(count)}))
+        return tuple(sorted({max(1, round(images * share)) for share in shares[:count]}))
 
     @staticmethod
     def _listed_rungs(rungs: tuple[int, ...], images: int) -> tuple[int, ...]:
@@ -74,6 +97,14 @@ class Budget:
             f"{rungs[0]}: earlier ranks are noise",
         )
         return rungs if rungs[-1] == images else (*rungs, images)
+
+
+def _shares(reduction_factor: int, first: float) -> list[float]:
+    """The rungs' shares of the budget, none below `first`, the last rung's first."""
+    shares = [1.0]
+    while shares[-1] / reduction_factor >= first:
+        shares.append(shares[-1] / reduction_factor)
+    return shares
 
 
 def automatic_images(training_images: int) -> int:

@@ -3,6 +3,7 @@
 `None` stands for `auto`: worked out from the data (`resolved`) or from the detector's canvas.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
@@ -21,7 +22,7 @@ from pydantic import (
 )
 
 from detector.config import MOST_CANVAS_PX, Canvas, ConfigError, Detector, DetectorSettings, require
-from search.study.budget import Budget, automatic_images
+from search.study.budget import DEFAULT_TRIALS, Budget, automatic_images
 from search.study.canvas import canvas_for, parse_canvas
 from search.study.data_section import Data
 from search.study.fields import MOST_NAME, STRICT, Auto, Positive, absolute_path, write_auto
@@ -42,8 +43,9 @@ class SamplerName(StrEnum):
 
 
 class PrunerName(StrEnum):
-    """The pruners that there are: how healthy trials that are worse than their peers are stopped."""
+    """The pruners that there are: how healthy trials that are worse than their peers are paused or stopped."""
 
+    PROMOTION = "promotion"
     HALVING = "halving"
     HYPERBAND = "hyperband"
     MEDIAN = "median"
@@ -131,10 +133,21 @@ class Sampler:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pruner:
-    """How healthy trials are stopped early."""
+    """Which healthy trials are trained further."""
 
     name: PrunerName = PrunerName.HALVING
-    reduction_factor: Annotated[int, Field(ge=2, lt=COUNT_LIMIT)] = 3
+    reduction_factor: Auto[Annotated[int, Field(ge=2, lt=COUNT_LIMIT)]] = None
+    checkpoints_gb: Annotated[float, Field(gt=0)] = 20.0  # of paused trials, on one machine
+
+    @property
+    def pauses(self) -> bool:
+        """Whether trials wait at their rungs to be promoted."""
+        return self.name is PrunerName.PROMOTION
+
+    @property
+    def factor(self) -> int:
+        """One trial in so many goes on from a rung: as the user says, else what was measured to be best."""
+        return self.reduction_factor or (4 if self.pauses else 3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +181,7 @@ class Specification:
 
     def __post_init__(self) -> None:
         if self.budget.images is not None:
-            self.budget.rung_images(self.pruner.reduction_factor)
+            _ = self.rungs
         self._check_points()
         micro_batch = self.detector.micro_batch
         if micro_batch is not None:
@@ -205,7 +218,15 @@ class Specification:
     @property
     def rungs(self) -> tuple[int, ...]:
         """Images at which a trial is evaluated, the whole budget last; needs `budget.images`."""
-        return self.budget.rung_images(self.pruner.reduction_factor)
+        return self.budget.rung_images(self.pruner.factor, pauses=self.pruner.pauses)
+
+    @property
+    def trials(self) -> int:
+        """How many trials the study may begin."""
+        trials, images = self.budget.trials, self.budget.all_images
+        if trials is not None:
+            return trials
+        return DEFAULT_TRIALS if images is None else math.ceil(images / self.rungs[0])
 
 
 ADAPTER: TypeAdapter[Specification] = TypeAdapter(Specification)

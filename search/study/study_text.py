@@ -32,7 +32,8 @@ COMMENTS: dict[str, str] = {
     "detector.roi_samples": "per image; auto: by canvas, at most 512",
     "derived": "trial 1's values; auto: anchors that fit the boxes, from scratch also Adam; none: no such trial",
     "first_points": "tried after trials 0 and 1: [{parameter: value, …}, …]",
-    "budget.trials": "in the study, over all launches",
+    "budget.trials": "in the study, over all launches; auto: 30, or what budget.trainings is enough for",
+    "budget.trainings": "what the whole study may cost, in full trainings; auto: what its trials need",
     "budget.images": "seen by a full trial; auto: 12 epochs, but 960 to 24000",
     "budget.rungs": "[images, …] after which trials are compared, or how many; auto: by reduction_factor",
     "budget.validation_images": "evaluate on at most so many",
@@ -41,8 +42,9 @@ COMMENTS: dict[str, str] = {
     "sampler.startup_trials": "at random before tpe learns; auto: a third of budget.trials, at most 10",
     "sampler.least_anchor_fit": "proposals that fit less of the boxes than this part of the best are not trained",
     "sampler.most_divergence_risk": "proposals that are likelier to diverge, by earlier trials, are not trained",
-    "pruner.name": "halving, hyperband, median or none",
-    "pruner.reduction_factor": "one in so many goes on from a rung",
+    "pruner.name": "promotion, halving, hyperband, median or none",
+    "pruner.reduction_factor": "one in so many goes on from a rung; auto: 4 with promotion, else 3",
+    "pruner.checkpoints_gb": "what checkpoints of paused trials may take on one machine",
     "watch.enabled": "stop trials that diverge or do not learn",
 }
 

@@ -41,8 +41,8 @@ class Recorder(Protocol):
         """Store an evaluation; `budget_images` is the rung's nominal count, equal for all trials."""
         ...
 
-    def should_prune(self) -> bool:
-        """Whether the last rung reported is the last of this trial."""
+    def outcome_at(self, rung: int) -> Outcome | None:
+        """The outcome with which the trial stops at a rung that it has reported; None where it goes on."""
         ...
 
 
@@ -154,9 +154,8 @@ class TrialRun:
     def _judge(self, rung: int, ap: float, *, last: int) -> Verdict | None:
         if rung == last:
             return self._verdict(Outcome.COMPLETE, "", f"trained its budget of {rung} images; AP {ap:.4f}", ap=ap)
-        if self._recorder.should_prune():
-            return self._verdict(Outcome.OUTRANKED, "rung", f"AP {ap:.4f} is behind its peers at {rung} images", ap=ap)
-        return None
+        outcome = self._recorder.outcome_at(rung)
+        return None if outcome is None else self._verdict(outcome, "rung", _message(outcome, rung, ap), ap=ap)
 
     def _with_warnings(self, verdict: Verdict) -> Verdict:
         if not self._warned:
@@ -219,3 +218,10 @@ class TrialRun:
             raise Interrupted(paused=False)
         if self._watchdog is not None and self._watchdog.bites:
             raise self._link.hung(self._watchdog.silent_s, self._watchdog.limit_s)
+
+
+def _message(outcome: Outcome, rung: int, ap: float) -> str:
+    """What happened at a rung."""
+    if outcome is Outcome.PAUSED:
+        return f"AP {ap:.4f} at {rung} images; it goes on if it is promoted"
+    return f"AP {ap:.4f} is behind its peers at {rung} images"

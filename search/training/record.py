@@ -55,9 +55,8 @@ class TrainingRecord:
         replace_object(self._file, {str(images): metrics for images, metrics in self.metrics.items()})
         self._show(f"{rung.images} images: AP {rung.ap:.3f}")
 
-    def should_prune(self) -> bool:
-        """Never: a full training has no peers."""
-        return False
+    def outcome_at(self, rung: int) -> None:
+        """None: a full training has no peers, and goes on."""
 
 
 def _evaluations(file: Path) -> dict[int, dict[str, float]]:

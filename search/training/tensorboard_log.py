@@ -49,9 +49,8 @@ class TensorBoardLog:
         for name, value in {**rung.metrics, "ap": rung.ap}.items():
             self._write(f"evaluation/{name}", value, rung.images)
 
-    def should_prune(self) -> bool:
-        """As the record has it."""
-        return self._record.should_prune()
+    def outcome_at(self, rung: int) -> None:
+        """None: a full training goes on."""
 
     def close(self) -> None:
         """Have everything written."""

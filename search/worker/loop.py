@@ -23,6 +23,7 @@ from search.trainer.warm import WarmTrainer
 from search.trainer.watchdog import Timeouts
 from search.worker.heartbeat import Heartbeat
 from search.worker.outage import GIVE_UP_S, Outage
+from search.worker.paused_trials import HOST
 from search.worker.presence import Presence
 from search.worker.queue import Outlook, TrialQueue
 from search.worker.recorder import TrialRecorder
@@ -140,7 +141,7 @@ class Worker:
             with Heartbeat(lambda: self._beat(trial), interval_s=self._pace.lease_s / 6) as heartbeat:
                 verdict = self._outage.insist(trial.open) or self._train(trial, heartbeat)
                 trial.finish(_recorded(verdict))
-                if verdict.outcome.final and not verdict.study_wide:
+                if verdict.outcome is not Outcome.INTERRUPTED and not verdict.study_wide:
                     self._outage.insist(trial.deliver)
         except LeaseLost as lost:
             logger.error("trial %d: %s", trial.number, lost)
@@ -203,11 +204,13 @@ class Worker:
             raise SetupFailed(verdict)
         if verdict.cause == DISK_FULL:
             raise DiskFull(f"trial {trial} in {self._plan.folder}: {verdict.message}")
-        if verdict.outcome.final:
+        if verdict.outcome is not Outcome.INTERRUPTED:
             with contextlib.suppress(StorageUnavailable):  # the next trial's end does it
                 self._queue.tidy()
 
 
 def _recorded(verdict: Verdict) -> Verdict:
     """What stands about a trial: one that ended by what every other would meet goes on once that was mended."""
+    if verdict.outcome is Outcome.PAUSED:
+        return replace(verdict, evidence={**verdict.evidence, HOST: socket.gethostname()})
     return replace(verdict, outcome=Outcome.INTERRUPTED) if verdict.study_wide else verdict

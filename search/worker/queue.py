@@ -8,7 +8,7 @@ import enum
 import logging
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from optuna.trial import FrozenTrial, TrialState
@@ -17,13 +17,16 @@ from search.faults.crash_points import CrashPoint, crash_point
 from search.faults.history import HistoryEvent, note
 from search.plan import Plan
 from search.policy.budget import read_spending
+from search.policy.course import Course
 from search.policy.feasibility import Screening
 from search.policy.proposal import ENQUEUED, propose
 from search.policy.pruning import make_pruner
 from search.policy.samplers import common_parameters, make_sampler
+from search.policy.schedule import Step
 from search.worker.heartbeat import Heartbeat
 from search.worker.outage import Outage
 from search.worker.outbox import Outbox
+from search.worker.paused_trials import PausedTrials
 from search.worker.recorder import TrialRecorder
 from spaces.parameters import Value
 from storage.box_samples import read_box_sample
@@ -35,7 +38,6 @@ from storage.standings import left_behind
 from storage.study import StoredStudy, best_complete
 from storage.study_view import StudyView
 from trial.outcome import Outcome
-from trial.standing import standing
 from trial.verdict import Verdict
 
 LONGEST_TURN_S = 30.0  # a worker that dies in its turn holds the others up for so long
@@ -65,6 +67,7 @@ class TrialQueue:
         self._view = StudyView(study, pruner=make_pruner(specification.pruner, rungs=plan.rungs))
         self._common = common_parameters()
         self._leases = Leases(study, duration_s=lease_s, turn_s=min(LONGEST_TURN_S, lease_s))
+        self._paused = PausedTrials(study, plan, self._view)
         self._screening = Screening(plan.space, specification.sampler, read_box_sample(study))
 
     def outlook(self) -> Outlook:
@@ -72,9 +75,23 @@ class TrialQueue:
         spending = read_spending(self._study)
         if spending.ended_elsewhere:
             record_others_ends(self._study)
-        if spending.begun < self._plan.specification.budget.trials or self._left_behind():
+        if self._left_behind():
             return Outlook.WORK
-        return Outlook.WAIT if spending.running else Outlook.DONE
+        budget = self._plan.specification.budget
+        if spending.begun < self._plan.specification.trials and budget.trainings is None:
+            return Outlook.WORK
+        match self._paused.move(self._course()).step:
+            case Step.WAIT:
+                return Outlook.WAIT
+            case Step.END if not spending.paused:
+                return Outlook.DONE
+            case _:
+                return Outlook.WORK
+
+    def _course(self) -> Course:
+        outcomes = outcomes_by_trial(self._study)
+        self._view.know_paused(trial for trial, outcome in outcomes.items() if outcome is Outcome.PAUSED)
+        return self._paused.course(outcomes)
 
     def _left_behind(self) -> list[int]:
         """Trials without an owner. After an outage every lease has expired, and its owner may renew it first."""
@@ -91,7 +108,7 @@ class TrialQueue:
         try:
             with self._leases.turn(self._worker) as turn, self._timed():
                 lease = self._claim_one()
-                return self._kept(lease) if lease is not None else self._ask(turn)
+                return self._kept(lease) if lease is not None else self._next(turn)
         except LeaseLost as lost:  # of the turn: others had theirs meanwhile
             logger.warning("%s", lost)
             return None
@@ -132,13 +149,43 @@ class TrialQueue:
                 return lease
         return None
 
+    def _next(self, turn: Turn) -> TrialRecorder | None:
+        """What the study's schedule says: a promoted trial, or a new one; None where there is nothing to train now."""
+        course = self._course()
+        move = self._paused.move(course)
+        match move.step:
+            case Step.PROMOTE:
+                assert move.trial is not None  # a promotion is of a trial
+                return self._promote(turn, move.trial, from_rung=self._paused.rung_of(move.trial, course))
+            case Step.NEW:
+                self._outrank(turn, self._paused.surplus(course))
+                return self._ask(turn)
+            case Step.END:
+                self._outrank(turn, course.waiting)
+        return None
+
+    def _promote(self, turn: Turn, number: int, *, from_rung: int) -> TrialRecorder | None:
+        with contextlib.suppress(LeaseHeld):
+            lease = self._claim(turn, number)
+            logger.info("trial %d goes on from %d images", number, from_rung)
+            return self._taken(lease, self._view.stored_trial(number), None, promoted_from=from_rung)
+        return None
+
+    def _outrank(self, turn: Turn, numbers: Iterable[int]) -> None:
+        """End trials that will never be promoted."""
+        for number in numbers:
+            with contextlib.suppress(LeaseHeld):
+                self._taken(self._claim(turn, number), self._view.stored_trial(number), self._paused.farewell(number))
+
+    def _claim(self, turn: Turn, number: int) -> Lease:
+        with self._study.database.together():
+            self._leases.check_turn(turn)
+            return self._leases.claim(number, self._worker)
+
     def _ask(self, turn: Turn) -> TrialRecorder | None:
-        """A new trial, or one that somebody enqueued; None where the study has all of its trials."""
+        """A new trial, or one that somebody enqueued."""
         trials = self._view.refresh()
         outcomes = outcomes_by_trial(self._study)
-        begun = sum(standing(each.state.name, outcomes.get(each.number)).spends_budget for each in trials)
-        if begun >= self._plan.specification.budget.trials:
-            return None
         waiting = next((each for each in trials if each.state is TrialState.WAITING), None)
         if waiting is not None:
             lease = self._begin(turn, waiting)
@@ -159,7 +206,7 @@ class TrialQueue:
     ) -> FrozenTrial:
         """What the trial of that number tries, by all before it."""
         refused = sum(outcome.refused for trial, outcome in outcomes.items() if trial < number)
-        settings, trials = self._plan.specification.sampler, self._plan.specification.budget.trials
+        settings, trials = self._plan.specification.sampler, self._plan.specification.trials
         sampler = make_sampler(settings, trial=number, trials=trials, refused=refused, common=self._common)
         with self._study.database.guarded():
             return propose(self._plan.space, self._view, sampler, number=number, fixed=fixed, given=given)
@@ -193,13 +240,23 @@ class TrialQueue:
         before = self._view.get_trials(deepcopy=False)[: lease.trial]
         return self._taken(lease, proposal, self._screening.verdict(proposal, before, outcomes))
 
-    def _taken(self, lease: Lease, trial: FrozenTrial, verdict: Verdict | None) -> TrialRecorder | None:
-        """The trial, unless what it tries is not worth training: then it is told so."""
+    def _taken(
+        self, lease: Lease, trial: FrozenTrial, verdict: Verdict | None, *, promoted_from: int | None = None
+    ) -> TrialRecorder | None:
+        """The trial, unless a verdict says that it is not to be trained: then it is told so."""
         note(HistoryEvent.CLAIM, trial=lease.trial, token=lease.token)
         crash_point(CrashPoint.AFTER_CLAIM)
         outbox = Outbox(self._plan.trial_directory(lease.trial), lease.token)
         recorder = TrialRecorder(
-            self._study, self._view, self._leases, lease, parameters=trial.params, outbox=outbox, outage=self._outage
+            self._study,
+            self._view,
+            self._leases,
+            lease,
+            parameters=trial.params,
+            outbox=outbox,
+            outage=self._outage,
+            pauses=self._plan.specification.pruner.pauses,
+            promoted_from=promoted_from,
         )
         if verdict is None:
             return recorder
@@ -210,9 +267,10 @@ class TrialQueue:
         return None
 
     def tidy(self) -> None:
-        """Remove the checkpoints of trials that are over, except the best one's."""
+        """Remove the checkpoints of trials that are over, except the best one's, and what paused ones have too many."""
         kept = self._plan.kept_trials()
         best = best_complete(self._study)
         for trial in self._view.refresh():
             if trial.number in kept and trial.state.is_finished() and (best is None or trial.number != best[0]):
                 shutil.rmtree(kept[trial.number], ignore_errors=True)
+        self._paused.tidy(kept)

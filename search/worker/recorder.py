@@ -22,6 +22,7 @@ from storage.records import Lease, LostTrainers
 from storage.study import StoredStudy
 from storage.study_view import StudyView, lost_trainers
 from storage.telemetry import append_telemetry, record_rung
+from trial.outcome import Outcome
 from trial.reports import ProgressReport, RungReport, TelemetryPoint
 from trial.verdict import Verdict
 
@@ -31,6 +32,7 @@ FLUSH_S = 5.0  # so old may figures be that `status` and the progress display sh
 class TrialRecorder:
     """One leased, RUNNING trial, with the values that it tries.
 
+    With `pauses` it waits at each rung for its promotion; `promoted_from` is the rung from which it was promoted now.
     Every method may raise `LeaseLost`; which need the database, they say.
     `renew` may be called from a heartbeat's thread; all else belongs to the worker's thread.
     """
@@ -45,6 +47,8 @@ class TrialRecorder:
         parameters: Mapping[str, Value],
         outbox: Outbox,
         outage: Outage,
+        pauses: bool = False,
+        promoted_from: int | None = None,
     ) -> None:
         self.number = lease.trial
         self.parameters = parameters
@@ -56,6 +60,8 @@ class TrialRecorder:
         self._lease = lease
         self._outbox = outbox
         self._outage = outage
+        self._pauses = pauses
+        self._promoted_from = promoted_from
         self._pending: deque[Entry] = deque()
         self._reported: dict[int, float] = {}
         self._written: set[int] = set()  # rungs; whether it was committed, may have stayed unheard
@@ -110,17 +116,20 @@ class TrialRecorder:
         crash_point(CrashPoint.BEFORE_FIRST_REPORT)
         self._put(Evaluation(rung=budget_images, record=rung))
 
-    def should_prune(self) -> bool:
-        """Whether the last rung is the last of this trial; False as long as the database can't say."""
+    def outcome_at(self, rung: int) -> Outcome | None:
+        """The outcome with which the trial stops at that rung; None where it goes on, or the database can't say."""
         if self._pending:
-            return False
+            return None
+        if self._pauses:
+            return None if rung == self._promoted_from else Outcome.PAUSED
         try:
             with self._database.guarded():
                 self._view.refresh()
-                return self._view.pruner.prune(self._view, self._view.stored_trial(self.number))
+                outranked = self._view.pruner.prune(self._view, self._view.stored_trial(self.number))
         except StorageUnavailable as error:
             self._outage.met(error)
-            return False
+            return None
+        return Outcome.OUTRANKED if outranked else None
 
     def count_crash(self, *, hung: bool) -> Crashes:
         """Note that a trainer was lost under this trial. Returns how often that has happened, in all its lives."""

@@ -43,8 +43,7 @@ class Recorder:
 
     def rung(self, rung: RungReport, budget_images: int) -> None: ...
 
-    def should_prune(self) -> bool:
-        return False
+    def outcome_at(self, rung: int) -> None: ...
 
 
 def test_a_pause_that_came_too_late_is_heard_out_before_the_next_trial(tmp_path):

@@ -173,8 +173,7 @@ class Figures:
     def rung(self, rung: RungReport, budget_images: int) -> None:
         raise AssertionError("it never comes so far")
 
-    def should_prune(self) -> bool:
-        return False
+    def outcome_at(self, rung: int) -> None: ...
 
 
 def test_a_trainer_that_stops_in_step_5_with_a_live_heartbeat_is_told_as_hung(tmp_path):

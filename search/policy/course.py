@@ -1,0 +1,44 @@
+"""How far a study has come, as its schedule looks at it."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from optuna.trial import FrozenTrial, TrialState
+
+from search.policy.promotion import Values, last_rung
+from trial.outcome import Outcome
+from trial.standing import standing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Course:
+    """How far a study has come."""
+
+    begun: int  # trials; no refused proposals
+    running: tuple[int, ...]  # with an owner or without
+    waiting: tuple[int, ...]  # paused at the last rung that they have a value of
+    values: Values  # of all trials that were read at a rung, ended ones included
+    lost_images: int = 0  # that trials were trained past their last reading until they ended
+
+    @classmethod
+    def of(
+        cls,
+        trials: Sequence[FrozenTrial],
+        outcomes: Mapping[int, Outcome],
+        waiting: Collection[int],
+        *,
+        fault_images: Mapping[int, int],
+    ) -> "Course":
+        """What the study's trials and outcomes say; those that wait were read before them.
+
+        `fault_images` says after how many images trials ended that ended by a fault.
+        """
+        values = {trial.number: trial.intermediate_values for trial in trials if trial.intermediate_values}
+        running = (trial.number for trial in trials if trial.state is TrialState.RUNNING)
+        return cls(
+            begun=sum(standing(trial.state.name, outcomes.get(trial.number)).spends_budget for trial in trials),
+            running=tuple(number for number in running if number not in waiting),
+            waiting=tuple(sorted(waiting)),
+            values=values,
+            lost_images=sum(max(0, at - last_rung(values.get(trial, {}))) for trial, at in fault_images.items()),
+        )

@@ -1,0 +1,103 @@
+"""Trials that wait at a rung: which of them this worker may let go on, and what their checkpoints may take."""
+
+import shutil
+import socket
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from search.plan import Plan
+from search.policy.course import Course
+from search.policy.promotion import last_rung, surplus
+from search.policy.schedule import Move, Schedule
+from storage.outcomes import images_of_faults, read_outcome
+from storage.standings import paused
+from storage.study import StoredStudy
+from storage.study_view import StudyView
+from storage.workers import read_workers
+from trial.outcome import Outcome
+from trial.verdict import Verdict
+
+MOST_WAITING = 32  # at each rung: so many are never promoted before others come that are better
+ALIVE_S = 60.0  # since a worker's last sign
+HOST = "host"  # in the evidence of a pause: where the checkpoint lies
+
+
+class PausedTrials:
+    """What one worker may do with the trials of a study that wait."""
+
+    def __init__(self, study: StoredStudy, plan: Plan, view: StudyView) -> None:
+        self._study = study
+        self._plan = plan
+        self._view = view
+        self._schedule = Schedule.of(plan.specification)
+        self._pauses = plan.specification.pruner.pauses
+
+    def course(self, outcomes: Mapping[int, Outcome]) -> Course:
+        """How far the study is. In a turn nobody else claims or begins a trial meanwhile."""
+        waiting = paused(self._study) if self._pauses else ()
+        faults = images_of_faults(self._study) if self._schedule.images is not None else {}
+        return Course.of(self._view.refresh(), outcomes, waiting, fault_images=faults)
+
+    def move(self, course: Course) -> Move:
+        """What this worker does next. A trial whose checkpoint lies on another living machine is left to that one."""
+        move = self._schedule.move(course)
+        if move.trial is None or self._is_at_hand(move.trial):
+            return move
+        others = tuple(trial for trial in course.waiting if not self._is_at_hand(trial))
+        mine = Course(
+            begun=course.begun,
+            running=(*course.running, *others),
+            waiting=tuple(trial for trial in course.waiting if trial not in others),
+            values=course.values,
+            lost_images=course.lost_images,
+        )
+        return self._schedule.move(mine)
+
+    def surplus(self, course: Course) -> list[int]:
+        """Trials that wait where enough better ones do."""
+        return surplus(course.values, course.waiting, self._schedule.rungs, most=MOST_WAITING)
+
+    def rung_of(self, trial: int, course: Course) -> int:
+        """The rung at which a trial waits."""
+        return last_rung(course.values[trial])
+
+    def farewell(self, trial: int) -> Verdict:
+        """How a trial ends that is never promoted."""
+        stood = read_outcome(self._study, trial)
+        rung = self._view.stored_trial(trial).intermediate_values
+        ap = {"ap": rung[max(rung)]} if rung else {}
+        step, images = (stood.step, stood.images) if stood else (0, last_rung(rung))
+        message = f"AP {ap.get('ap', 0.0):.4f} at {last_rung(rung)} images; others were promoted"
+        return Verdict(
+            outcome=Outcome.OUTRANKED, cause="rung", message=message, step=step, images=images, evidence=dict(ap)
+        )
+
+    def tidy(self, directories: Mapping[int, Path]) -> None:
+        """Remove the least promising checkpoints beyond the bound; a promoted trial without one is trained anew."""
+        left_bytes = self._plan.specification.pruner.checkpoints_gb * 1e9
+        waiting = paused(self._study) if self._pauses else ()
+        values = {trial.number: trial.intermediate_values for trial in self._view.get_trials(deepcopy=False)}
+        for trial in _most_promising_first([one for one in waiting if one in directories], values):
+            left_bytes -= _size_bytes(directories[trial])
+            if left_bytes < 0:
+                shutil.rmtree(directories[trial], ignore_errors=True)
+
+    def _is_at_hand(self, trial: int) -> bool:
+        if self._plan.trial_directory(trial).exists():
+            return True
+        stood = read_outcome(self._study, trial)
+        host = stood.evidence.get(HOST) if stood else None
+        living = {worker.host for worker in read_workers(self._study) if worker.age_s < ALIVE_S}
+        return host == socket.gethostname() or host not in living
+
+
+def _most_promising_first(trials: Sequence[int], values: Mapping[int, Mapping[int, float]]) -> list[int]:
+    def place(trial: int) -> tuple[int, float]:
+        rung = last_rung(values[trial])
+        return -rung, -values[trial].get(rung, 0.0)
+
+    return sorted(trials, key=place)
+
+
+def _size_bytes(directory: Path) -> int:
+    return sum(file.stat().st_size for file in directory.rglob("*") if file.is_file())
