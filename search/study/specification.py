@@ -135,7 +135,7 @@ class Sampler:
 class Pruner:
     """Which healthy trials are trained further."""
 
-    name: PrunerName = PrunerName.HALVING
+    name: PrunerName = PrunerName.PROMOTION
     reduction_factor: Auto[Annotated[int, Field(ge=2, lt=COUNT_LIMIT)]] = None
     checkpoints_gb: Annotated[float, Field(gt=0)] = 20.0  # of paused trials, on one machine
 
