@@ -99,9 +99,9 @@ class Schedule:
         """Images from the highest rung that is reached then to the end, where no trial is trained in full yet."""
         if self._complete(course):
             return 0
-        alive = (*course.waiting, *course.running)
-        reached = [last_rung(course.values.get(one, {})) for one in alive if one != trial]
-        return self.rungs[-1] - max(*reached, self._next(course, trial), 0)
+        waiting = (self._passed(course, one) for one in course.waiting)
+        running = (self._next(course, one) for one in (*course.running, trial))
+        return self.rungs[-1] - max((*waiting, *running))
 
     def _complete(self, course: Course) -> bool:
         return any(self.rungs[-1] in own for own in course.values.values())

@@ -60,7 +60,8 @@ class RankedTrial:
     @property
     def ending(self) -> str:
         """How it stands, in a few words: its outcome with what went wrong, or its state while it has none."""
-        return ": ".join(filter(None, (self.outcome, self.words))) or self.state
+        words = self.words if self.outcome is None or not self.outcome.healthy else ""
+        return ": ".join(filter(None, (self.outcome, words))) or self.state
 
 
 def ranking(study: StoredStudy) -> list[RankedTrial]:

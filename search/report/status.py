@@ -5,7 +5,7 @@ import json
 import math
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from pathlib import Path
@@ -85,7 +85,7 @@ class Status:
     workers: tuple[WorkerState, ...]
     waiting: tuple[int, ...]  # asked for, not begun
     claimable: tuple[int, ...]  # begun, and without an owner: the next worker goes on with them
-    changed_hands: dict[int, int]  # how often a trial passed to another worker; only those that did
+    changed_hands: dict[int, int]  # how often a trial passed to another worker unplanned; only those that did
     lost_trainers: tuple[TrialLosses, ...]
     outages: Outages
     disk_mib: int | None  # of checkpoints and logs on this machine; None: nobody said where they lie
@@ -115,11 +115,22 @@ def read_status(study: StoredStudy, *, folders: Iterable[Path] | None = None) ->
         workers=worker_states(read_workers(study), rungs, len(specification.rungs) if specification else None),
         waiting=tuple(trial.number for trial in trials if trial.state is TrialState.WAITING),
         claimable=tuple(left_behind(study)),
-        changed_hands=Leases(study).changes_of_hands(),
+        changed_hands=unplanned(Leases(study).changes_of_hands(), trials, specification),
         lost_trainers=trial_losses(trials),
         outages=outages_survived(read_outages(study)),
         disk_mib=None if folders is None else disk_mib(folders),
     )
+
+
+def unplanned(
+    changes: Mapping[int, int], trials: Iterable[FrozenTrial], specification: Specification | None
+) -> dict[int, int]:
+    """The changes of hands that no pause at a rung explains: who paused is claimed again, to go on or to be told."""
+    if specification is None or not specification.pruner.pauses:
+        return dict(changes)
+    read = {trial.number: sum(rung < specification.rungs[-1] for rung in trial.intermediate_values) for trial in trials}
+    left = {trial: count - read.get(trial, 0) for trial, count in changes.items()}
+    return {trial: count for trial, count in left.items() if count > 0}
 
 
 def disk_mib(folders: Iterable[Path]) -> int:

@@ -167,6 +167,7 @@ def analytic_plan(folder: Path) -> Plan:
         "derived": "none",
         "budget": {"trials": 12, "images": 1440, "rungs": [160, 480, 1440]},
         "sampler": {"seed": 7, "most_divergence_risk": 1.0},  # every proposal is a trial
+        "pruner": {"name": "halving"},
     }
     return Plan.of(specification_from(document, "the fixture"), folder)
 
@@ -185,7 +186,7 @@ def all_shown(database: Database, plan: Plan) -> str:
     console = Console(file=io.StringIO(), width=200)
     console.print(status_table(read_status(find_study(database, plan.study))))
     console.print(ranking_table(ranking(find_study(database, plan.study))))
-    snapshot = read_snapshot(find_study(database, plan.study), trials=plan.specification.budget.trials)
+    snapshot = read_snapshot(find_study(database, plan.study), trials=plan.specification.trials)
     shown = Progress(console, rungs=plan.rungs)
     shown.update(replace(snapshot, outcomes=()))  # or everything would be old news
     shown.update(snapshot)

@@ -14,6 +14,8 @@ from storage.study import create_study, find_study
 #: Where a setting of a test stands in the specification.
 SECTIONS = {
     "trials": "budget",
+    "trainings": "budget",
+    "checkpoints_gb": "pruner",
     "seed": "sampler",
     "startup_trials": "sampler",
     "least_anchor_fit": "sampler",

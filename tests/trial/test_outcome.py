@@ -18,6 +18,7 @@ TABLE = {
     "crashed": ("FAIL", False, True, False, True, False, True),
     "ended elsewhere": ("", False, True, False, True, False, True),
     "interrupted": ("RUNNING", False, False, False, False, False, False),
+    "paused": ("RUNNING", False, False, False, False, False, False),
 }
 
 

@@ -17,6 +17,9 @@ OUTCOMES = st.none() | st.sampled_from(Outcome)
         ("RUNNING", None, False, Standing.LEFT_BEHIND),  # its lease ended, or its worker died before it had one
         ("RUNNING", Outcome.INTERRUPTED, False, Standing.LEFT_BEHIND),
         ("RUNNING", Outcome.INTERRUPTED, True, Standing.RUNNING),  # another worker goes on with it
+        ("RUNNING", Outcome.PAUSED, False, Standing.PAUSED),
+        ("RUNNING", Outcome.PAUSED, True, Standing.RUNNING),  # promoted: a worker goes on with it
+        ("PRUNED", Outcome.PAUSED, False, Standing.ENDED_ELSEWHERE),
         ("RUNNING", Outcome.DIVERGED, True, Standing.RUNNING),  # recorded, and about to be told
         ("COMPLETE", Outcome.COMPLETE, False, Standing.FINISHED),
         ("PRUNED", Outcome.OUTRANKED, False, Standing.FINISHED),
@@ -51,6 +54,7 @@ def test_a_trial_is_refused_exactly_where_its_outcome_is(state: str, outcome: Ou
 def test_whatever_was_begun_spends_the_budget_unless_it_was_refused() -> None:
     assert {stands for stands in Standing if stands.spends_budget} == {
         Standing.RUNNING,
+        Standing.PAUSED,
         Standing.LEFT_BEHIND,
         Standing.FINISHED,
         Standing.ENDED_ELSEWHERE,

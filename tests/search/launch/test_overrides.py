@@ -65,7 +65,7 @@ def test_who_edits_the_file_has_the_last_word(file):
     write(file, trials=40)
     assert create(file).specification.budget.trials == 40
     write(file)  # back to what it said when the option stood over it: that is over
-    assert create(file).specification.budget.trials == 30
+    assert create(file).specification.trials == 30
 
 
 def test_an_option_that_says_what_the_file_says_is_no_override(file):
@@ -111,4 +111,4 @@ def test_an_attribute_of_somebody_else_is_none_of_ours(file):
     with Database.open(load_study_file(file).storage) as database:
         study = find_study(database, "cells")
         database.optuna.set_study_user_attr(study.id, ATTRIBUTE, {"trials": [1, 2]})
-    assert over_file(load_study_file(file), Options()).specification.budget.trials == 30
+    assert over_file(load_study_file(file), Options()).specification.trials == 30

@@ -116,6 +116,7 @@ def test_factor_and_brackets_must_make_sense(factor, brackets):
 def test_each_kind_of_a_study_file_has_its_pruner():
     made = {name: type(make_pruner(Pruner(name=name), rungs=RUNGS)) for name in PrunerName}
     assert made == {
+        PrunerName.PROMOTION: optuna.pruners.NopPruner,
         PrunerName.HALVING: RungPruner,
         PrunerName.HYPERBAND: RungPruner,
         PrunerName.MEDIAN: optuna.pruners.MedianPruner,

@@ -39,7 +39,7 @@ def test_everything_but_the_data_has_a_default(load, tmp_path):
         name="study", storage=f"sqlite:///{tmp_path}/study.db", data=Data(folder=tmp_path / "cells")
     )
     assert specification.space == Space.default()
-    assert specification.budget.trials == 30
+    assert specification.trials == 30
     assert specification.micro_batch == 4  # of batches of 4, 8 and 16
 
 
@@ -146,7 +146,7 @@ def test_a_specification_survives_the_database_without_its_storage(load):
         """)
     stored = specification_to_json(specification)
     assert "canary" not in str(stored) + repr(specification)
-    assert stored["budget"]["trials"] == 30
+    assert stored["budget"]["trials"] == "auto"
     assert specification_from_json(stored, storage=specification.storage) == specification
 
 
