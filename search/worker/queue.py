@@ -162,6 +162,7 @@ class TrialQueue:
                 return self._ask(turn)
             case Step.END:
                 self._outrank(turn, course.waiting)
+                self.tidy()
         return None
 
     def _promote(self, turn: Turn, number: int, *, from_rung: int) -> TrialRecorder | None:

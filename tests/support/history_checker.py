@@ -17,6 +17,7 @@ from tests.support.studies import load_optuna_study
 from trial.outcome import Outcome
 from trial.standing import standing
 
+OPEN = [outcome.value for outcome in Outcome if not outcome.final]  # a trial may have them any number of times
 Key = tuple[int, str]  # a trial, and a rung or an outcome
 
 
@@ -64,6 +65,8 @@ def check_history(
         if outcomes[trial.number].refused:  # whatever happened to its owner, it was never trained
             assert reached == []
             assert read_telemetry(study, trial.number) == []
+    healthy = [trial for trial in stored if outcomes[trial.number].healthy]
+    assert not healthy or any(outcomes[trial.number] is Outcome.COMPLETE for trial in healthy)
     return accounted(history, reports_and_ends(stored, outcomes), killed)
 
 
@@ -93,7 +96,7 @@ def accounted(history: list[dict], stored: set[Key], killed: Collection[int]) ->
     tried: set[Key] = set()
     for line in history:
         key = (line["trial"], line["detail"])
-        if line["event"] in (HistoryEvent.REPORT, HistoryEvent.END) and line["detail"] != "interrupted":
+        if line["event"] in (HistoryEvent.REPORT, HistoryEvent.END) and line["detail"] not in OPEN:
             noted[key] += 1
         if line["event"] == HistoryEvent.TRY and line["pid"] in killed:
             tried.add(key)

@@ -35,7 +35,7 @@ def found(
         "trainer": "analytic",
         "data": {"train": {"images": str(folder), "annotations": str(folder / "train.json")}},
         "detector": {"canvas": "128x128"},
-        "budget": {"trials": trials, "images": 1440},
+        "budget": {"trials": trials, "images": 1440, "rungs": [160, 480, 1440]},
         "sampler": {"seed": seed, "most_divergence_risk": risk},
         "pruner": {"name": pruner},
     }

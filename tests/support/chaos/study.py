@@ -14,6 +14,7 @@ from typing import Any
 from search.exit_codes import ExitCode
 from search.faults import history
 from search.faults.history import HistoryEvent
+from search.study.specification import PrunerName
 from storage.connection.database import Database
 from storage.study import delete_study
 from tests.support.chaos import faults
@@ -26,8 +27,8 @@ from tests.support.workforce import found
 
 FAULTS_PER_STUDY = 10
 TRIALS = 12
-RUNGS = (160, 480, 1440)
 LAUNCHED = 1 / 4  # of the studies have the workers of a `launch`
+HALVING = 1 / 3  # of the studies stop trials at their rungs, the others pause them
 DELETED = 1 / 10  # of the studies are deleted in the end
 
 
@@ -52,7 +53,8 @@ def strike_one(kind: str, folder: Path, socket: Path, server: Any, seed: int, mo
     records.mkdir(parents=True)
     os.environ |= {history.VARIABLE: str(records), "FRCNN_ANALYTIC_STEP_S": "0.02"}
     with new_place(kind, folder, socket, server) as place:
-        specification = found(place.url, folder, trials=TRIALS, risk=0.6)
+        pruner = PrunerName.HALVING if drawn.random() < HALVING else PrunerName.PROMOTION
+        specification = found(place.url, folder, trials=TRIALS, risk=0.6, pruner=pruner)
         launched = drawn.random() < LAUNCHED
         workers = Launched(specification, folder) if launched else Started(place.url, folder)
         scene = Scene(place=place, folder=folder, workers=workers, random=drawn)
@@ -65,7 +67,7 @@ def strike_one(kind: str, folder: Path, socket: Path, server: Any, seed: int, mo
         to_the_end(scene)
         lines = read_history(records)
         with Database.open(place.direct) as database:
-            tally = check_history(database, "analytic", lines, trials=TRIALS, rungs=RUNGS, killed=workers.killed)
+            tally = check_history(database, "analytic", lines, trials=TRIALS, rungs=specification.rungs, killed=workers.killed)
     counts = Counter(line["event"] for line in lines)
     return Survival(struck=struck, tally=tally, dropped=counts[HistoryEvent.DROP], outages=counts[HistoryEvent.OUTAGE])
 
