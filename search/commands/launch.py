@@ -67,6 +67,14 @@ def launch(
     trials: Annotated[
         int | None, typer.Option(rich_help_panel=SETTINGS, min=1, help="Number of trials of the whole study.")
     ] = None,
+    trainings: Annotated[
+        float | None,
+        typer.Option(
+            rich_help_panel=SETTINGS,
+            min=0.1,
+            help="Budget of the whole study, in full trainings; as many trials as it is enough for.",
+        ),
+    ] = None,
     images: Annotated[
         int | None,
         typer.Option(rich_help_panel=SETTINGS, min=1, help="Budget of one full trial, in training images seen."),
@@ -135,6 +143,7 @@ def launch(
             storage=storage,
             workers=workers,
             trials=trials,
+            trainings=trainings,
             images=images,
             canvas=canvas,
             weights=weights,

@@ -12,7 +12,14 @@ from search.study.storage_url import default_storage
 from search.study.study_text import study_text
 
 _SECTIONS = ("detector", "space", "budget", "sampler", "pruner", "watch")
-_SECTION_OF = {"trials": "budget", "images": "budget", "canvas": "detector", "weights": "detector", "seed": "sampler"}
+_SECTION_OF = {
+    "trials": "budget",
+    "trainings": "budget",
+    "images": "budget",
+    "canvas": "detector",
+    "weights": "detector",
+    "seed": "sampler",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +30,7 @@ class Options:
     storage: str | None = None
     workers: int | None = None
     trials: int | None = None
+    trainings: float | None = None
     images: int | None = None
     canvas: str | None = None
     weights: str | None = None

@@ -4,7 +4,6 @@ import json
 import threading
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from sqlalchemy import update

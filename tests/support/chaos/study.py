@@ -67,7 +67,9 @@ def strike_one(kind: str, folder: Path, socket: Path, server: Any, seed: int, mo
         to_the_end(scene)
         lines = read_history(records)
         with Database.open(place.direct) as database:
-            tally = check_history(database, "analytic", lines, trials=TRIALS, rungs=specification.rungs, killed=workers.killed)
+            tally = check_history(
+                database, "analytic", lines, trials=TRIALS, rungs=specification.rungs, killed=workers.killed
+            )
     counts = Counter(line["event"] for line in lines)
     return Survival(struck=struck, tally=tally, dropped=counts[HistoryEvent.DROP], outages=counts[HistoryEvent.OUTAGE])
 
