@@ -48,6 +48,11 @@ class StudyView(optuna.Study):
         self._seen = sorted(known.values(), key=lambda trial: trial.number)
         return self._seen
 
+    @property
+    def trials(self) -> list[FrozenTrial]:
+        """All trials by number, as `refresh` has read them last; they must not be changed."""
+        return self._seen
+
     def know_paused(self, trials: Iterable[int]) -> None:
         """Show samplers these running trials as pruned ones, by what they reached: nobody knows whether they go on."""
         self._paused = frozenset(trials)

@@ -1,6 +1,7 @@
-"""Which trial is next: one that its worker left behind, else a new one, never more than the study asks for.
+"""Which trial is next: one that its worker left behind, else one that is promoted, else a new one.
 
-Workers of any number of machines take turns at this; claiming and asking are transactions (docs/decisions/0010).
+Workers of any number of machines take turns at this; what they claim, promote and ask for are transactions
+(docs/decisions/0010).
 """
 
 import contextlib
@@ -11,25 +12,17 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from optuna.trial import FrozenTrial, TrialState
-
 from search.faults.crash_points import CrashPoint, crash_point
-from search.faults.history import HistoryEvent, note
 from search.plan import Plan
 from search.policy.budget import read_spending
 from search.policy.course import Course
-from search.policy.feasibility import Screening
-from search.policy.proposal import ENQUEUED, propose
 from search.policy.pruning import make_pruner
-from search.policy.samplers import common_parameters, make_sampler
 from search.policy.schedule import Step
-from search.worker.heartbeat import Heartbeat
+from search.worker.asker import Asker
+from search.worker.handover import Handover
 from search.worker.outage import Outage
-from search.worker.outbox import Outbox
 from search.worker.paused_trials import PausedTrials
 from search.worker.recorder import TrialRecorder
-from spaces.parameters import Value
-from storage.box_samples import read_box_sample
 from storage.connection.errors import LeaseHeld, LeaseLost
 from storage.leases import Leases
 from storage.outcomes import outcomes_by_trial, record_others_ends
@@ -38,7 +31,6 @@ from storage.standings import left_behind
 from storage.study import StoredStudy, best_complete
 from storage.study_view import StudyView
 from trial.outcome import Outcome
-from trial.verdict import Verdict
 
 LONGEST_TURN_S = 30.0  # a worker that dies in its turn holds the others up for so long
 ROOM = 4  # taking a trial is at most a part so large of a lease
@@ -65,10 +57,10 @@ class TrialQueue:
         self._outage = outage
         specification = plan.specification
         self._view = StudyView(study, pruner=make_pruner(specification.pruner, rungs=plan.rungs))
-        self._common = common_parameters()
         self._leases = Leases(study, duration_s=lease_s, turn_s=min(LONGEST_TURN_S, lease_s))
         self._paused = PausedTrials(study, plan, self._view)
-        self._screening = Screening(plan.space, specification.sampler, read_box_sample(study))
+        self._handover = Handover(study, plan, self._view, self._leases, outage)
+        self._asker = Asker(study, plan, self._view, self._leases, self._handover, worker=worker)
 
     def outlook(self) -> Outlook:
         """What there is to do, as far as one look tells. What others ended meanwhile gets its outcome."""
@@ -100,7 +92,7 @@ class TrialQueue:
         return left_behind(self._study)
 
     def next_trial(self) -> TrialRecorder | None:
-        """A trial that is ours from now on: one left behind, else a new one, else None. May be repeated.
+        """A trial that is ours from now on: left behind, promoted or new; else None. May be repeated.
 
         None also where the proposal was refused: then it has been told, and the next call asks anew.
         """
@@ -108,7 +100,7 @@ class TrialQueue:
         try:
             with self._leases.turn(self._worker) as turn, self._timed():
                 lease = self._claim_one()
-                return self._kept(lease) if lease is not None else self._next(turn)
+                return self._asker.taken_over(lease) if lease is not None else self._next(turn)
         except LeaseLost as lost:  # of the turn: others had theirs meanwhile
             logger.warning("%s", lost)
             return None
@@ -132,11 +124,6 @@ class TrialQueue:
                 self._leases.duration_s = took_s * ROOM
                 self._leases.turn_s = max(self._leases.turn_s, min(LONGEST_TURN_S, took_s * ROOM))
 
-    def _kept(self, lease: Lease) -> TrialRecorder | None:
-        """A trial that is ours again; its lease is kept alive while we find out what it tries."""
-        with Heartbeat(lambda: self._leases.renew(lease), interval_s=self._lease_s / 6):
-            return self._taken_over(lease)
-
     def _claim_one(self) -> Lease | None:
         """A trial that was begun: one of ours, or one that nobody owns."""
         for lease in self._leases.held():
@@ -159,7 +146,7 @@ class TrialQueue:
                 return self._promote(turn, move.trial, from_rung=self._paused.rung_of(move.trial, course))
             case Step.NEW:
                 self._outrank(turn, self._paused.surplus(course))
-                return self._ask(turn)
+                return self._asker.ask(turn)
             case Step.END:
                 self._outrank(turn, course.waiting)
                 self.tidy()
@@ -169,103 +156,22 @@ class TrialQueue:
         with contextlib.suppress(LeaseHeld):
             lease = self._claim(turn, number)
             logger.info("trial %d goes on from %d images", number, from_rung)
-            return self._taken(lease, self._view.stored_trial(number), None, promoted_from=from_rung)
+            return self._handover.taken(lease, self._view.stored_trial(number), promoted_from=from_rung)
         return None
 
     def _outrank(self, turn: Turn, numbers: Iterable[int]) -> None:
         """End trials that will never be promoted."""
         for number in numbers:
             with contextlib.suppress(LeaseHeld):
-                self._taken(self._claim(turn, number), self._view.stored_trial(number), self._paused.farewell(number))
+                lease = self._claim(turn, number)
+                self._handover.told(lease, self._view.stored_trial(number), self._paused.farewell(number))
 
     def _claim(self, turn: Turn, number: int) -> Lease:
         with self._study.database.together():
             self._leases.check_turn(turn)
-            return self._leases.claim(number, self._worker)
-
-    def _ask(self, turn: Turn) -> TrialRecorder | None:
-        """A new trial, or one that somebody enqueued."""
-        trials = self._view.refresh()
-        outcomes = outcomes_by_trial(self._study)
-        waiting = next((each for each in trials if each.state is TrialState.WAITING), None)
-        if waiting is not None:
-            lease = self._begin(turn, waiting)
-            return None if lease is None else self._kept(lease)
-        number, first_points = len(trials), self._plan.first_points
-        fixed = first_points[number] if number < len(first_points) else {}
-        proposal = self._proposed(number, fixed, outcomes)
-        verdict = None if fixed else self._screening.verdict(proposal, trials, outcomes)
-        lease = self._begin(turn, proposal)
-        return None if lease is None else self._taken(lease, proposal, verdict)
-
-    def _proposed(
-        self,
-        number: int,
-        fixed: dict[str, Value],
-        outcomes: dict[int, Outcome],
-        given: FrozenTrial | None = None,
-    ) -> FrozenTrial:
-        """What the trial of that number tries, by all before it."""
-        refused = sum(outcome.refused for trial, outcome in outcomes.items() if trial < number)
-        settings, trials = self._plan.specification.sampler, self._plan.specification.trials
-        sampler = make_sampler(settings, trial=number, trials=trials, refused=refused, common=self._common)
-        with self._study.database.guarded():
-            return propose(self._plan.space, self._view, sampler, number=number, fixed=fixed, given=given)
-
-    def _begin(self, turn: Turn, trial: FrozenTrial) -> Lease | None:
-        """Store and claim it in one transaction: all of it happened or nothing, also where the answer is lost."""
-        with self._study.database.together():
-            self._leases.check_turn(turn)
-            if trial.state is not TrialState.WAITING:
-                trial = self._view.begin(trial)
-            elif not self._view.begin_waiting(trial):
-                return None
-            crash_point(CrashPoint.AFTER_ASK)
-            return self._leases.claim(trial.number, self._worker)
-
-    def _taken_over(self, lease: Lease) -> TrialRecorder | None:
-        """A trial that is there already, with what it lacks: somebody enqueued it, or its first owner died early.
-
-        Only a first owner judges it: a later one cannot know for how long it was trained.
-        """
-        trial = self._view.stored_trial(lease.trial)
-        enqueued, outcomes = trial.system_attrs.get(ENQUEUED, {}), outcomes_by_trial(self._study)
-        if (mistake := self._screening.mistake(enqueued)) is not None:
-            return self._taken(lease, trial, mistake)
-        proposal = self._proposed(lease.trial, enqueued, outcomes, given=trial)
-        if proposal.params.keys() != trial.params.keys():
-            with self._leases.fenced(lease):
-                self._view.complete(trial, proposal)
-        if enqueued or not lease.is_first:
-            return self._taken(lease, proposal, None)
-        before = self._view.get_trials(deepcopy=False)[: lease.trial]
-        return self._taken(lease, proposal, self._screening.verdict(proposal, before, outcomes))
-
-    def _taken(
-        self, lease: Lease, trial: FrozenTrial, verdict: Verdict | None, *, promoted_from: int | None = None
-    ) -> TrialRecorder | None:
-        """The trial, unless a verdict says that it is not to be trained: then it is told so."""
-        note(HistoryEvent.CLAIM, trial=lease.trial, token=lease.token)
-        crash_point(CrashPoint.AFTER_CLAIM)
-        outbox = Outbox(self._plan.trial_directory(lease.trial), lease.token)
-        recorder = TrialRecorder(
-            self._study,
-            self._view,
-            self._leases,
-            lease,
-            parameters=trial.params,
-            outbox=outbox,
-            outage=self._outage,
-            pauses=self._plan.specification.pruner.pauses,
-            promoted_from=promoted_from,
-        )
-        if verdict is None:
-            return recorder
-        recorder.finish(verdict)
-        recorder.deliver()
-        outbox.discard()
-        logger.info("trial %d: %s (%s)", lease.trial, verdict.outcome, verdict.message)
-        return None
+            lease = self._leases.claim(number, self._worker)
+            crash_point(CrashPoint.WITHIN_CLAIM)
+            return lease
 
     def tidy(self) -> None:
         """Remove the checkpoints of trials that are over, except the best one's, and what paused ones have too many."""

@@ -10,7 +10,7 @@ from sqlalchemy import event
 
 from search.plan import Plan
 from search.policy.proposal import propose
-from search.worker import queue
+from search.worker import asker
 from search.worker.outage import Outage
 from search.worker.queue import TrialQueue
 from search.worker.recorder import TrialRecorder
@@ -66,7 +66,7 @@ def test_a_new_trial_costs_few_statements_two_readings_and_one_sampler(database,
     for module, name, what in (
         (trials, "read_trials", "readings"),
         (optuna_storage, "read_trials", "readings"),
-        (queue, "make_sampler", "samplers"),
+        (asker, "make_sampler", "samplers"),
     ):
         monkeypatch.setattr(module, name, counted(getattr(module, name), cost, what))
     trial = begun(its)
@@ -92,7 +92,7 @@ def test_a_trial_whose_takeover_takes_longer_than_its_lease_changes_hands_once(d
             seen.append(left_behind(study))
         return propose(*arguments, **named)
 
-    monkeypatch.setattr(queue, "propose", slow)
+    monkeypatch.setattr(asker, "propose", slow)
     trial = begun(queue_of(database, plan, "b", lease_s=0.8))
     assert seen == [[]] * 8  # nobody else may take it meanwhile
     assert trial.number == 0
@@ -102,7 +102,7 @@ def test_a_trial_whose_takeover_takes_longer_than_its_lease_changes_hands_once(d
 def test_who_asks_for_longer_than_a_lease_gets_longer_leases(database, plan, monkeypatch, caplog):
     plan = varied(plan, trials=4)
     its = queue_of(database, plan, "a", lease_s=0.3)
-    monkeypatch.setattr(queue, "propose", lambda *a, **b: time.sleep(0.5) or propose(*a, **b))
+    monkeypatch.setattr(asker, "propose", lambda *a, **b: time.sleep(0.5) or propose(*a, **b))
     assert begun(its).number == 0
     assert "too long for leases of 0.3 s" in caplog.text
     [lease] = Leases(find_study(database, plan.study)).held()
