@@ -24,7 +24,9 @@ from search.launch.compatibility import agree
 from search.launch.launching import launch, only_create
 from search.launch.settled import settle
 from search.plan import Plan
+from search.report.status import Status, read_status
 from search.study.specification import (
+    Pruner,
     Specification,
     specification_from,
     specification_from_json,
@@ -63,6 +65,7 @@ def specification(tmp_path) -> Specification:
         "detector": {"canvas": "128x128"},
         "budget": {"trials": 8, "images": 1440},
         "sampler": {"seed": 7, "most_divergence_risk": 1},  # every proposal is a trial
+        "pruner": {"name": "halving"},
     }
     return specification_from(document, "this test")
 
@@ -123,6 +126,22 @@ def test_a_launch_runs_the_study_to_its_end_and_prints_the_ranking(specification
     assert "rank" in shown
     assert all(trial.state.is_finished() for trial in trials_of(specification))
     assert len(trials_of(specification)) == 8
+
+
+def test_trials_that_pause_are_told_once_and_the_best_is_trained_in_full(specification, tmp_path, console):
+    pausing = replace(specification, pruner=Pruner())
+    assert launch(pausing, folder=tmp_path, console=console) == 0
+    shown = text_of(console)
+    assert "begins: 8 trials; rungs at 160, 360, 1440 images" in shown
+    assert {int(number) for number in re.findall(r"trial (\d+) (?:paused|diverged|not learning)", shown)} == {*range(8)}
+    assert "outranked: AP" not in shown  # what it reached was told when it paused
+    assert re.search(r"\[8/8\] trial \d+ complete: AP", shown)
+    assert read_status_of(pausing).outcomes.keys() <= {"complete", "outranked", "diverged", "not learning"}
+
+
+def read_status_of(specification: Specification) -> Status:
+    with Database.open(specification.storage) as database:
+        return read_status(find_study(database, specification.name))
 
 
 def test_a_second_launch_of_a_finished_study_only_shows_it(specification, tmp_path, console):
