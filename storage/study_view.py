@@ -3,6 +3,7 @@
 from collections.abc import Container, Iterable
 from copy import copy as shallow
 from copy import deepcopy as copied
+from typing import Any
 
 import optuna
 from optuna.distributions import distribution_to_json
@@ -93,10 +94,13 @@ class StudyView(optuna.Study):
             with self._stored.database.writing() as connection:
                 connection.execute(tables.optuna_params.insert(), rows)
 
-    def report(self, number: int, rung: int, ap: float) -> None:
-        """Store a running trial's value at a rung."""
+    def report(self, number: int, rung: int, ap: float, **attributes: Any) -> None:
+        """Store a running trial's value at a rung, and what else is to be known of it."""
         with self._stored.database.guarded():
-            self._rows.set_trial_intermediate_value(self._id_of(number), rung, ap)
+            trial_id = self._id_of(number)
+            self._rows.set_trial_intermediate_value(trial_id, rung, ap)
+            for key, value in attributes.items():
+                self._rows.set_trial_system_attr(trial_id, key, value)
 
     def keep_lost_trainers(self, number: int, lost: LostTrainers) -> None:
         """Store how many trainers were lost under a running trial."""

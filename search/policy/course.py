@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from optuna.trial import FrozenTrial, TrialState
 
 from search.policy.promotion import Values, last_rung
+from search.policy.readings import values_of
 from trial.outcome import Outcome
 from trial.standing import standing
 
@@ -33,7 +34,7 @@ class Course:
 
         `fault_images` says after how many images trials ended that ended by a fault.
         """
-        values = {trial.number: trial.intermediate_values for trial in trials if trial.intermediate_values}
+        values = {trial.number: values_of(trial) for trial in trials if trial.intermediate_values}
         running = (trial.number for trial in trials if trial.state is TrialState.RUNNING)
         return cls(
             begun=sum(standing(trial.state.name, outcomes.get(trial.number)).spends_budget for trial in trials),

@@ -14,7 +14,8 @@ from optuna.distributions import BaseDistribution
 from optuna.search_space import IntersectionSearchSpace
 from optuna.trial import FrozenTrial
 
-from search.study.specification import Sampler, SamplerName
+from search.policy.model.sampler import ModelSampler
+from search.study.specification import SamplerName, Specification
 
 
 def common_parameters() -> IntersectionSearchSpace:
@@ -40,18 +41,21 @@ class RememberingTPE(optuna.samplers.TPESampler):
 
 
 def make_sampler(
-    settings: Sampler, *, trial: int, trials: int, refused: int = 0, common: IntersectionSearchSpace | None = None
+    specification: Specification, *, trial: int, refused: int = 0, common: IntersectionSearchSpace | None = None
 ) -> optuna.samplers.BaseSampler:
-    """The sampler that proposes that trial of so many; the refused ones before it are no start-up trials.
+    """The sampler that proposes that trial of a study; the refused ones before it are no start-up trials.
 
     TPE is Optuna 5's default: multivariate, with the constant liar for trials that are running elsewhere. With `common`
     (one for a study, whose object must be the same each time) it proposes the same, sooner.
     """
+    settings = specification.sampler
     seed = derive_seed(settings.seed, trial, purpose=1)
+    startup = settings.startup(specification.trials)
     match settings.name:
+        case SamplerName.MODEL:
+            return ModelSampler(specification.space, rungs=specification.rungs, seed=seed, startup_trials=startup)
         case SamplerName.TPE:
-            startup = settings.startup(trials) + refused
-            return RememberingTPE(common or common_parameters(), seed=seed, startup_trials=startup)
+            return RememberingTPE(common or common_parameters(), seed=seed, startup_trials=startup + refused)
         case SamplerName.RANDOM:
             return optuna.samplers.RandomSampler(seed=seed)
         case _:

@@ -38,6 +38,7 @@ from trial.counts import COUNT_LIMIT
 class SamplerName(StrEnum):
     """The samplers that there are: how trials are proposed."""
 
+    MODEL = "model"
     TPE = "tpe"
     RANDOM = "random"
 
@@ -52,7 +53,7 @@ class PrunerName(StrEnum):
     NONE = "none"
 
 
-MOST_STARTUP_TRIALS = 10
+MOST_STARTUP_TRIALS, MODEL_STARTUP_TRIALS = 10, 5
 
 KNOWN_WEIGHTS = ("imagenet", "none")  # anything else is a file
 
@@ -127,7 +128,12 @@ class Sampler:
     most_divergence_risk: Annotated[float, Field(gt=0, le=1)] = 0.6  # by the study's own trials; 1 trains them all
 
     def startup(self, trials: int) -> int:
-        """How many trials of so many TPE only looks at: a third by default, at most Optuna's ten."""
+        """How many trials of so many come before the sampler learns from them.
+
+        By default five that were read at a rung for the model; a third of all for TPE, at most Optuna's ten.
+        """
+        if self.startup_trials is None and self.name is SamplerName.MODEL:
+            return MODEL_STARTUP_TRIALS
         return min(MOST_STARTUP_TRIALS, trials // 3) if self.startup_trials is None else self.startup_trials
 
 

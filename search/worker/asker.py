@@ -60,8 +60,7 @@ class Asker:
     ) -> FrozenTrial:
         """What the trial of that number tries, by all before it."""
         refused = sum(outcome.refused for trial, outcome in outcomes.items() if trial < number)
-        settings, trials = self._plan.specification.sampler, self._plan.specification.trials
-        sampler = make_sampler(settings, trial=number, trials=trials, refused=refused, common=self._common)
+        sampler = make_sampler(self._plan.specification, trial=number, refused=refused, common=self._common)
         with self._study.database.guarded():
             return propose(self._plan.space, self._view, sampler, number=number, fixed=fixed, given=given)
 

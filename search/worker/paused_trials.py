@@ -8,6 +8,7 @@ from pathlib import Path
 from search.plan import Plan
 from search.policy.course import Course
 from search.policy.promotion import last_rung, surplus
+from search.policy.readings import values_of
 from search.policy.schedule import Move, Schedule
 from storage.outcomes import images_of_faults, read_outcome
 from storage.standings import paused
@@ -76,7 +77,7 @@ class PausedTrials:
         """Remove the least promising checkpoints beyond the bound; a promoted trial without one is trained anew."""
         left_bytes = self._plan.specification.pruner.checkpoints_gb * 1e9
         waiting = paused(self._study) if self._pauses else ()
-        values = {trial.number: trial.intermediate_values for trial in self._view.get_trials(deepcopy=False)}
+        values = {trial.number: values_of(trial) for trial in self._view.trials}
         for trial in _most_promising_first([one for one in waiting if one in directories], values):
             left_bytes -= _size_bytes(directories[trial])
             if left_bytes < 0:

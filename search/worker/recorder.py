@@ -12,6 +12,8 @@ from typing import assert_never
 
 from search.faults.crash_points import CrashPoint, crash_point
 from search.faults.history import HistoryEvent, note
+from search.policy.readings import attribute
+from search.policy.score import score
 from search.worker.outage import Outage
 from search.worker.outbox import Crashes, End, Entry, Evaluation, Figures, Outbox
 from spaces.parameters import Value
@@ -196,7 +198,8 @@ class TrialRecorder:
             if entry.rung not in self._view.stored_trial(self.number).intermediate_values:
                 self._written.add(entry.rung)
                 record_rung(self._study, self.number, entry.record)
-                self._view.report(self.number, entry.rung, entry.record.ap)
+                kept = attribute(entry.rung, score(entry.record))
+                self._view.report(self.number, entry.rung, entry.record.ap, **kept)
             elif entry.rung not in self._written:  # an earlier owner's, who did not live to empty its outbox
                 return
         note(HistoryEvent.REPORT, trial=self.number, token=self._lease.token, detail=str(entry.rung))

@@ -1,0 +1,116 @@
+"""Which point of a space is tried next: the largest expected improvement on the best, times how likely it is to work.
+
+Expected improvement: Jones, Schonlau and Welch 1998, equation 15, on the posterior mean of the best in place of a value
+that was read, because readings are noisy. Trials that have not been read yet count as what the model expects of them
+("kriging believer", Ginsbourger et al. 2010), so that workers beside each other propose different points.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+from search.policy.model.candidates import candidates
+from search.policy.model.cube import Cube
+from search.policy.model.final_values import final_values
+from search.policy.model.gaussian_process import Posterior, fitted, posterior
+from search.policy.model.targets import Targets, targets_of
+
+Array = NDArray[np.float64]
+Places = NDArray[np.intp]
+
+MOST_BEST, MOST_OTHERS = 100, 200  # trials that the model learns from
+MOST_FITTED = 64  # of them that its scales are fitted to: what a fit costs grows with the cube of it
+BELIEVED = 1e-2  # variance of a trial that is believed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Evidence:
+    """What is known of a study: shares of points by trial; n were read at one of k rungs at least."""
+
+    read: Array  # [n, p]
+    readings: Array  # [n, k], NaN from where they stopped on
+    errors: Array  # [n, k], standard errors of them
+    failed: Array  # [f, p], configurations that cannot work
+    pending: Array  # [r, p], not read yet
+
+
+def chosen(cube: Cube, evidence: Evidence, generator: Generator) -> Array:
+    """The shares [p] of the point to try next."""
+    finals = final_values(evidence.readings, evidence.errors)
+    targets = targets_of(finals, last_error=_last_error(evidence.errors))
+    known = _most_telling(targets.values, generator)
+    points = cube.coordinates(evidence.read)
+    model = _model(points[known], targets, known)
+    model = _believing(model, points[known], targets, known, cube.coordinates(evidence.pending))
+    means = model.predict(points[known])[0]
+    best_first = known[np.argsort(-means, kind="stable")]
+    offered = candidates(cube, evidence.read[best_first], generator)
+    places = cube.coordinates(offered)
+    gain = improvement(*model.predict(places), best=float(means.max()))
+    gain *= _feasibility(points[known], cube.coordinates(evidence.failed), places, generator)
+    return offered[int(np.argmax(gain))]
+
+
+def improvement(mean: Array, sd: Array, *, best: float) -> Array:
+    """Expected improvement [m] on the best at places with these means and standard deviations [m]."""
+    z = (mean - best) / sd
+    result: Array = sd * (z * ndtr(z) + np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi))
+    return result
+
+
+def _last_error(errors: Array) -> float:
+    """The standard error of a reading at the highest rung that any trial was read at."""
+    there = ~np.isnan(errors)
+    highest = int(np.flatnonzero(there.any(axis=0))[-1])
+    return float(errors[there[:, highest], highest].mean())
+
+
+def _most_telling(values: Array, generator: Generator) -> Places:
+    """Places of the trials that the model learns from: all, or the best and some others."""
+    order = np.argsort(-values, kind="stable")
+    if len(order) <= MOST_BEST + MOST_OTHERS:
+        return order
+    others = generator.choice(order[MOST_BEST:], size=MOST_OTHERS, replace=False)
+    return np.concatenate([order[:MOST_BEST], others])
+
+
+def _model(points: Array, targets: Targets, known: Places) -> Posterior:
+    values, variances = targets.values[known], targets.variances[known]
+    some = _evenly(len(known))
+    scales = fitted(points[some], values[some], variances[some])
+    return posterior(points, values, variances, scales)
+
+
+def _believing(model: Posterior, points: Array, targets: Targets, known: Places, pending: Array) -> Posterior:
+    """The model with what it expects of trials that were not read yet, as if that had been read."""
+    if not len(pending):
+        return model
+    expected, _ = model.predict(pending)
+    values = np.concatenate([targets.values[known], expected])
+    variances = np.concatenate([targets.variances[known], np.full(len(pending), BELIEVED)])
+    return posterior(np.vstack([points, pending]), values, variances, model.scales)
+
+
+def _feasibility(worked: Array, failed: Array, places: Array, generator: Generator) -> Array:
+    """How likely each of the places [m, d] is to work, in [0, 1]: a process on 1 for what did, 0 for what did not."""
+    if not len(failed):
+        return np.ones(len(places))
+    most = MOST_BEST + MOST_OTHERS
+    failed = failed if len(failed) <= most else failed[generator.choice(len(failed), most, replace=False)]
+    points = np.vstack([worked, failed])
+    works = np.concatenate([np.ones(len(worked)), np.zeros(len(failed))])
+    usual, unit = works.mean(), works.std()
+    values, exactly = (works - usual) / unit, np.zeros(len(works))
+    some = _evenly(len(works))
+    scales = fitted(points[some], values[some], exactly[some])
+    mean, _ = posterior(points, values, exactly, scales).predict(places)
+    result: Array = np.clip(usual + unit * mean, 0.0, 1.0)
+    return result
+
+
+def _evenly(count: int) -> Places:
+    """Places of at most `MOST_FITTED` of so many, evenly spread over all."""
+    return np.unique(np.linspace(0, count - 1, min(count, MOST_FITTED)).round().astype(np.intp))

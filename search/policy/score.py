@@ -1,0 +1,23 @@
+"""By what trials are compared at a rung: AP, and where AP cannot tell them apart, what speaks sooner.
+
+Early on many a trial has an AP of 0 that will not stay there. Boxes that are right at a loose overlap come before those
+that are right at a strict one, so AP at IoU 0.1 to 0.5, then the share of objects that are found at all, then that the
+RPN proposes. They count little (docs/benchmarks.md has what they say of the final AP), so that a difference of AP
+beyond its error decides whatever they say.
+"""
+
+import math
+
+from trial.reading import Reading
+from trial.reports import RungReport
+
+#: A figure's weight beside AP's 1; all lie in [0, 1].
+WEIGHTS = {"ap_loose": 0.1, "detection_recall": 0.01, "proposal_recall": 0.001}
+ERROR = "ap_error"  # the figure that is AP's standard error
+
+
+def score(report: RungReport) -> Reading:
+    """The value of an evaluation with its standard error; the AP itself where nothing else was measured."""
+    figures = {name: value for name, value in report.metrics.items() if math.isfinite(value)}
+    beside = sum(weight * figures.get(name, 0.0) for name, weight in WEIGHTS.items())
+    return Reading(value=report.ap + beside, error=figures.get(ERROR, 0.0))
