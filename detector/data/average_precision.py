@@ -16,9 +16,12 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from detector.data.dataset import Dataset
+from detector.data.early_figures import recall
+from detector.data.precision_error import precision_error
 from detector.object_size import OBJECT_SIZES
 
 MOST_DETECTIONS = 100  # for each class and image
+LOOSE_IOUS = (0.1, 0.2, 0.3, 0.4, 0.5)  # at which an object is found before its box fits
 AREAS = ("all", *OBJECT_SIZES)  # in COCOeval's order
 
 
@@ -34,6 +37,9 @@ class Detections:
 def coco_metrics(dataset: Dataset, detections: Sequence[Detections]) -> dict[str, float]:
     """COCO's figures, each in [0, 1]: ap, ap50, ap75, ar100, ap_small, ap_medium, ap_large and ap/<class>.
 
+    Beside them ap_loose, the AP at IoU 0.1 to 0.5; ap_error, the standard error of ap; and detection_recall, the share
+    of the objects that a detection overlaps by half whatever its class.
+
     `detections` has one entry for each image of the dataset, in its order; if it ends early, only the images so far
     are evaluated. A size or class without ground truth has
     no figure: its key is absent, and means leave it out. The first four are always there; nan if nothing is annotated.
@@ -42,16 +48,27 @@ def coco_metrics(dataset: Dataset, detections: Sequence[Detections]) -> dict[str
     Raises:
         ValueError: there are more entries than images, or none, or a label is out of range.
     """
-    return _figures(coco_evaluation(dataset, detections), dataset.classes)
+    evaluation = coco_evaluation(dataset, detections, also_ious=LOOSE_IOUS[:-1])
+    loose, strict = slice(0, len(LOOSE_IOUS)), slice(len(LOOSE_IOUS) - 1, None)
+    figures = _figures(evaluation, dataset.classes, strict)
+    early = {
+        "ap_loose": _mean(evaluation.eval["precision"][loose, :, :, 0, -1]),
+        "ap_error": precision_error(evaluation, strict),
+        "detection_recall": recall(dataset.select(range(len(detections))), [found.boxes for found in detections]),
+    }
+    return figures | {name: value for name, value in early.items() if not np.isnan(value)}
 
 
-def coco_evaluation(dataset: Dataset, detections: Sequence[Detections]) -> Any:
+def coco_evaluation(dataset: Dataset, detections: Sequence[Detections], *, also_ious: Sequence[float] = ()) -> Any:
     """COCOeval after its work, with arrays of precision, recall and scores by IoU, recall, label and area.
+
+    The IoUs that are asked for stand before COCO's ten.
 
     Raises:
         ValueError: as `coco_metrics`.
     """
     evaluation = prepared_evaluation(dataset, detections)
+    evaluation.params.iouThrs = np.concatenate([also_ious, evaluation.params.iouThrs])
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools reports by printing
         evaluation.evaluate()
         evaluation.accumulate()
@@ -78,15 +95,15 @@ def prepared_evaluation(dataset: Dataset, detections: Sequence[Detections]) -> A
     return evaluation
 
 
-def _figures(evaluation: Any, classes: tuple[str, ...]) -> dict[str, float]:
-    precision = evaluation.eval["precision"][..., -1]  # [IoU, recall, class, area]
-    recall = evaluation.eval["recall"][..., -1]  # [IoU, class, area]
-    thresholds = list(np.round(evaluation.params.iouThrs, 2))
+def _figures(evaluation: Any, classes: tuple[str, ...], ious: slice) -> dict[str, float]:
+    precision = evaluation.eval["precision"][ious, ..., -1]  # [IoU, recall, class, area]
+    recalls = evaluation.eval["recall"][ious, ..., -1]  # [IoU, class, area]
+    thresholds = list(np.round(evaluation.params.iouThrs[ious], 2))
     figures = {
         "ap": _mean(precision[:, :, :, 0]),
         "ap50": _mean(precision[thresholds.index(0.5), :, :, 0]),
         "ap75": _mean(precision[thresholds.index(0.75), :, :, 0]),
-        "ar100": _mean(recall[:, :, 0]),
+        "ar100": _mean(recalls[:, :, 0]),
     }
     optional = {f"ap_{area}": _mean(precision[..., index]) for index, area in enumerate(AREAS) if index}
     optional |= {f"ap/{name}": _mean(precision[:, :, label, 0]) for label, name in enumerate(classes)}

@@ -4,7 +4,7 @@ Sample number n of a trial is the same image for every batch size, micro-batch a
 trial's seed. Arrays: B images of the micro-batch, H × W canvas, G ground-truth slots.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -61,10 +61,10 @@ class TrainingBatches:
 
 
 def evaluation_batches(
-    cache: CanvasCache, count: int, batch_size: int
+    cache: CanvasCache, places: Sequence[int], batch_size: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Images [B, H, W, 3], extents [B, 2] and the indices that are meant; the last batch is filled up with repeats."""
-    for start in range(0, count, batch_size):
-        indices = np.arange(start, min(start + batch_size, count))
+    """Images [B, H, W, 3] at those places, extents [B, 2] and the places; the last batch is filled up with repeats."""
+    for start in range(0, len(places), batch_size):
+        indices = np.asarray(places[start : start + batch_size])
         filled = np.resize(indices, batch_size)
         yield np.stack([cache.pixels[index] for index in filled]), cache.extents[filled], indices

@@ -11,7 +11,10 @@ from detector.training.step import TrainStep
 
 
 class PredictStep:
-    """`(weights, frozen, images, extents, inputs) -> boxes, scores, classes`, canvas pixels; see `proposals.detect`."""
+    """`(weights, frozen, images, extents, inputs) -> boxes, scores, classes` of `proposals.detect`, in canvas pixels.
+
+    With them `proposals` [B, P, 4], and in `proposal_valid` [B, P] which of them are real.
+    """
 
     def __init__(self, network: Network, shape: StepShape, train_step: TrainStep) -> None:
         self._network = network
@@ -35,7 +38,8 @@ class PredictStep:
                 before_nms=shape.pre_nms_test, after_nms=shape.proposals_test,
             )  # fmt: skip
             logits, deltas = self._classify(levels[:4], proposals.boxes)
-        return detect(
+        found = detect(
             logits, deltas, proposals, extents, inputs["score_threshold"], inputs["detection_nms_iou"],
             detections=shape.detections,
         )  # fmt: skip
+        return {**found, "proposals": proposals.boxes, "proposal_valid": proposals.valid}

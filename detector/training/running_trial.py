@@ -23,6 +23,7 @@ class RunningTrial:
     budget_images: int
     directory: Path
     keep_weights: bool
+    early_parts: bool
     network: Network
     inputs: dict[str, Tensor]
     state: State

@@ -32,7 +32,7 @@ from detector.training.inputs import step_inputs, trial_inputs
 from detector.training.replay import REPLAYED, Replay, blamed
 from detector.training.running_trial import RunningTrial
 from detector.training.step import State, initial_state
-from detector.training.validation import Validation
+from detector.training.validation import Validation, images_worth
 from detector.watch.finding import Finding, Severity
 from detector.watch.health import unpack
 from detector.watch.watch import Watch, trial_context
@@ -104,11 +104,13 @@ class Trainer:
         budget_images: int,
         directory: Path,
         keep_weights: bool = False,
+        early_parts: bool = False,
     ) -> int:
         """Reset to the trial's start, or to its newest valid checkpoint; returns the images already trained.
 
-        With `keep_weights` the end of the budget leaves WEIGHTS_FILE in the directory, and the last checkpoint, from
-        which a longer training can go on.
+        With `early_parts`, evaluations before the end of the budget take part of the validation images. With
+        `keep_weights` the end of the budget leaves WEIGHTS_FILE in the directory, and the last checkpoint, from which a
+        longer training can go on.
         """
         self._trial = None  # its state makes room for the next: two at once are half a gigabyte more
         give_memory_back()
@@ -119,6 +121,7 @@ class Trainer:
             budget_images=budget_images,
             directory=directory,
             keep_weights=keep_weights,
+            early_parts=early_parts,
             network=self._network,
             inputs={name: to_device(value) for name, value in inputs.items()},
             state=self._fresh_state(seed),
@@ -175,7 +178,7 @@ class Trainer:
             if pausing:
                 self._finish_save(self._begin_save(trial))
                 return PausedReport(images=trial.images)
-        return self._rung(trial, time.monotonic() - started, on_stage)
+        return self._rung(trial, to_images, time.monotonic() - started, on_stage)
 
     def _optimizer_step(self, trial: RunningTrial) -> Tensor:
         """One batch: its micro-batches accumulated and applied; returns the packed figures."""
@@ -254,13 +257,14 @@ class Trainer:
         )
         return ProgressReport(step=step, images=images, figures=figures, images_per_s=images_per_s, warnings=warnings)
 
-    def _rung(self, trial: RunningTrial, training_s: float, on_stage: Progress) -> RungReport:
+    def _rung(self, trial: RunningTrial, to_images: int, training_s: float, on_stage: Progress) -> RungReport:
         finished = trial.images >= trial.budget_images
         saving = None if finished and not trial.keep_weights else self._begin_save(trial)
         if finished and trial.keep_weights:
             self._keep_weights(trial)
         started = time.monotonic()
-        metrics = self.evaluate(on_stage)
+        early = trial.early_parts and not finished
+        metrics = self.evaluate(on_stage, most_images=images_worth(to_images) if early else None)
         evaluation_s = time.monotonic() - started
         if saving is not None:
             self._finish_save(saving)  # who reads of this rung can rely on its checkpoint
@@ -275,14 +279,14 @@ class Trainer:
             evaluation_s=evaluation_s,
         )
 
-    def evaluate(self, on_stage: Progress = unheard) -> dict[str, float]:
-        """COCO metrics of the running trial's weights on the validation images."""
+    def evaluate(self, on_stage: Progress = unheard, *, most_images: int | None = None) -> dict[str, float]:
+        """COCO metrics of the running trial's weights on the validation images, or on part of them."""
         trial = self._running()
 
         def predict(images: Tensor, extents: Tensor) -> dict[str, Tensor]:
             return self.predict_step(trial.state["weights"], trial.frozen, images, extents, trial.inputs)
 
-        return self._validation.metrics(predict, self.shape.micro_batch, on_stage)
+        return self._validation.metrics(predict, self.shape.micro_batch, on_stage, most_images=most_images)
 
     def _running(self) -> RunningTrial:
         if self._trial is None:

@@ -1,6 +1,6 @@
 """The evaluation of a trial: a pass over the validation images, their detections, and COCO's metrics."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -9,10 +9,20 @@ from detector.boxes import Tensor
 from detector.data.average_precision import Detections, coco_metrics
 from detector.data.batches import evaluation_batches
 from detector.data.dataset import Dataset
+from detector.data.early_figures import Boxes, recall
 from detector.data.image_cache import CanvasCache
+from detector.data.stratum import stratified
 from detector.setup import Progress
 
 Predict = Callable[[Tensor, Tensor], dict[str, Tensor]]  # of images [B, H, W, 3] and extents [B, 2]; see `PredictStep`
+
+WORTH = 0.2  # validation images for each trained one: a tenth of its cost, for training takes twice as long
+FEWEST_IMAGES = 24  # below, ranks are noise
+
+
+def images_worth(trained: int) -> int:
+    """On how many images a trial is evaluated that has seen so many."""
+    return max(FEWEST_IMAGES, round(WORTH * trained))
 
 
 class Validation:
@@ -23,17 +33,36 @@ class Validation:
         self._cache = cache
         self._count = min(len(dataset.images), images or len(dataset.images))
 
-    def metrics(self, predict: Predict, batch_size: int, on_progress: Progress) -> dict[str, float]:
-        """COCO's metrics of what is predicted; `on_progress` hears of every batch."""
-        return coco_metrics(self._dataset, self.detections(predict, batch_size, on_progress))
+    def metrics(
+        self, predict: Predict, batch_size: int, on_progress: Progress, *, most_images: int | None = None
+    ) -> dict[str, float]:
+        """COCO's metrics of what is predicted, with the share of the objects that proposals overlap by half.
+
+        `most_images` takes part of the images, the same each time; `on_progress` hears of every batch.
+        """
+        places = stratified(self._dataset.select(range(self._count)), most_images or self._count)
+        found = self._found(predict, batch_size, on_progress, places)
+        part = self._dataset.select(places)
+        proposed = recall(part, [proposals for _, proposals in found])
+        counted = {"validation_images": float(len(places))}
+        return coco_metrics(part, [one for one, _ in found]) | counted | {"proposal_recall": proposed}
 
     def detections(self, predict: Predict, batch_size: int, on_progress: Progress) -> list[Detections]:
         """Detections on each image, in original pixels; `on_progress` hears of every batch."""
-        found: list[Detections] = []
-        for images, extents, indices in evaluation_batches(self._cache, self._count, batch_size):
-            on_progress("evaluating", len(found), self._count)
+        return [one for one, _ in self._found(predict, batch_size, on_progress, range(self._count))]
+
+    def _found(
+        self, predict: Predict, batch_size: int, on_progress: Progress, places: Sequence[int]
+    ) -> list[tuple[Detections, Boxes]]:
+        """Detections and proposals on each image at those places, in original pixels."""
+        found: list[tuple[Detections, Boxes]] = []
+        for images, extents, indices in evaluation_batches(self._cache, places, batch_size):
+            on_progress("evaluating", len(found), len(places))
             outputs = {name: to_host(value) for name, value in predict(to_device(images), to_device(extents)).items()}
-            found += [detections_of(outputs, row, scale=self._cache.scales[index]) for row, index in enumerate(indices)]
+            for row, index in enumerate(indices):
+                scale = self._cache.scales[index]
+                proposals = outputs["proposals"][row][outputs["proposal_valid"][row]] / scale
+                found.append((detections_of(outputs, row, scale=scale), proposals))
         return found
 
 

@@ -35,6 +35,7 @@ class DetectorRunner:
             budget_images=start.budget_images,
             directory=start.directory,
             keep_weights=start.keep_weights,
+            early_parts=start.early_parts,
         )
         return Started(images=images)
 

@@ -47,6 +47,7 @@ class Start:
     budget_images: int  # the whole schedule; rungs lie on the way
     directory: Path
     keep_weights: bool = False  # leave weights.safetensors in the directory at the end of the budget
+    early_parts: bool = False  # before the end of the budget, evaluate on no more than so much training is worth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -194,6 +194,7 @@ class Worker:
             seed=training_seed(self._plan.specification.sampler.seed, trial.number),
             budget_images=self._plan.rungs[-1],
             directory=self._plan.trial_directory(trial.number),
+            early_parts=self._plan.specification.pruner.pauses,
         )
 
     def _conclude(self, trial: int, verdict: Verdict) -> None:
