@@ -54,6 +54,18 @@ def chosen(cube: Cube, evidence: Evidence, generator: Generator) -> Array:
     return offered[int(np.argmax(gain))]
 
 
+def smoothed(cube: Cube, evidence: Evidence) -> Array:
+    """What each of the trials is worth [n], the luck of its readings taken off; larger is better, without a unit.
+
+    The posterior mean of the function and of the trial's own quality: a value less what the model takes for error.
+    """
+    finals = final_values(evidence.readings, evidence.errors)
+    targets = targets_of(finals, last_error=_last_error(evidence.errors))
+    everyone = np.arange(len(targets.values), dtype=np.intp)
+    model = _model(cube.coordinates(evidence.read), targets, everyone)
+    return targets.values - targets.reading_variances * model.weights
+
+
 def improvement(mean: Array, sd: Array, *, best: float) -> Array:
     """Expected improvement [m] on the best at places with these means and standard deviations [m]."""
     z = (mean - best) / sd

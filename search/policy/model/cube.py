@@ -6,7 +6,7 @@ lies in the middle. Shapes: n points, p parameters, d coordinates.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,14 +69,18 @@ class Side:
 
 
 class Cube:
-    """The cube of one space. Fixed parameters are no side of it."""
+    """Any number of sides; parents stand before their children. Fixed parameters are no side."""
 
-    def __init__(self, space: Space) -> None:
-        self.sides = tuple(
-            Side.of(name, parameter) for name, parameter in space.parameters.items() if not isinstance(parameter, Fixed)
-        )
-        self._fixed = space.fixed()
+    def __init__(self, sides: Sequence[Side], fixed: Mapping[str, Value]) -> None:
+        self.sides = tuple(sides)
+        self._fixed = fixed
         self._place = {side.name: place for place, side in enumerate(self.sides)}
+
+    @classmethod
+    def of(cls, space: Space) -> "Cube":
+        """The cube of that space."""
+        varying = {name: one for name, one in space.parameters.items() if not isinstance(one, Fixed)}
+        return cls([Side.of(name, one) for name, one in varying.items()], space.fixed())
 
     def shares(self, values: Mapping[str, Value]) -> Array:
         """Where a point lies [p]; the middle for parameters that it doesn't have."""

@@ -28,7 +28,7 @@ class ModelSampler(optuna.samplers.BaseSampler):
     """
 
     def __init__(self, space: Space, *, rungs: Sequence[int], seed: int, startup_trials: int) -> None:
-        self._cube = Cube(space)
+        self._cube = Cube.of(space)
         self._rungs = tuple(rungs)
         self._seed = seed
         self._startup_trials = startup_trials
