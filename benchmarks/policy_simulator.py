@@ -10,6 +10,7 @@ here is the product's own: `search.policy.model.choice` and `search.policy.promo
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ class Ours:
         self._cube = Cube(
             [Side(name=str(n), parameter=unit, needs=None, values=(), is_text=False) for n in range(COORDINATES)], {}
         )
-        self.se = lambda epoch: 0.0  # the simulator puts its own here
+        self.se: Callable[[float], float] = lambda epoch: 0.0  # the simulator puts its own here
 
     def ask(self, trials: list[Any], remaining: float) -> tuple[Any, int]:
         """A paused trial or a new point, and the epoch to train it to."""
