@@ -6,7 +6,15 @@ from optuna.samplers import TPESampler
 from optuna.trial import TrialState
 
 from search.policy.samplers import common_parameters, derive_seed, make_sampler, training_seed
-from search.study.specification import Sampler, SamplerName
+from search.study.specification import SamplerName, Specification, specification_from
+
+
+def specification_with(**sampler: object) -> Specification:
+    document = {
+        "name": "here", "storage": "sqlite:///here.db", "data": {"folder": "here"}, "sampler": sampler,
+        "budget": {"trials": 12, "images": 1000},
+    }  # fmt: skip
+    return specification_from(document, "this test")
 
 
 def test_seeds_differ_between_trials_studies_and_purposes():
@@ -16,7 +24,7 @@ def test_seeds_differ_between_trials_studies_and_purposes():
     assert training_seed(3, 4) == training_seed(3, 4)
 
 
-@pytest.mark.parametrize("kind", SamplerName)
+@pytest.mark.parametrize("kind", [SamplerName.TPE, SamplerName.RANDOM])
 def test_a_new_process_with_the_same_history_proposes_the_same(kind):
     def proposals(restart_after: int) -> list[float]:
         study = optuna.create_study(direction="maximize")
@@ -25,7 +33,7 @@ def test_a_new_process_with_the_same_history_proposes_the_same(kind):
                 copy = optuna.create_study(direction="maximize")
                 copy.add_trials(study.trials)
                 study = copy
-            study.sampler = make_sampler(Sampler(name=kind, seed=5, startup_trials=4), trial=number, trials=12)
+            study.sampler = make_sampler(specification_with(name=kind, seed=5, startup_trials=4), trial=number)
             trial = study.ask()
             x = trial.suggest_float("x", 0, 1)
             study.tell(trial, -((x - 0.3) ** 2))
@@ -50,6 +58,7 @@ def test_a_remembered_space_proposes_what_optunas_own_sampler_does():
         return [trial.params for trial in study.trials]
 
     common = common_parameters()
-    ours = proposals(lambda n: make_sampler(Sampler(seed=5, startup_trials=4), trial=n, trials=12, common=common))
+    settings = specification_with(name="tpe", seed=5, startup_trials=4)
+    ours = proposals(lambda n: make_sampler(settings, trial=n, common=common))
     theirs = proposals(lambda n: TPESampler(seed=derive_seed(5, n, purpose=1), n_startup_trials=4))
     assert ours == theirs
