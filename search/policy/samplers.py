@@ -6,6 +6,7 @@ would have, and two workers never share a stream. Samplers that unpickle stored 
 (docs/decisions/0010).
 """
 
+from dataclasses import dataclass
 from typing import Any, assert_never
 
 import numpy as np
@@ -14,6 +15,8 @@ from optuna.distributions import BaseDistribution
 from optuna.search_space import IntersectionSearchSpace
 from optuna.trial import FrozenTrial
 
+from search.policy.model.cube import Cube
+from search.policy.model.history import History
 from search.policy.model.sampler import ModelSampler
 from search.study.specification import SamplerName, Specification
 
@@ -40,22 +43,38 @@ class RememberingTPE(optuna.samplers.TPESampler):
         return self._sample_relative(study, trial, search_space)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Memory:
+    """What samplers of one study remember between two proposals: the same objects must be given each time."""
+
+    common: IntersectionSearchSpace
+    cube: Cube
+    history: History
+
+    @classmethod
+    def of(cls, specification: Specification) -> "Memory":
+        """That of a study which nobody has looked at yet."""
+        cube = Cube.of(specification.space)
+        return cls(common_parameters(), cube, History(cube, specification.rungs))
+
+
 def make_sampler(
-    specification: Specification, *, trial: int, refused: int = 0, common: IntersectionSearchSpace | None = None
+    specification: Specification, *, trial: int, refused: int = 0, memory: Memory | None = None
 ) -> optuna.samplers.BaseSampler:
     """The sampler that proposes that trial of a study; the refused ones before it are no start-up trials.
 
-    TPE is Optuna 5's default: multivariate, with the constant liar for trials that are running elsewhere. With `common`
-    (one for a study, whose object must be the same each time) it proposes the same, sooner.
+    TPE is Optuna 5's default: multivariate, with the constant liar for trials that are running elsewhere. With a
+    memory it proposes the same, sooner.
     """
     settings = specification.sampler
     seed = derive_seed(settings.seed, trial, purpose=1)
     startup = settings.startup(specification.trials)
+    memory = memory or Memory.of(specification)
     match settings.name:
         case SamplerName.MODEL:
-            return ModelSampler(specification.space, rungs=specification.rungs, seed=seed, startup_trials=startup)
+            return ModelSampler(memory.cube, memory.history, seed=seed, startup_trials=startup)
         case SamplerName.TPE:
-            return RememberingTPE(common or common_parameters(), seed=seed, startup_trials=startup + refused)
+            return RememberingTPE(memory.common, seed=seed, startup_trials=startup + refused)
         case SamplerName.RANDOM:
             return optuna.samplers.RandomSampler(seed=seed)
         case _:

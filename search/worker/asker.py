@@ -6,7 +6,7 @@ from search.faults.crash_points import CrashPoint, crash_point
 from search.plan import Plan
 from search.policy.feasibility import Screening
 from search.policy.proposal import ENQUEUED, propose
-from search.policy.samplers import common_parameters, make_sampler
+from search.policy.samplers import Memory, make_sampler
 from search.worker.handover import Handover
 from search.worker.heartbeat import Heartbeat
 from search.worker.recorder import TrialRecorder
@@ -33,7 +33,7 @@ class Asker:
         self._leases = leases
         self._handover = handover
         self._worker = worker
-        self._common = common_parameters()
+        self._memory = Memory.of(plan.specification)
         self._screening = Screening(plan.space, plan.specification.sampler, read_box_sample(study))
 
     def ask(self, turn: Turn) -> TrialRecorder | None:
@@ -60,7 +60,7 @@ class Asker:
     ) -> FrozenTrial:
         """What the trial of that number tries, by all before it."""
         refused = sum(outcome.refused for trial, outcome in outcomes.items() if trial < number)
-        sampler = make_sampler(self._plan.specification, trial=number, refused=refused, common=self._common)
+        sampler = make_sampler(self._plan.specification, trial=number, refused=refused, memory=self._memory)
         with self._study.database.guarded():
             return propose(self._plan.space, self._view, sampler, number=number, fixed=fixed, given=given)
 

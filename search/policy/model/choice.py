@@ -45,7 +45,7 @@ def chosen(cube: Cube, evidence: Evidence, generator: Generator) -> Array:
     points = cube.coordinates(evidence.read)
     model = _model(points[known], targets, known)
     model = _believing(model, points[known], targets, known, cube.coordinates(evidence.pending))
-    means = model.predict(points[known])[0]
+    means = model.mean(points[known])
     best_first = known[np.argsort(-means, kind="stable")]
     offered = candidates(cube, evidence.read[best_first], generator)
     places = cube.coordinates(offered)
@@ -100,7 +100,7 @@ def _believing(model: Posterior, points: Array, targets: Targets, known: Places,
     """The model with what it expects of trials that were not read yet, as if that had been read."""
     if not len(pending):
         return model
-    expected, _ = model.predict(pending)
+    expected = model.mean(pending)
     values = np.concatenate([targets.values[known], expected])
     variances = np.concatenate([targets.variances[known], np.full(len(pending), BELIEVED)])
     return posterior(np.vstack([points, pending]), values, variances, model.scales)
@@ -118,7 +118,7 @@ def _feasibility(worked: Array, failed: Array, places: Array, generator: Generat
     values, exactly = (works - usual) / unit, np.zeros(len(works))
     some = _evenly(len(works))
     scales = fitted(points[some], values[some], exactly[some])
-    mean, _ = posterior(points, values, exactly, scales).predict(places)
+    mean = posterior(points, values, exactly, scales).mean(places)
     result: Array = np.clip(usual + unit * mean, 0.0, 1.0)
     return result
 

@@ -43,6 +43,10 @@ class Posterior:
     factor: Array  # [n, n], lower Cholesky factor of the covariance of the values
     weights: Array  # [n], covariance⁻¹ · values
 
+    def mean(self, places: Array) -> Array:
+        """The function's mean [m] at places [m, d]."""
+        return kernel(places, self.points, self.scales) @ self.weights
+
     def predict(self, places: Array) -> tuple[Array, Array]:
         """Mean and standard deviation [m] of the function at places [m, d]."""
         across = kernel(places, self.points, self.scales)  # [m, n]

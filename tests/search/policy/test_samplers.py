@@ -5,7 +5,7 @@ import pytest
 from optuna.samplers import TPESampler
 from optuna.trial import TrialState
 
-from search.policy.samplers import common_parameters, derive_seed, make_sampler, training_seed
+from search.policy.samplers import Memory, derive_seed, make_sampler, training_seed
 from search.study.specification import SamplerName, Specification, specification_from
 
 
@@ -57,8 +57,8 @@ def test_a_remembered_space_proposes_what_optunas_own_sampler_does():
             study.tell(trial, None if number % 3 else -(x**2) - y + z, state=state)
         return [trial.params for trial in study.trials]
 
-    common = common_parameters()
     settings = specification_with(name="tpe", seed=5, startup_trials=4)
-    ours = proposals(lambda n: make_sampler(settings, trial=n, common=common))
+    memory = Memory.of(settings)
+    ours = proposals(lambda n: make_sampler(settings, trial=n, memory=memory))
     theirs = proposals(lambda n: TPESampler(seed=derive_seed(5, n, purpose=1), n_startup_trials=4))
     assert ours == theirs

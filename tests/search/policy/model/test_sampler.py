@@ -7,6 +7,8 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from search.policy.model.cube import Cube
+from search.policy.model.history import History
 from search.policy.model.sampler import ModelSampler
 from search.policy.proposal import propose
 from search.policy.readings import attribute
@@ -55,8 +57,13 @@ def played(
     return study
 
 
+def sampler_of(space: Space, *, seed: int) -> ModelSampler:
+    cube = Cube.of(space)
+    return ModelSampler(cube, History(cube, RUNGS), seed=seed, startup_trials=5)
+
+
 def add(study: optuna.Study, space: Space, number: int, *, seed: int = 0) -> optuna.Trial:
-    sampler = ModelSampler(space, rungs=RUNGS, seed=1000 * seed + number, startup_trials=5)
+    sampler = sampler_of(space, seed=1000 * seed + number)
     proposal = propose(space, study, sampler, number=number, fixed={})
     study.add_trial(proposal)
     return optuna.Trial(study, study.trials[number]._trial_id)
@@ -111,7 +118,7 @@ def test_before_enough_were_read_it_draws_at_random():
 
 
 def test_optuna_itself_can_use_it():
-    sampler = ModelSampler(small_space(), rungs=RUNGS, seed=0, startup_trials=5)
+    sampler = sampler_of(small_space(), seed=0)
     study = optuna.create_study(direction="maximize", sampler=sampler)
 
     def objective(trial: optuna.Trial) -> float:
