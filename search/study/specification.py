@@ -121,7 +121,7 @@ def _auto_for_none(section: DetectorSection, write: Callable[[DetectorSection], 
 class Sampler:
     """How trials are proposed."""
 
-    name: SamplerName = SamplerName.TPE
+    name: SamplerName = SamplerName.MODEL
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     startup_trials: Auto[Annotated[int, Field(ge=0, lt=COUNT_LIMIT)]] = None
     least_anchor_fit: Annotated[float, Field(ge=0, lt=1)] = 0.5  # of what the best anchors reach; 0 trains them all
