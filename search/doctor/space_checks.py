@@ -41,7 +41,7 @@ def check_space(specification: Specification, *, training_images: int) -> Iterat
 def _random_only(specification: Specification) -> Iterator[Diagnostic]:
     trials, sampler = specification.trials, specification.sampler
     startup = sampler.startup(trials)
-    if sampler.name is SamplerName.TPE and trials <= startup and trials > FIRST_POINTS:
+    if sampler.name is not SamplerName.RANDOM and trials <= startup and trials > FIRST_POINTS:
         yield Diagnostic(
             name="nothing-but-random",
             level=Level.WARNING,

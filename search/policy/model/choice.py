@@ -15,7 +15,7 @@ from scipy.special import ndtr
 from search.policy.model.candidates import candidates
 from search.policy.model.cube import Cube
 from search.policy.model.final_values import final_values
-from search.policy.model.gaussian_process import Posterior, fitted, posterior
+from search.policy.model.gaussian_process import Posterior, Scales, fitted, posterior
 from search.policy.model.targets import Targets, targets_of
 
 Array = NDArray[np.float64]
@@ -39,31 +39,20 @@ class Evidence:
 
 def chosen(cube: Cube, evidence: Evidence, generator: Generator) -> Array:
     """The shares [p] of the point to try next."""
-    finals = final_values(evidence.readings, evidence.errors)
-    targets = targets_of(finals, last_error=_last_error(evidence.errors))
-    known = _most_telling(targets.values, generator)
-    points = cube.coordinates(evidence.read)
-    model = _model(points[known], targets, known)
-    model = _believing(model, points[known], targets, known, cube.coordinates(evidence.pending))
-    means = model.mean(points[known])
-    best_first = known[np.argsort(-means, kind="stable")]
+    belief = _believed(cube, evidence, generator)
+    model = belief.expecting(cube.coordinates(evidence.pending))
+    means = model.mean(belief.points)
+    best_first = belief.known[np.argsort(-means, kind="stable")]
     offered = candidates(cube, evidence.read[best_first], generator)
     places = cube.coordinates(offered)
     gain = improvement(*model.predict(places), best=float(means.max()))
-    gain *= _feasibility(points[known], cube.coordinates(evidence.failed), places, generator)
+    gain *= _feasibility(belief.points, cube.coordinates(evidence.failed), places, generator)
     return offered[int(np.argmax(gain))]
 
 
 def smoothed(cube: Cube, evidence: Evidence) -> Array:
-    """What each of the trials is worth [n], the luck of its readings taken off; larger is better, without a unit.
-
-    The posterior mean of the function and of the trial's own quality: a value less what the model takes for error.
-    """
-    finals = final_values(evidence.readings, evidence.errors)
-    targets = targets_of(finals, last_error=_last_error(evidence.errors))
-    everyone = np.arange(len(targets.values), dtype=np.intp)
-    model = _model(cube.coordinates(evidence.read), targets, everyone)
-    return targets.values - targets.reading_variances * model.weights
+    """What each of the trials is worth [n], the luck of its readings taken off; larger is better, without a unit."""
+    return _believed(cube, evidence, None).smoothed
 
 
 def improvement(mean: Array, sd: Array, *, best: float) -> Array:
@@ -71,6 +60,60 @@ def improvement(mean: Array, sd: Array, *, best: float) -> Array:
     z = (mean - best) / sd
     result: Array = sd * (z * ndtr(z) + np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi))
     return result
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Belief:
+    """The model of n trials, those at places `known` among all."""
+
+    known: Places  # [n]
+    points: Array  # [n, d]
+    values: Array  # [n]
+    variances: Array  # [n]
+    reading_variances: Array  # [n]
+    model: Posterior
+
+    @property
+    def smoothed(self) -> Array:
+        """Posterior mean [n] of the function and of each trial's own quality: a value less what looks like error."""
+        return self.values - self.reading_variances * self.model.weights
+
+    def expecting(self, pending: Array) -> Posterior:
+        """The model with what it expects at places [r, d] of trials that were not read yet, as if it had been read."""
+        if not len(pending):
+            return self.model
+        values = np.concatenate([self.values, self.model.mean(pending)])
+        variances = np.concatenate([self.variances, np.full(len(pending), BELIEVED)])
+        return posterior(np.vstack([self.points, pending]), values, variances, self.model.scales)
+
+
+def _believed(cube: Cube, evidence: Evidence, generator: Generator | None) -> _Belief:
+    """The model of the trials, or with a generator of those that tell most."""
+    finals = final_values(evidence.readings, evidence.errors)
+    targets = targets_of(finals, last_error=_last_error(evidence.errors))
+    everyone = np.arange(len(targets.values), dtype=np.intp)
+    known = everyone if generator is None else _most_telling(targets.values, generator)
+    points = cube.coordinates(evidence.read[known])
+    some = _evenly(len(known))
+    scales = fitted(points[some], targets.values[known][some], targets.variances[known][some])
+    first = _belief(known, points, targets, scales)
+    if not targets.reading_variances.any():
+        return first
+    values = targets.values.copy()
+    values[known] = first.smoothed
+    return _belief(known, points, targets.reviewed(values), scales)
+
+
+def _belief(known: Places, points: Array, targets: Targets, scales: Scales) -> _Belief:
+    values, variances = targets.values[known], targets.variances[known]
+    return _Belief(
+        known=known,
+        points=points,
+        values=values,
+        variances=variances,
+        reading_variances=targets.reading_variances[known],
+        model=posterior(points, values, variances, scales),
+    )
 
 
 def _last_error(errors: Array) -> float:
@@ -87,23 +130,6 @@ def _most_telling(values: Array, generator: Generator) -> Places:
         return order
     others = generator.choice(order[MOST_BEST:], size=MOST_OTHERS, replace=False)
     return np.concatenate([order[:MOST_BEST], others])
-
-
-def _model(points: Array, targets: Targets, known: Places) -> Posterior:
-    values, variances = targets.values[known], targets.variances[known]
-    some = _evenly(len(known))
-    scales = fitted(points[some], values[some], variances[some])
-    return posterior(points, values, variances, scales)
-
-
-def _believing(model: Posterior, points: Array, targets: Targets, known: Places, pending: Array) -> Posterior:
-    """The model with what it expects of trials that were not read yet, as if that had been read."""
-    if not len(pending):
-        return model
-    expected = model.mean(pending)
-    values = np.concatenate([targets.values[known], expected])
-    variances = np.concatenate([targets.variances[known], np.full(len(pending), BELIEVED)])
-    return posterior(np.vstack([points, pending]), values, variances, model.scales)
 
 
 def _feasibility(worked: Array, failed: Array, places: Array, generator: Generator) -> Array:

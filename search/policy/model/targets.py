@@ -1,6 +1,6 @@
 """What the model learns from: finals on a scale that is wide among the best, with their variances."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,17 @@ class Targets:
     values: Array  # [n]
     variances: Array  # [n]
     reading_variances: Array  # [n], the part of them that is error of the readings
+    finals: Finals
+    coarse: float  # the distance to the best, in the readings' unit, at which the scale's logarithm is 0
+    middle: float  # of the values before they were standardised
+    unit: float
+
+    def reviewed(self, smoothed: Array) -> "Targets":
+        """The same with errors as large as they are at the smoothed values [n]: at a lucky reading they look larger."""
+        away = self.coarse * np.exp(-(smoothed * self.unit + self.middle))
+        reading = np.minimum(self.finals.reading_variances / (away * self.unit) ** 2, MOST_VARIANCE)
+        own = np.maximum(self.variances - self.reading_variances, 0.0)
+        return replace(self, variances=own + reading, reading_variances=reading)
 
 
 def targets_of(finals: Finals, *, last_error: float) -> Targets:
@@ -29,7 +40,7 @@ def targets_of(finals: Finals, *, last_error: float) -> Targets:
     coarse = float(np.hypot(COARSENESS * spread, ERRORS * last_error))
     away = best - finals.values + coarse
     raw = -np.log(away / coarse)
-    unit = raw.std() + 1e-9
+    unit = float(raw.std()) + 1e-9
     variances = finals.variances / (away * unit) ** 2
     capped = np.minimum(variances, MOST_VARIANCE)
     share = capped / np.maximum(variances, 1e-12)
@@ -37,4 +48,8 @@ def targets_of(finals: Finals, *, last_error: float) -> Targets:
         values=(raw - raw.mean()) / unit,
         variances=capped,
         reading_variances=finals.reading_variances / (away * unit) ** 2 * share,
+        finals=finals,
+        coarse=coarse,
+        middle=float(raw.mean()),
+        unit=unit,
     )
