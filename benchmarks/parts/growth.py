@@ -59,10 +59,12 @@ def _copy(
         rows = [
             {**row, "trial_id": ids[n]} for n, original in batch for row in rows_of[name].get(original["number"], ())
         ]
-        connection.execute(insert(metadata.tables[name]), [_redrawn(row, draw) for row in rows])
+        if rows:
+            connection.execute(insert(metadata.tables[name]), [_redrawn(row, draw) for row in rows])
     for name in OURS:
         rows = [{**row, "trial": n} for n, original in batch for row in rows_of[name].get(original["number"], ())]
-        connection.execute(insert(metadata.tables[name]), rows)
+        if rows:
+            connection.execute(insert(metadata.tables[name]), rows)
 
 
 def _by_trial(connection: Connection, table: Table, study_id: int | None, trials: list[Row]) -> dict[int, list[Row]]:

@@ -39,7 +39,7 @@ COMMENTS: dict[str, str] = {
     "budget.validation_images": "evaluate on at most so many",
     "sampler.name": "model (a Gaussian process), tpe or random",
     "sampler.seed": "of proposals, weights and data order",
-    "sampler.startup_trials": "at random before the sampler learns; auto: 5 that were read, with tpe a third of the trials, at most 10",
+    "sampler.startup_trials": "at random before the sampler learns; auto: 5, with tpe a third, at most 10",
     "sampler.least_anchor_fit": "proposals that fit less of the boxes than this part of the best are not trained",
     "sampler.most_divergence_risk": "proposals that are likelier to diverge, by earlier trials, are not trained",
     "pruner.name": "promotion, halving, hyperband, median or none",

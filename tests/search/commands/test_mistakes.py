@@ -202,11 +202,11 @@ STUDY_FILES = {
     ),
     "no trials": mistake("launch", "trials: must be at least 1, but is 0", study="budget: {trials: 0}"),
     "a section that is a number": mistake(
-        "launch", "must be a section", "is 40", "its keys are trials, images", study="budget: 40"
+        "launch", "must be a section", "is 40", "its keys are trials, trainings, images", study="budget: 40"
     ),
     "a canvas of one number": mistake("launch", "HEIGHTxWIDTH", "write 256x256", study="detector: {canvas: 256}"),
     "another sampler": mistake(
-        "launch", "sampler.name: must be one of tpe or random", "'grid'", study="sampler: {name: grid}"
+        "launch", "sampler.name: must be one of model, tpe or random", "'grid'", study="sampler: {name: grid}"
     ),
     "a tab": mistake("launch", "line 3", "indent with spaces, not tabs", study="budget:\n\ttrials: 3"),
     "a key given twice": mistake("launch", "key 'data' is given twice", "remove one", study="data: {folder: x}"),

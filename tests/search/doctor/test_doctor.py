@@ -200,7 +200,7 @@ EARLY = {"rungs-too-early": WARNING}
         pytest.param({"budget": {"images": 960, "rungs": [79, 960]}}, {}, id="19 updates of weights"),
         pytest.param({"budget": {"trials": 10}, "sampler": {"startup_trials": 10}}, {"nothing-but-random": WARNING}),
         pytest.param({"budget": {"trials": 11}, "sampler": {"startup_trials": 10}}, {}, id="the last one learns"),
-        pytest.param({"budget": {"trials": 10}}, {}, id="a third at random"),
+        pytest.param({"budget": {"trials": 10}}, {}, id="five at random"),
     ],
 )
 def test_numbers_that_search_in_vain_are_named(

@@ -188,7 +188,7 @@ def test_a_bad_option_is_named_as_the_option_it_is(load):
 
 def test_every_option_stands_over_a_key_of_the_study_file(load, tmp_path):
     options = {"name": "b", "storage": "sqlite:////b.db", "workers": 2, "trials": 3, "images": 960, "seed": 5}
-    options |= {"canvas": "64x96", "weights": "/w.h5"}
+    options |= {"canvas": "64x96", "weights": "/w.h5", "trainings": 2.5}
     assert set(options) == {field.name for field in fields(Options)}
     before = load("data: {folder: a}")
     changed = [with_options(before, Options(**{option: value})) for option, value in options.items()]
@@ -200,7 +200,7 @@ def test_an_automatic_canvas_and_budget_come_from_the_data(load):
     result = resolved(specification, training_images=100, sizes_px=[(480, 640)] * 3)
     assert result.detector.canvas == Canvas(height_px=256, width_px=320)  # 320 · 3/4 = 240, which is 7.5 · 32
     assert result.budget.images == 1200  # 12 · 100, a multiple of 48
-    assert result.rungs == (133, 400, 1200)
+    assert result.rungs == (300, 1200)
     assert resolved(result, training_images=9, sizes_px=[(9, 9)]) == result  # what is set stays
 
 
