@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from trial.counts import check_counts
 
+AP_ERROR = "ap_error"  # among the metrics: the standard error of AP
 WARNING = "warning: "  # prefix of a figure that is the step of a warning; the rest is the rule
 
 

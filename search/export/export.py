@@ -11,6 +11,7 @@ from detector.config import ConfigError, require
 from search.export.configuration_file import Configuration, Provenance, read_configuration, write_configuration
 from search.plan import as_launched
 from search.policy.samplers import training_seed
+from search.report.certainty import alike, alike_text
 from search.report.ranking import RankedTrial, best, ranking
 from search.report.untrained import has_learnt, read_untrained
 from search.study.data_section import Data, Split
@@ -37,13 +38,15 @@ def export(
         ConfigError: no trial has a value yet, the trial cannot work, or the file cannot be written.
     """
     require(format in FORMATS, f"--format must be one of {', '.join(FORMATS)}, but is {format!r}")
-    chosen = choose(ranking(study), trial)
+    places = ranking(study)
+    chosen = choose(places, trial)
     if output.exists():
         _require_ours(output)
     FORMATS[format](output, configuration_of(study, specification, chosen, folder=output.resolve().parent))
     untrained_ap = read_untrained(study)
     warning = "" if has_learnt(chosen, untrained_ap) else f", no better than an untrained detector ({untrained_ap:.3f})"
-    return f"wrote {output}: trial {chosen.number}, AP {chosen.ap:.3f} after {chosen.images} images{warning}"
+    rivals = f"; {alike_text(chosen, alike(places))}" if chosen.rank == 1 and alike(places) else ""
+    return f"wrote {output}: trial {chosen.number}, AP {chosen.ap_text} after {chosen.images} images{warning}{rivals}"
 
 
 def choose(trials: list[RankedTrial], number: int | None) -> RankedTrial:

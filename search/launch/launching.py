@@ -24,6 +24,7 @@ from search.launch.snapshot import Snapshot, read_snapshot
 from search.launch.trouble import Trouble
 from search.launch.worker_pool import PoolExit, WorkerPool
 from search.policy.schedule import Schedule, is_over
+from search.report.certainty import alike, alike_text
 from search.report.ranking import best, ranking, ranking_table
 from search.report.untrained import has_learnt, keep_untrained, read_untrained, untrained_text
 from search.signals import stop_signals
@@ -240,6 +241,8 @@ def _close(
     if ended.code is ExitCode.DONE:
         places, untrained_ap = ranking(study), read_untrained(study)
         console.print(ranking_table(places, specification.space))
+        if text := alike_text(best(places), alike(places)):
+            console.print(f"the best trial is {text}")
         if text := untrained_text(best(places), untrained_ap):
             console.print(text)
         return _what_is_next(has_learnt(best(places), untrained_ap), study_file, console)

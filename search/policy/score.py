@@ -9,15 +9,14 @@ beyond its error decides whatever they say.
 import math
 
 from trial.reading import Reading
-from trial.reports import RungReport
+from trial.reports import AP_ERROR, RungReport
 
 #: A figure's weight beside AP's 1; all lie in [0, 1].
 WEIGHTS = {"ap_loose": 0.1, "detection_recall": 0.01, "proposal_recall": 0.001}
-ERROR = "ap_error"  # the figure that is AP's standard error
 
 
 def score(report: RungReport) -> Reading:
     """The value of an evaluation with its standard error; the AP itself where nothing else was measured."""
     figures = {name: value for name, value in report.metrics.items() if math.isfinite(value)}
     beside = sum(weight * figures.get(name, 0.0) for name, weight in WEIGHTS.items())
-    return Reading(value=report.ap + beside, error=figures.get(ERROR, 0.0))
+    return Reading(value=report.ap + beside, error=figures.get(AP_ERROR, 0.0))

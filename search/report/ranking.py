@@ -21,6 +21,7 @@ from storage.records import OutcomeRecord, RungRecord
 from storage.study import StoredStudy, read_trials
 from storage.telemetry import read_rungs
 from trial.outcome import Outcome, refusals
+from trial.reports import AP_ERROR
 
 REFERENCE_TRIAL = 0  # Detectron2's defaults, as far as the study's space has them
 
@@ -34,7 +35,7 @@ COLUMNS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("weight decay", ("weight_decay",)),
     ("momentum", ("momentum",)),
 )
-MOST_COLUMNS = 4  # as many as fit into 80 characters beside the fixed ones
+MOST_COLUMNS, MOST_WITH_ERRORS = 4, 3  # as many as fit into 80 characters beside the fixed ones
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +45,8 @@ class RankedTrial:
     rank: int | None
     number: int
     ap: float | None  # at the last rung, in [0, 1]
+    ap_error: float | None  # its standard error; None where it is unknown
+    training_s: float  # until there
     rung: int  # evaluations passed
     images: int  # seen at the last rung; where none was reached, at the end
     state: str  # Optuna's, in lower case
@@ -56,6 +59,13 @@ class RankedTrial:
     @property
     def is_reference(self) -> bool:
         return self.number == REFERENCE_TRIAL
+
+    @property
+    def ap_text(self) -> str:
+        """`0.300 ± 0.021`, the AP alone where its error is unknown, or a dash."""
+        if self.ap is None:
+            return "–"
+        return f"{self.ap:.3f}" + (f" ± {self.ap_error:.3f}" if self.ap_error is not None else "")
 
     @property
     def ending(self) -> str:
@@ -123,7 +133,7 @@ def ranking_table(trials: Sequence[RankedTrial], space: Space | None = None) -> 
         cells = (
             "–" if trial.rank is None else str(trial.rank),
             f"{trial.number}{'*' if trial.is_reference else ''}",
-            "–" if trial.ap is None else f"{trial.ap:.3f}",
+            trial.ap_text,
             str(trial.images),
             trial.ending,
             *(_value(trial, names) for _, names in columns),
@@ -140,6 +150,8 @@ def _unplaced(
         rank=None,
         number=trial.number,
         ap=last.ap if last else None,
+        ap_error=last.metrics.get(AP_ERROR) if last else None,
+        training_s=sum(rung.training_s for rung in rungs),
         rung=len(rungs),
         images=last.images if last else (outcome.images if outcome else 0),
         state=trial.state.name.lower(),
@@ -159,7 +171,8 @@ def _differing_parameters(trials: Sequence[FrozenTrial]) -> frozenset[str]:
 
 def _columns(trials: Sequence[RankedTrial]) -> list[tuple[str, tuple[str, ...]]]:
     differing = {name for trial in trials for name in trial.parameters}
-    return [column for column in COLUMNS if differing.intersection(column[1])][:MOST_COLUMNS]
+    most = MOST_COLUMNS if all(trial.ap_error is None for trial in trials) else MOST_WITH_ERRORS
+    return [column for column in COLUMNS if differing.intersection(column[1])][:most]
 
 
 def _value(trial: RankedTrial, names: tuple[str, ...]) -> str:

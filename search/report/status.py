@@ -14,6 +14,7 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from detector.config import ConfigError
+from search.report.certainty import alike
 from search.report.ranking import RankedTrial, best, ranked
 from search.report.untrained import read_untrained
 from search.study.specification import Specification, specification_from_json
@@ -78,6 +79,7 @@ class Status:
     paused: tuple[int, ...]  # trials that wait at a rung, and go on if they are promoted
     budget_trials: int | None  # None: the study holds no specification
     best: RankedTrial | None
+    alike: tuple[RankedTrial, ...]  # trials whose AP can't be told from the best one's
     reference: RankedTrial | None
     untrained_ap: float | None  # of the detector before any training; None: not measured
     deaths: tuple[Death, ...]
@@ -108,6 +110,7 @@ def read_status(study: StoredStudy, *, folders: Iterable[Path] | None = None) ->
         paused=tuple(paused(study)),
         budget_trials=specification.trials if specification else None,
         best=best(places),
+        alike=alike(places),
         untrained_ap=read_untrained(study),
         reference=next((place for place in places if place.is_reference), None),
         deaths=deaths(outcomes),

@@ -7,6 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from search.report.certainty import alike_text
 from search.report.ranking import RankedTrial
 from search.report.status import Death, Status, TrialLosses, WorkerState
 from search.report.untrained import untrained_text
@@ -34,6 +35,7 @@ def _summary(status: Status) -> Table:
         "study": f"{status.study} in {status.storage}",
         "trials": f"{status.finished}{budget} finished" + (f" ({states})" if states else ""),
         "best so far": _result(status.best) or "no trial has a value yet",
+        "as good": alike_text(status.best, status.alike),
         "reference": _result(status.reference),
         "untrained": untrained_text(status.best, status.untrained_ap),
         "ended": ", ".join(f"{count} {outcome}" for outcome, count in status.outcomes.items()),
@@ -68,7 +70,7 @@ def _left_behind(status: Status) -> str:
 def _result(trial: RankedTrial | None) -> str:
     if trial is None:
         return ""
-    value = "no AP" if trial.ap is None else f"AP {trial.ap:.3f} after {trial.images} images"
+    value = "no AP" if trial.ap is None else f"AP {trial.ap_text} after {trial.images} images"
     return f"trial {trial.number}: {value}, {trial.ending}"
 
 
