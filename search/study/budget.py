@@ -12,7 +12,7 @@ from search.study.fields import All, Auto, Positive, write_auto
 from trial.counts import COUNT_LIMIT
 
 FIRST_RUNG_SHARE = 0.08  # of the budget: ranks of trials are noise before (docs/decisions)
-FEWEST_PAUSE_IMAGES = 160  # ten updates at batch size 16: before, a trial has not shown what it can
+FEWEST_PAUSE_IMAGES = 96  # before, hardly anything tells trials apart, whatever their budget
 LEAST_STRETCH = 2.0  # from the first rung to the second, where the first is not the second's share
 DEFAULT_TRIALS = 30
 _EPOCHS = 12  # Detectron2's 1x schedule on COCO
