@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from optuna.trial import FrozenTrial, TrialState
 
 from search.policy.promotion import Values, last_rung
-from search.policy.readings import values_of
 from trial.outcome import Outcome
-from trial.standing import standing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +25,7 @@ class Course:
         trials: Sequence[FrozenTrial],
         outcomes: Mapping[int, Outcome],
         waiting: Collection[int],
+        values: Values,
         *,
         fault_images: Mapping[int, int],
     ) -> "Course":
@@ -34,10 +33,10 @@ class Course:
 
         `fault_images` says after how many images trials ended that ended by a fault.
         """
-        values = {trial.number: values_of(trial) for trial in trials if trial.intermediate_values}
+        refused = sum(outcome.refused for outcome in outcomes.values())
         running = (trial.number for trial in trials if trial.state is TrialState.RUNNING)
         return cls(
-            begun=sum(standing(trial.state.name, outcomes.get(trial.number)).spends_budget for trial in trials),
+            begun=sum(trial.state is not TrialState.WAITING for trial in trials) - refused,
             running=tuple(number for number in running if number not in waiting),
             waiting=tuple(sorted(waiting)),
             values=values,

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from search.policy.course import Course
 from search.policy.promotion import last_rung, leading, promoted
+from search.policy.readings import values_of
 from search.study.specification import Specification
 from storage.outcomes import images_of_faults, outcomes_by_trial
 from storage.standings import paused
@@ -128,5 +129,7 @@ def is_over(study: StoredStudy, specification: Specification) -> bool:
         StorageUnavailable: the database is away.
     """
     outcomes, faults = outcomes_by_trial(study), images_of_faults(study)
-    course = Course.of(read_trials(study), outcomes, paused(study), fault_images=faults)
+    waiting, trials = paused(study), read_trials(study)
+    values = {trial.number: values_of(trial) for trial in trials if trial.intermediate_values}
+    course = Course.of(trials, outcomes, waiting, values, fault_images=faults)
     return not course.waiting and Schedule.of(specification).move(course).step is Step.END

@@ -5,9 +5,11 @@ import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from optuna.trial import FrozenTrial
+
 from search.plan import Plan
 from search.policy.course import Course
-from search.policy.promotion import last_rung, surplus
+from search.policy.promotion import Values, last_rung, surplus
 from search.policy.readings import values_of
 from search.policy.schedule import Move, Schedule
 from storage.outcomes import images_of_faults, read_outcome
@@ -32,12 +34,14 @@ class PausedTrials:
         self._view = view
         self._schedule = Schedule.of(plan.specification)
         self._pauses = plan.specification.pruner.pauses
+        self._over: dict[int, dict[int, float]] = {}  # values of trials that have ended
 
     def course(self, outcomes: Mapping[int, Outcome]) -> Course:
         """How far the study is. In a turn nobody else claims or begins a trial meanwhile."""
         waiting = paused(self._study) if self._pauses else ()
         faults = images_of_faults(self._study) if self._schedule.images is not None else {}
-        return Course.of(self._view.refresh(), outcomes, waiting, fault_images=faults)
+        trials = self._view.refresh()
+        return Course.of(trials, outcomes, waiting, self._values(trials), fault_images=faults)
 
     def move(self, course: Course) -> Move:
         """What this worker does next. A trial whose checkpoint lies on another living machine is left to that one."""
@@ -53,6 +57,15 @@ class PausedTrials:
             lost_images=course.lost_images,
         )
         return self._schedule.move(mine)
+
+    def _values(self, trials: Sequence[FrozenTrial]) -> Values:
+        """Of all trials that were read; those that are over are looked at once."""
+        fresh: dict[int, dict[int, float]] = {}
+        for trial in trials:
+            if trial.number not in self._over and trial.intermediate_values:
+                known = self._over if trial.state.is_finished() else fresh
+                known[trial.number] = values_of(trial)
+        return self._over | fresh
 
     def surplus(self, course: Course) -> list[int]:
         """Trials that wait where enough better ones do."""

@@ -132,7 +132,7 @@ def test_trials_that_pause_are_told_once_and_the_best_is_trained_in_full(specifi
     pausing = replace(specification, pruner=Pruner())
     assert launch(pausing, folder=tmp_path, console=console) == 0
     shown = text_of(console)
-    assert "begins: 8 trials; rungs at 160, 360, 1440 images" in shown
+    assert "begins: 8 trials; rungs at 115, 360, 1440 images" in shown
     assert {int(number) for number in re.findall(r"trial (\d+) (?:paused|diverged|not learning)", shown)} == {*range(8)}
     assert "outranked: AP" not in shown  # what it reached was told when it paused
     assert re.search(r"\[8/8\] trial \d+ complete: AP", shown)

@@ -200,7 +200,7 @@ def test_an_automatic_canvas_and_budget_come_from_the_data(load):
     result = resolved(specification, training_images=100, sizes_px=[(480, 640)] * 3)
     assert result.detector.canvas == Canvas(height_px=256, width_px=320)  # 320 · 3/4 = 240, which is 7.5 · 32
     assert result.budget.images == 1200  # 12 · 100, a multiple of 48
-    assert result.rungs == (300, 1200)
+    assert result.rungs == (96, 300, 1200)
     assert resolved(result, training_images=9, sizes_px=[(9, 9)]) == result  # what is set stays
 
 
@@ -233,10 +233,25 @@ def test_rungs_are_shares_of_the_budget_or_as_listed(budget, factor, rungs):
     assert budget.rung_images(factor) == rungs
 
 
+@pytest.mark.parametrize(
+    ("images", "factor", "rungs"),
+    [
+        pytest.param(6000, 4, (480, 1500, 6000), id="8 %, a quarter, and all"),
+        pytest.param(840, 4, (96, 210, 840), id="8 % are too early"),
+        pytest.param(720, 4, (180, 720), id="96 are too near to the quarter"),
+        pytest.param(300, 4, (96, 300), id="a quarter is too early"),
+        pytest.param(90, 4, (90,), id="all of it is too early"),
+        pytest.param(6000, 3, (667, 2000, 6000), id="8 % are too near to a ninth"),
+    ],
+)
+def test_trials_pause_at_8_percent_but_not_before_96_images(images, factor, rungs):
+    assert Budget(images=images).rung_images(factor, pauses=True) == rungs
+
+
 @settings(deadline=None)
-@given(st.integers(1, 10**6), st.integers(2, 20))
-def test_rungs_always_increase_to_the_budget(images, factor):
-    rungs = Budget(images=images).rung_images(factor)
+@given(st.integers(1, 10**6), st.integers(2, 20), st.booleans())
+def test_rungs_always_increase_to_the_budget(images, factor, pauses):
+    rungs = Budget(images=images).rung_images(factor, pauses=pauses)
     assert list(rungs) == sorted(set(rungs))
     assert rungs[-1] == images
     assert rungs[0] >= min(images, round(0.08 * images))
