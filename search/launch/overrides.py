@@ -9,10 +9,10 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from detector.config import Canvas
+from detector.config import Canvas, ConfigError
 from search.launch.compatibility import is_blank
 from search.study.canvas import parse_canvas
-from search.study.specification import Specification
+from search.study.specification import Pruner, Sampler, Specification, specification_from_json
 from search.study.study_file import Options, option_values, with_options
 from storage.connection.address import Address
 from storage.connection.database import Database
@@ -48,17 +48,20 @@ class _Earlier:
 
     overrides: Overrides = field(default_factory=dict)
     canvas: Canvas | None = None
+    begun: Specification | None = None  # with trials; None: nothing would be lost
 
 
 def over_file(file: Specification, given: Options) -> Overridden:
     """The specification with the options over the file's values: those given, and those of earlier launches that the
-    file was not changed for since. A canvas that the file leaves to data and machine is the one that the study has.
+    file was not changed for since. A canvas that the file leaves to data and machine is the one that the study has; so
+    are sampler and pruner where the file has today's defaults, which were others when the study began.
 
     Raises:
         StudyFileError: an option's value breaks a rule of the study file.
         StorageError, StorageUnavailable: the database can't be read.
     """
     earlier = _earlier(file)
+    file, kept = _by_defaults_of_then(file, earlier.begun)
     in_file = option_values(file)
     named = {key: value for key, value in asdict(given).items() if value is not None}
     holds = {
@@ -78,7 +81,7 @@ def over_file(file: Specification, given: Options) -> Overridden:
             for key in (*holds, *named)
             if key in in_file and values[key] != in_file[key]
         },
-        recalled=tuple(f"--{key} {value}" for key, value in holds.items()),
+        recalled=(*kept, *(f"--{key} {value}" for key, value in holds.items())),
     )
 
 
@@ -86,6 +89,20 @@ def keep_overrides(study: StoredStudy, overrides: Overrides) -> None:
     """Keep these with the study, in place of earlier ones."""
     with study.database.guarded():
         study.database.optuna.set_study_user_attr(study.id, ATTRIBUTE, _OVERRIDES.dump_python(dict(overrides)))
+
+
+def _by_defaults_of_then(file: Specification, begun: Specification | None) -> tuple[Specification, tuple[str, ...]]:
+    """The file with the sampler and the pruner of the study's beginning in place of today's defaults, and which."""
+    if begun is None:
+        return file, ()
+    kept: list[str] = []
+    if file.sampler.name is Sampler().name is not begun.sampler.name:
+        file = replace(file, sampler=replace(file.sampler, name=begun.sampler.name))
+        kept.append(f"sampler.name {begun.sampler.name}")
+    if file.pruner == Pruner() != begun.pruner:
+        file = replace(file, pruner=begun.pruner)
+        kept.append(f"pruner.name {begun.pruner.name}")
+    return file, tuple(kept)
 
 
 def _earlier(file: Specification) -> _Earlier:
@@ -97,13 +114,22 @@ def _earlier(file: Specification) -> _Earlier:
             return _Earlier()
         study = find_study(database, file.name)
         is_open = file.detector.canvas is None
-        canvas = _stored_canvas(study) if is_open and not is_blank(study) else None
+        begun = None if is_blank(study) else _begun(study, file.storage)
+        canvas = _stored_canvas(study) if is_open and begun is not None else None
         with database.guarded():
             stored = database.optuna.get_study_user_attrs(study.id).get(ATTRIBUTE, {})
     try:
-        return _Earlier(overrides=_OVERRIDES.validate_python(stored), canvas=canvas)
+        return _Earlier(overrides=_OVERRIDES.validate_python(stored), canvas=canvas, begun=begun)
     except ValidationError:  # somebody else's attribute of that name
-        return _Earlier(canvas=canvas)
+        return _Earlier(canvas=canvas, begun=begun)
+
+
+def _begun(study: StoredStudy, storage: str) -> Specification | None:
+    """What it was begun with, as far as this program understands it."""
+    try:
+        return specification_from_json(read_specification(study) or {}, storage=storage)
+    except ConfigError:
+        return None
 
 
 def _stored_canvas(study: StoredStudy) -> Canvas | None:

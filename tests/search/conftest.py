@@ -68,6 +68,7 @@ data: {folder: FOLDER}
 detector: {canvas: 96x128}
 space: {lr_per_16: {low: 1.0e-4, high: 0.1}, batch_size: [4, 8, 12, 16], optimizer: sgd}
 budget: {trials: 40, images: 320, rungs: [80, 160, 320]}
+pruner: {name: halving}
 """
 
 
@@ -166,7 +167,7 @@ def analytic_plan(folder: Path) -> Plan:
         "detector": {"canvas": "128x128", "micro_batch": 4},
         "derived": "none",
         "budget": {"trials": 12, "images": 1440, "rungs": [160, 480, 1440]},
-        "sampler": {"seed": 7, "most_divergence_risk": 1.0},  # every proposal is a trial
+        "sampler": {"name": "tpe", "seed": 7, "most_divergence_risk": 1.0},  # every proposal is a trial
         "pruner": {"name": "halving"},
     }
     return Plan.of(specification_from(document, "the fixture"), folder)
