@@ -81,9 +81,9 @@ def test_a_trial_that_cannot_work_or_is_not_there_is_refused_with_the_reason(
 
 
 def test_a_proposal_that_was_refused_is_not_exported() -> None:
-    trial = {"ap": None, "ap_error": None, "training_s": 0.0, "rung": 0, "images": 0, "state": "pruned", "parameters": {}}
+    trial = {"ap": None, "ap_error": None, "training_s": 0.0, "rung": 0, "images": 0, "state": "pruned"}
     why = {"outcome": Outcome.RISKY, "cause": "learning rate", "words": "learning rate"}
-    refused = RankedTrial(rank=None, number=3, feasible=False, **why, **trial)
+    refused = RankedTrial(rank=None, number=3, feasible=False, parameters={}, **why, **trial)
     with pytest.raises(ConfigError, match=r"trial 3 was never trained \(risky\)"):
         choose([refused], 3)
 

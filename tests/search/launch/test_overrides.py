@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 
 from detector.config import Canvas, ConfigError
+from search.launch.compatibility import agree
 from search.launch.launching import only_create
 from search.launch.overrides import ATTRIBUTE, Overridden, over_file
+from search.study.specification import Pruner, PrunerName, Sampler, SamplerName
 from search.study.study_file import Options, load_study_file
 from search.terminal import PlainConsole
 from storage.connection.database import Database
-from storage.study import find_study
+from storage.study import create_study, find_study
 from tests.support.studies import load_optuna_study
 
 FILE = """
@@ -94,6 +96,19 @@ def test_a_canvas_that_the_file_leaves_open_stays_that_of_the_study_on_other_mac
     launched = over_file(load_study_file(file), Options())
     assert launched.specification.detector.canvas == Canvas(height_px=96, width_px=128)
     assert launched.recalled == ()
+
+
+def test_a_study_that_was_begun_by_other_defaults_keeps_its_sampler_and_pruner(file):
+    write(file)
+    before = load_study_file(file)
+    before = replace(before, sampler=Sampler(name=SamplerName.TPE), pruner=Pruner(name=PrunerName.HALVING))
+    with Database.open(before.storage) as database:
+        agree(create_study(database, before.name), before)
+        load_optuna_study(database, "cells").enqueue_trial({})
+    launched = over_file(load_study_file(file), Options())
+    assert launched.specification.sampler.name is SamplerName.TPE
+    assert launched.specification.pruner.name is PrunerName.HALVING
+    assert launched.recalled == ("sampler.name tpe", "pruner.name halving")
 
 
 def test_a_database_is_not_made_by_looking_for_earlier_launches(file):
