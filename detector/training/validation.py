@@ -19,7 +19,7 @@ Predict = Callable[[Tensor, Tensor], dict[str, Tensor]]  # of images [B, H, W, 3
 WORTH = (
     0.15  # validation images for each trained one: about a tenth of a rung's cost, at half of a training step's each
 )
-FEWEST_IMAGES = 24  # below, ranks are noise
+FEWEST_IMAGES = 32  # below, ranks are noise
 
 
 def images_worth(trained: int) -> int:

@@ -14,6 +14,10 @@ from trial.counts import COUNT_LIMIT
 FIRST_RUNG_SHARE = 0.08  # of the budget: ranks of trials are noise before (docs/decisions)
 FEWEST_PAUSE_IMAGES = 96  # before, hardly anything tells trials apart, whatever their budget
 LEAST_STRETCH = 2.0  # from the first rung to the second, where the first is not the second's share
+SMALL_IMAGES, SMALL_FIRST_SHARE = (
+    960,
+    1 / 6,
+)  # below so many images trials pause once: two readings tell no more than one
 DEFAULT_TRIALS = 30
 _EPOCHS = 12  # Detectron2's 1x schedule on COCO
 _FEWEST_IMAGES, _MOST_IMAGES = 960, 24_000  # 60 and 1,500 updates at batch size 16
@@ -67,7 +71,7 @@ class Budget:
         """Images at which a trial is evaluated, ascending; the last is the whole budget.
 
         By default each is the next one's share 1 / reduction factor, as far as 8 % of the budget. Where trials pause,
-        the first is there, or at `FEWEST_PAUSE_IMAGES` if that is later.
+        the first is there, or at `FEWEST_PAUSE_IMAGES` if that is later; in a small budget it is the only one.
 
         Raises:
             ConfigError: `images` is still `auto`, a rung lies beyond the budget, or the first too early.
@@ -75,8 +79,9 @@ class Budget:
         images = self._known_images
         if isinstance(self.rungs, tuple):
             return self._listed_rungs(self.rungs, images)
-        first = max(FIRST_RUNG_SHARE, min(1.0, FEWEST_PAUSE_IMAGES / images)) if pauses else FIRST_RUNG_SHARE
-        shares = _shares(reduction_factor, first)
+        first = _first_pause(images) if pauses else FIRST_RUNG_SHARE
+        once = pauses and images < SMALL_IMAGES
+        shares = [1.0] if once else _shares(reduction_factor, first)
         if pauses and shares[-1] >= LEAST_STRETCH * first:
             shares.append(first)
         most = len(shares)
@@ -97,6 +102,12 @@ class Budget:
             f"{rungs[0]}: earlier ranks are noise",
         )
         return rungs if rungs[-1] == images else (*rungs, images)
+
+
+def _first_pause(images: int) -> float:
+    """The share of a budget after which a trial pauses first."""
+    least = SMALL_FIRST_SHARE if images < SMALL_IMAGES else FIRST_RUNG_SHARE
+    return max(least, min(1.0, FEWEST_PAUSE_IMAGES / images))
 
 
 def _shares(reduction_factor: int, first: float) -> list[float]:

@@ -237,14 +237,16 @@ def test_rungs_are_shares_of_the_budget_or_as_listed(budget, factor, rungs):
     ("images", "factor", "rungs"),
     [
         pytest.param(6000, 4, (480, 1500, 6000), id="8 %, a quarter, and all"),
-        pytest.param(840, 4, (96, 210, 840), id="8 % are too early"),
-        pytest.param(720, 4, (180, 720), id="96 are too near to the quarter"),
-        pytest.param(300, 4, (96, 300), id="a quarter is too early"),
-        pytest.param(90, 4, (90,), id="all of it is too early"),
+        pytest.param(1000, 4, (96, 250, 1000), id="8 % are too early"),
+        pytest.param(720, 4, (120, 720), id="a sixth of a small one"),
+        pytest.param(300, 4, (96, 300), id="a sixth is too early"),
+        pytest.param(150, 4, (150,), id="96 are too near to the end"),
         pytest.param(6000, 3, (667, 2000, 6000), id="8 % are too near to a ninth"),
     ],
 )
-def test_trials_pause_at_8_percent_but_not_before_96_images(images, factor, rungs):
+def test_trials_pause_at_8_percent_and_a_quarter_but_once_in_small_budgets_and_never_before_96_images(
+    images, factor, rungs
+):
     assert Budget(images=images).rung_images(factor, pauses=True) == rungs
 
 
