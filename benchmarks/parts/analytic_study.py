@@ -30,6 +30,7 @@ def found(
         "detector": {"canvas": "128x128"},
         "budget": {"trials": trials, "images": rungs[-1], "rungs": list(rungs)},
         "space": {} if batch_size is None else {"batch_size": batch_size},
+        "pruner": {"name": "halving"},
     }
     specification = specification_from(document, "this benchmark")
     with Database.open(url) as database:
