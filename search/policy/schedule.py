@@ -38,6 +38,7 @@ class Schedule:
     trials: int  # that it may begin
     images: int | None = None  # that it may train in all; None: as many as the trials need
     factor: int | None = None  # one in so many is promoted; None: trials don't pause
+    sure: tuple[int, ...] = ()  # trials that go on at once, whatever others reach
 
     @classmethod
     def of(cls, specification: Specification) -> "Schedule":
@@ -47,12 +48,13 @@ class Schedule:
             trials=specification.trials,
             images=specification.budget.all_images,
             factor=specification.pruner.factor if specification.pruner.pauses else None,
+            sure=_derived_trial(specification),
         )
 
     def move(self, course: Course) -> Move:
         """What comes next. A study ends with a full training wherever a trial lives that can be trained in full."""
         spent = self.images_of(course)
-        due = promoted(course.values, course.waiting, self.rungs, factor=self.factor) if self.factor else None
+        due = self._due(course)
         if due is not None and self._fits(course, spent, due):
             return Move(step=Step.PROMOTE, trial=due)
         if course.begun < self.trials and self._fits(course, spent, None):
@@ -73,6 +75,12 @@ class Schedule:
         factor = self.factor or 1
         stretches = zip(self.rungs, (0, *self.rungs), strict=False)
         return sum(max(1, self.trials // factor**k) * (to - since) for k, (to, since) in enumerate(stretches))
+
+    def _due(self, course: Course) -> int | None:
+        if self.factor is None:
+            return None
+        sure = next((trial for trial in course.waiting if trial in self.sure), None)
+        return promoted(course.values, course.waiting, self.rungs, factor=self.factor) if sure is None else sure
 
     def images_of(self, course: Course) -> int:
         """Images that are spent, those included that running trials take until their next rung."""
@@ -120,6 +128,12 @@ class Schedule:
     @staticmethod
     def _passed(course: Course, trial: int | None) -> int:
         return 0 if trial is None else last_rung(course.values.get(trial, {}))
+
+
+def _derived_trial(specification: Specification) -> tuple[int, ...]:
+    """The trial of the derived point, which stands after the reference: no search ends worse than with what it says."""
+    space, derived = specification.space, specification.derived
+    return (1,) if derived and space.nearest(derived) != space.reference() else ()
 
 
 def is_over(study: StoredStudy, specification: Specification) -> bool:

@@ -65,6 +65,13 @@ def test_the_next_move_is_as_worked_out_by_hand(schedule: Schedule, state: Cours
     assert schedule.move(state) == expected
 
 
+def test_the_derived_trial_goes_on_at_once_whatever_others_reach():
+    schedule = Schedule(rungs=RUNGS, trials=9, factor=4, sure=(1,))
+    assert schedule.move(course(2, {1: {80: 0.0}}, waiting=(1,), running=(0,))) == promote(1)
+    assert schedule.move(course(4, FIRST | {1: {80: 0.1, 250: 0.0}}, waiting=(0, 1, 2, 3))) == promote(1)
+    assert schedule.move(course(4, FIRST | {1: {80: 0.1, 250: 0.1, 1000: 0.2}}, waiting=(0, 2, 3))) == promote(3)
+
+
 def test_likely_images_count_each_rungs_share():
     assert promoting(16).likely_images() == 16 * 80 + 4 * 170 + 1 * 750
     assert promoting(3).likely_images() == 3 * 80 + 170 + 750  # at least one is trained in full
