@@ -6,6 +6,7 @@ import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial
+from scipy.linalg import LinAlgError
 
 from search.policy.model.choice import chosen
 from search.policy.model.cube import Cube, Side
@@ -38,7 +39,10 @@ class ModelSampler(optuna.samplers.BaseSampler):
         evidence = self._history.evidence(others)
         if len(evidence.read) < max(2, self._startup_trials):
             return {}
-        return self._cube.point(chosen(self._cube, evidence, np.random.default_rng(self._seed)))
+        try:
+            return self._cube.point(chosen(self._cube, evidence, np.random.default_rng(self._seed)))
+        except LinAlgError:  # points so alike that rounding leaves no covariance: one at random parts them
+            return {}
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
