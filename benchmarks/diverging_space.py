@@ -79,7 +79,8 @@ def analytic_study(folder: Path, *, seed: int, risk: float = RISK, trials: int =
         detector={"canvas": "128x128"},
         space=ANALYTIC_SPACE,
         budget={"trials": trials, "images": IMAGES},
-        sampler={"seed": seed, "most_divergence_risk": risk},
+        pruner={"name": "halving"},
+        sampler={"name": "tpe", "seed": seed, "most_divergence_risk": risk},
     )
 
 

@@ -52,6 +52,7 @@ class Study:
             "space": GENTLE,
             "derived": "none",
             "budget": {"trials": 1, "images": RUNGS[-1], "rungs": list(RUNGS)},
+            "pruner": {"name": "halving"},
             "watch": {"enabled": False},
         }
         specification = settle(
