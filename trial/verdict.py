@@ -1,12 +1,13 @@
 """Why a trial ended."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from trial.cause_words import RULE, cause_words
 from trial.counts import check_counts
 from trial.outcome import Outcome
 
 DISK_FULL = "disk full"  # the cause of an interruption: nothing of the trial is at fault
+WARNINGS = "warnings"  # evidence: what the watch said without ending the trial, `rule at step N: message`, one a line
 HUNG = "hung"  # the cause of a trial whose trainer made no step
 
 
@@ -24,6 +25,14 @@ class Verdict:
 
     def __post_init__(self) -> None:
         check_counts(step=self.step, images=self.images)
+
+    def after(self, earlier: "Verdict | None") -> "Verdict":
+        """The same with the warnings of the trial's earlier stretches before its own, the first of each rule."""
+        lines = [line for one in (earlier, self) if one for line in str(one.evidence.get(WARNINGS, "")).splitlines()]
+        first: dict[str, str] = {}
+        for line in lines:
+            first.setdefault(line.partition(" at step ")[0], line)
+        return replace(self, evidence={**self.evidence, WARNINGS: "\n".join(first.values())}) if first else self
 
     @property
     def words(self) -> str:

@@ -54,7 +54,7 @@ def coco_metrics(dataset: Dataset, detections: Sequence[Detections]) -> dict[str
     early = {
         "ap_loose": _mean(evaluation.eval["precision"][loose, :, :, 0, -1]),
         "ap_error": precision_error(evaluation, strict),
-        "detection_recall": recall(dataset.select(range(len(detections))), [found.boxes for found in detections]),
+        "detection_recall": recall(dataset.images[: len(detections)], [found.boxes for found in detections]),
     }
     return figures | {name: value for name, value in early.items() if not np.isnan(value)}
 

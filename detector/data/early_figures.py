@@ -6,20 +6,20 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask
 
-from detector.data.dataset import Dataset
+from detector.data.dataset import Image
 
 Boxes = NDArray[np.float32]  # [n, 4]: y1, x1, y2, x2
 
 LEAST_IOU = 0.5
 
 
-def recall(dataset: Dataset, found: Sequence[Boxes]) -> float:
+def recall(images: Sequence[Image], found: Sequence[Boxes]) -> float:
     """The share of the objects, crowds apart, that a box of their image overlaps by half, whatever its class.
 
-    `found` has an entry for each of the dataset's images, in its order, in pixels of the original. NaN without objects.
+    `found` has an entry for each of the images, in their order, in pixels of the original. NaN without objects.
     """
     objects, covered = 0, 0
-    for image, boxes in zip(dataset.images, found, strict=True):
+    for image, boxes in zip(images, found, strict=True):
         annotated = image.boxes[~image.crowd]
         finite = boxes[np.isfinite(boxes).all(axis=1)]
         objects += len(annotated)

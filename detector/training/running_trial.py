@@ -11,7 +11,10 @@ from detector.schedule import learning_rate
 from detector.training.checkpoint import Checkpoint
 from detector.training.optimizer import SLOTS
 from detector.training.step import State
+from detector.watch.finding import Finding, Severity
 from detector.watch.watch import Watch
+from trial.reports import ProgressReport, Warned
+from trial.verdict import Verdict
 
 
 @dataclass(slots=True, kw_only=True)
@@ -39,6 +42,27 @@ class RunningTrial:
     def learning_rate(self) -> float:
         """The rate of the next step."""
         return learning_rate(self.hyperparameters, self.images, self.budget_images)
+
+    def progress(self, step: int, figures: dict[str, float], images_per_s: float) -> ProgressReport:
+        """What the figures of that step say, with the watch's warnings so far."""
+        warnings = tuple(
+            Warned(rule=finding.rule, step=finding.step, message=finding.message)
+            for finding in self.watch.warnings.values()
+        )
+        images = (step + 1) * self.hyperparameters.batch_size
+        return ProgressReport(step=step, images=images, figures=figures, images_per_s=images_per_s, warnings=warnings)
+
+    def verdict(self, finding: Finding) -> Verdict:
+        """How the trial ends by a finding of the watch."""
+        return Verdict(
+            outcome=finding.outcome,
+            cause=finding.cause,
+            message=finding.message,
+            step=finding.step,
+            images=self.images,
+            evidence={"rule": finding.rule, **finding.evidence},
+            study_wide=finding.severity is Severity.STUDY,
+        )
 
     def checkpoint(self) -> Checkpoint:
         """Host copies of all that `restore` needs."""

@@ -33,10 +33,10 @@ from detector.training.replay import REPLAYED, Replay, blamed
 from detector.training.running_trial import RunningTrial
 from detector.training.step import State, initial_state
 from detector.training.validation import Validation, images_worth
-from detector.watch.finding import Finding, Severity
+from detector.watch.finding import Finding
 from detector.watch.health import unpack
 from detector.watch.watch import Watch, trial_context
-from trial.reports import PausedReport, ProgressReport, RungReport, Warned
+from trial.reports import PausedReport, ProgressReport, RungReport
 from trial.verdict import Verdict
 
 STEPS_PER_LATE_STEP = 10  # most that diverge do so early: the watch is late by a tenth of the steps so far at most,
@@ -212,26 +212,15 @@ class Trainer:
             looked_at.append((step, figures))
             if self._watches and (finding := trial.watch.observe(step, figures)) is not None:
                 for passed, each in looked_at:
-                    on_progress(self._progress(trial, passed, each, images_per_s))
+                    on_progress(trial.progress(passed, each, images_per_s))
                 return self._stop(trial, finding)
-        on_progress(self._progress(trial, step, figures, images_per_s))
+        on_progress(trial.progress(step, figures, images_per_s))
         return None
 
     def _stop(self, trial: RunningTrial, finding: Finding) -> Verdict:
         if not trial.keep_weights:
             drop_checkpoints(trial.directory)
-        images = trial.images
-        if finding.rule in REPLAYED:
-            finding = self._blame(trial, finding)
-        return Verdict(
-            outcome=finding.outcome,
-            cause=finding.cause,
-            message=finding.message,
-            step=finding.step,
-            images=images,
-            evidence={"rule": finding.rule, **finding.evidence},
-            study_wide=finding.severity is Severity.STUDY,
-        )
+        return trial.verdict(self._blame(trial, finding) if finding.rule in REPLAYED else finding)
 
     def _blame(self, trial: RunningTrial, finding: Finding) -> Finding:
         """Try the batch of the finding on the trial's initial weights: is it the configuration, or the pictures?"""
@@ -246,16 +235,6 @@ class Trainer:
         inputs = {**trial.inputs, **on_device(once)}
         trial.state, figures = self.train_step(trial.state, trial.frozen, on_device(batch), inputs)
         return unpack(to_host(figures))
-
-    def _progress(
-        self, trial: RunningTrial, step: int, figures: dict[str, float], images_per_s: float
-    ) -> ProgressReport:
-        images = (step + 1) * trial.hyperparameters.batch_size
-        warnings = tuple(
-            Warned(rule=finding.rule, step=finding.step, message=finding.message)
-            for finding in trial.watch.warnings.values()
-        )
-        return ProgressReport(step=step, images=images, figures=figures, images_per_s=images_per_s, warnings=warnings)
 
     def _rung(self, trial: RunningTrial, to_images: int, training_s: float, on_stage: Progress) -> RungReport:
         finished = trial.images >= trial.budget_images

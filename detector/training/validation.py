@@ -16,9 +16,7 @@ from detector.setup import Progress
 
 Predict = Callable[[Tensor, Tensor], dict[str, Tensor]]  # of images [B, H, W, 3] and extents [B, 2]; see `PredictStep`
 
-WORTH = (
-    0.15  # validation images for each trained one: about a tenth of a rung's cost, at half of a training step's each
-)
+WORTH = 0.15  # validation images for each trained one: a tenth of a rung, at half the cost of a training step
 FEWEST_IMAGES = 32  # below, ranks are noise
 
 
@@ -34,7 +32,7 @@ class Validation:
         self._dataset = dataset
         self._cache = cache
         self._count = min(len(dataset.images), images or len(dataset.images))
-        self._parts: dict[int, list[int]] = {}  # by how many images
+        self._parts: dict[int, tuple[list[int], Dataset]] = {}  # by how many images
 
     def metrics(
         self, predict: Predict, batch_size: int, on_progress: Progress, *, most_images: int | None = None
@@ -43,17 +41,17 @@ class Validation:
 
         `most_images` takes part of the images, the same each time; `on_progress` hears of every batch.
         """
-        places = self._part(most_images or self._count)
+        places, part = self._part(most_images or self._count)
         found = self._found(predict, batch_size, on_progress, places)
-        part = self._dataset.select(places)
-        proposed = recall(part, [proposals for _, proposals in found])
+        proposed = recall(part.images, [proposals for _, proposals in found])
         counted = {"validation_images": float(len(places))}
         return coco_metrics(part, [one for one, _ in found]) | counted | {"proposal_recall": proposed}
 
-    def _part(self, images: int) -> list[int]:
-        """Places of so many of the images, the same each time."""
+    def _part(self, images: int) -> tuple[list[int], Dataset]:
+        """Places of so many of the images, the same each time, and the dataset of these alone."""
         if images not in self._parts:
-            self._parts[images] = stratified(self._dataset.select(range(self._count)), images)
+            places = stratified(self._dataset.select(range(self._count)), images)
+            self._parts[images] = places, self._dataset.select(places)
         return self._parts[images]
 
     def detections(self, predict: Predict, batch_size: int, on_progress: Progress) -> list[Detections]:

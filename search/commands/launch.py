@@ -203,6 +203,9 @@ def _launched(study_file: Path, data: Path | None, options: "Options") -> "Overr
     launched = over_file(file, options)
     if launched.recalled:
         say(f"as launched before, over {study_file}: {' '.join(launched.recalled)}; edit the file there to change it")
+    if launched.defaults_of_then:
+        kept = ", ".join(launched.defaults_of_then)
+        say(f"as the study was begun: {kept}; to search by today's defaults instead, launch with --continue-as NAME")
     return launched
 
 

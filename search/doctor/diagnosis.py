@@ -23,7 +23,7 @@ from search.doctor.space_checks import check_space
 from search.policy.derived_point import canvas_boxes
 from search.report.plain import plain
 from search.study.canvas import canvas_for
-from search.study.specification import Specification
+from search.study.specification import Specification, budgeted
 from spaces.parameters import Parameter
 from spaces.section import write_parameter
 
@@ -83,10 +83,7 @@ def examine(specification: Specification) -> Diagnosis:
     found += check_remarks([survey.train] if survey.held_out else [survey.train, survey.validation])
     found += check_boxes(survey.train, survey.validation)
     found += check_classes(survey.train, survey.validation)
-    found += check_space(specification, training_images=len(survey.train.images))
-    found += check_sizes(
-        specification, training_images=len(survey.train.images), validation_images=len(survey.validation.images)
-    )
+    found += _check_numbers(specification, survey.train, survey.validation)
     shape = _shape(specification, survey.train, canvas)
     found += check_canvas(survey.train, survey.validation, canvas, shape)
     advice = advise(canvas_boxes(survey.train, canvas), specification.space, seed=seed)
@@ -108,8 +105,7 @@ def examine(specification: Specification) -> Diagnosis:
 
 def refused(study: str, error: ConfigError, *, name: str = "study-file") -> Diagnosis:
     """The diagnosis where nothing can be read at all."""
-    only = Diagnostic(name=name, level=Level.ERROR, message=str(error), advice="correct what the message names")
-    return Diagnosis(study=study, diagnostics=(only,))
+    return Diagnosis(study=study, diagnostics=(_unusable(error, name=name),))
 
 
 def box_count(dataset: Dataset) -> int:
@@ -120,6 +116,20 @@ def box_count(dataset: Dataset) -> int:
 def _json_of(diagnostic: Diagnostic) -> dict[str, Any]:
     """The diagnostic by name; programs read its level as `severity`."""
     return {"severity" if key == "level" else key: value for key, value in plain(diagnostic).items()}
+
+
+def _check_numbers(specification: Specification, train: Dataset, validation: Dataset) -> list[Diagnostic]:
+    """What is to be said of the study's own numbers, its budget worked out from the data."""
+    try:
+        settled = budgeted(specification, training_images=len(train.images))
+    except ConfigError as error:
+        return [_unusable(error, name="study-file")]
+    sizes = check_sizes(settled, training_images=len(train.images), validation_images=len(validation.images))
+    return [*check_space(settled, training_images=len(train.images)), *sizes]
+
+
+def _unusable(error: ConfigError, *, name: str) -> Diagnostic:
+    return Diagnostic(name=name, level=Level.ERROR, message=str(error), advice="correct what the message names")
 
 
 def _canvas(specification: Specification, survey: Survey) -> Canvas | None:

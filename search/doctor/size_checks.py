@@ -4,11 +4,8 @@ Where the bounds come from: docs/benchmarks.md, `python -m benchmarks.small_sets
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 
-from detector.config import ConfigError
 from search.doctor.diagnostic import Diagnostic, Level
-from search.study.budget import automatic_images
 from search.study.specification import Specification
 
 FEWEST_FROM_SCRATCH = 80  # training images
@@ -29,7 +26,7 @@ def check_sizes(specification: Specification, *, training_images: int, validatio
         )
     if specification.detector.weights == "none":
         yield from _too_few(training_images)
-        yield from _early_rung(specification, training_images)
+        yield from _early_rung(specification)
 
 
 def _too_few(training_images: int) -> Iterator[Diagnostic]:
@@ -43,12 +40,8 @@ def _too_few(training_images: int) -> Iterator[Diagnostic]:
         )
 
 
-def _early_rung(specification: Specification, training_images: int) -> Iterator[Diagnostic]:
-    images = specification.budget.images or automatic_images(training_images)
-    try:
-        first = replace(specification, budget=replace(specification.budget, images=images)).rungs[0]
-    except ConfigError:  # which is said elsewhere
-        return
+def _early_rung(specification: Specification) -> Iterator[Diagnostic]:
+    first = specification.rungs[0]
     smallest = min(specification.space.batch_sizes())
     if first < (needed := FEWEST_UPDATES * smallest):
         yield Diagnostic(

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from detector.config import Optimizer
 from search.doctor.diagnostic import Diagnostic, Level
 from search.policy.reference_rate import BELOW, DIVERGES, MOSTLY_DIVERGES, reference_rate
-from search.study.budget import automatic_images
 from search.study.specification import SamplerName, Specification
 from spaces.catalogue import DEFINITIONS, RATES
 from spaces.faster_rcnn import Space
@@ -28,7 +27,7 @@ def check_space(specification: Specification, *, training_images: int) -> Iterat
             message=f"a batch of {largest} shows some of the {training_images} training images twice in one update",
             advice=f"leave batch sizes above {training_images} out of space.batch_size",
         )
-    images = specification.budget.images or automatic_images(training_images)
+    images = specification.rungs[-1]
     if images < training_images:
         yield Diagnostic(
             name="budget-below-an-epoch",
@@ -46,7 +45,7 @@ def _random_only(specification: Specification) -> Iterator[Diagnostic]:
             name="nothing-but-random",
             level=Level.WARNING,
             message=f"sampler.startup_trials is {startup}, and there are {trials} trials: none learns from another",
-            advice=f"raise budget.trials above {startup}, or set sampler.startup_trials to auto: a third of them",
+            advice=f"raise budget.trials above {startup}, or set sampler.startup_trials to auto",
         )
 
 

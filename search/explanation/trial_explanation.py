@@ -11,13 +11,14 @@ from search.explanation.repair import Repair
 from search.explanation.repair_choice import repairs
 from search.explanation.study_edit import NewStudy
 from search.report.plain import plain
-from search.report.trial_history import IMAGES, WARNINGS, TrialHistory, TrialRecord
+from search.report.trial_history import IMAGES, TrialHistory, TrialRecord
 from search.study.default_file import DEFAULT_STUDY_FILE
 from storage.study import StoredStudy, study_names
 from storage.telemetry import read_telemetry
 from trial.cause_words import RULE
 from trial.outcome import Outcome
 from trial.reports import WARNING, TelemetryPoint
+from trial.verdict import WARNINGS
 
 #: What a person asks for first, then the rest of what stands out.
 _FIRST_FIGURES = ("learning_rate", "gradient_norm", "loss")

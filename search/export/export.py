@@ -45,7 +45,8 @@ def export(
     FORMATS[format](output, configuration_of(study, specification, chosen, folder=output.resolve().parent))
     untrained_ap = read_untrained(study)
     warning = "" if has_learnt(chosen, untrained_ap) else f", no better than an untrained detector ({untrained_ap:.3f})"
-    rivals = f"; {alike_text(chosen, alike(places))}" if chosen.rank == 1 and alike(places) else ""
+    text = alike_text(chosen, alike(places)) if chosen.rank == 1 else ""
+    rivals = f"; {text}" if text else ""
     return f"wrote {output}: trial {chosen.number}, AP {chosen.ap_text} after {chosen.images} images{warning}{rivals}"
 
 

@@ -9,9 +9,8 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from detector.config import Canvas, ConfigError
+from detector.config import ConfigError
 from search.launch.compatibility import is_blank
-from search.study.canvas import parse_canvas
 from search.study.specification import Pruner, Sampler, Specification, specification_from_json
 from search.study.study_file import Options, option_values, with_options
 from storage.connection.address import Address
@@ -40,6 +39,7 @@ class Overridden:
     specification: Specification
     overrides: Overrides
     recalled: tuple[str, ...]  # `--canvas 96x128`, of earlier launches
+    defaults_of_then: tuple[str, ...] = ()  # `sampler.name tpe`, which a file of today's defaults would change
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +47,6 @@ class _Earlier:
     """What a study has from earlier launches."""
 
     overrides: Overrides = field(default_factory=dict)
-    canvas: Canvas | None = None
     begun: Specification | None = None  # with trials; None: nothing would be lost
 
 
@@ -61,7 +60,7 @@ def over_file(file: Specification, given: Options) -> Overridden:
         StorageError, StorageUnavailable: the database can't be read.
     """
     earlier = _earlier(file)
-    file, kept = _by_defaults_of_then(file, earlier.begun)
+    file, defaults_of_then = _by_defaults_of_then(file, earlier.begun)
     in_file = option_values(file)
     named = {key: value for key, value in asdict(given).items() if value is not None}
     holds = {
@@ -72,8 +71,9 @@ def over_file(file: Specification, given: Options) -> Overridden:
     options = Options(**(holds | named))
     specification = with_options(file, options)
     values = option_values(specification)
-    if specification.detector.canvas is None and earlier.canvas is not None:
-        specification = replace(specification, detector=replace(specification.detector, canvas=earlier.canvas))
+    if specification.detector.canvas is None and earlier.begun is not None:
+        canvas = earlier.begun.detector.canvas
+        specification = replace(specification, detector=replace(specification.detector, canvas=canvas))
     return Overridden(
         specification=specification,
         overrides={
@@ -81,7 +81,8 @@ def over_file(file: Specification, given: Options) -> Overridden:
             for key in (*holds, *named)
             if key in in_file and values[key] != in_file[key]
         },
-        recalled=(*kept, *(f"--{key} {value}" for key, value in holds.items())),
+        recalled=tuple(f"--{key} {value}" for key, value in holds.items()),
+        defaults_of_then=defaults_of_then,
     )
 
 
@@ -113,15 +114,13 @@ def _earlier(file: Specification) -> _Earlier:
         if file.name not in study_names(database):
             return _Earlier()
         study = find_study(database, file.name)
-        is_open = file.detector.canvas is None
         begun = None if is_blank(study) else _begun(study, file.storage)
-        canvas = _stored_canvas(study) if is_open and begun is not None else None
         with database.guarded():
             stored = database.optuna.get_study_user_attrs(study.id).get(ATTRIBUTE, {})
     try:
-        return _Earlier(overrides=_OVERRIDES.validate_python(stored), canvas=canvas, begun=begun)
+        return _Earlier(overrides=_OVERRIDES.validate_python(stored), begun=begun)
     except ValidationError:  # somebody else's attribute of that name
-        return _Earlier(canvas=canvas, begun=begun)
+        return _Earlier(begun=begun)
 
 
 def _begun(study: StoredStudy, storage: str) -> Specification | None:
@@ -130,8 +129,3 @@ def _begun(study: StoredStudy, storage: str) -> Specification | None:
         return specification_from_json(read_specification(study) or {}, storage=storage)
     except ConfigError:
         return None
-
-
-def _stored_canvas(study: StoredStudy) -> Canvas | None:
-    canvas = (read_specification(study) or {}).get("detector", {}).get("canvas", "auto")
-    return None if canvas == "auto" else parse_canvas(canvas)

@@ -19,10 +19,10 @@ from storage.study import StoredStudy, read_trials
 from storage.telemetry import read_rungs
 from trial.cause_words import RULE
 from trial.outcome import Outcome
+from trial.verdict import WARNINGS
 
 LEARNED_AP = 0.02  # an untrained detector has 0.004 on BCCD
 IMAGES = "images"  # evidence of the watch: file names of the failing batch, one a line
-WARNINGS = "warnings"  # evidence of the watch: `rule at step N: message`, one a line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

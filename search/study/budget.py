@@ -14,10 +14,8 @@ from trial.counts import COUNT_LIMIT
 FIRST_RUNG_SHARE = 0.08  # of the budget: ranks of trials are noise before (docs/decisions)
 FEWEST_PAUSE_IMAGES = 96  # before, hardly anything tells trials apart, whatever their budget
 LEAST_STRETCH = 2.0  # from the first rung to the second, where the first is not the second's share
-SMALL_IMAGES, SMALL_FIRST_SHARE = (
-    960,
-    1 / 6,
-)  # below so many images trials pause once: two readings tell no more than one
+SMALL_IMAGES = 960  # in a smaller budget trials pause once: two readings tell no more than one
+SMALL_FIRST_SHARE = 1 / 6
 DEFAULT_TRIALS = 30
 _EPOCHS = 12  # Detectron2's 1x schedule on COCO
 _FEWEST_IMAGES, _MOST_IMAGES = 960, 24_000  # 60 and 1,500 updates at batch size 16

@@ -132,9 +132,9 @@ class Sampler:
 
         By default five that were read at a rung for the model; a third of all for TPE, at most Optuna's ten.
         """
-        if self.startup_trials is None and self.name is SamplerName.MODEL:
-            return MODEL_STARTUP_TRIALS
-        return min(MOST_STARTUP_TRIALS, trials // 3) if self.startup_trials is None else self.startup_trials
+        if self.startup_trials is not None:
+            return self.startup_trials
+        return MODEL_STARTUP_TRIALS if self.name is SamplerName.MODEL else min(MOST_STARTUP_TRIALS, trials // 3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,9 +229,9 @@ class Specification:
     @property
     def trials(self) -> int:
         """How many trials the study may begin."""
-        trials, images = self.budget.trials, self.budget.all_images
-        if trials is not None:
-            return trials
+        if self.budget.trials is not None:
+            return self.budget.trials
+        images = self.budget.all_images
         return DEFAULT_TRIALS if images is None else math.ceil(images / self.rungs[0])
 
 
@@ -273,9 +273,18 @@ def resolved(
     Raises:
         ConfigError: the rungs do not fit the budget, or there is no image.
     """
-    detector, budget = specification.detector, specification.budget
+    detector = specification.detector
     if detector.canvas is None:
         detector = replace(detector, canvas=canvas_for(sizes_px, detector.long_side_px))
-    if budget.images is None:
-        budget = replace(budget, images=automatic_images(training_images))
-    return replace(specification, detector=detector, budget=budget)
+    return budgeted(replace(specification, detector=detector), training_images=training_images)
+
+
+def budgeted(specification: Specification, *, training_images: int) -> Specification:
+    """The specification with an automatic budget worked out from the number of images.
+
+    Raises:
+        ConfigError: the rungs do not fit the budget.
+    """
+    budget = specification.budget
+    images = budget.images or automatic_images(training_images)
+    return replace(specification, budget=replace(budget, images=images))

@@ -14,7 +14,7 @@ from search.trainer.protocol import Advance, Event, Pause, Preparing, ProtocolEr
 from search.trainer.watchdog import Timeouts, Watchdog
 from trial.outcome import Outcome
 from trial.reports import PausedReport, ProgressReport, RungReport, Warned
-from trial.verdict import Verdict
+from trial.verdict import WARNINGS, Verdict
 
 POLL_S = 0.2
 
@@ -161,7 +161,7 @@ class TrialRun:
         if not self._warned:
             return verdict
         lines = [f"{warned.rule} at step {warned.step}: {warned.message}" for warned in self._warned.values()]
-        return replace(verdict, evidence={**verdict.evidence, "warnings": "\n".join(lines)})
+        return replace(verdict, evidence={**verdict.evidence, WARNINGS: "\n".join(lines)})
 
     def _verdict(self, outcome: Outcome, cause: str, message: str, **evidence: float) -> Verdict:
         return Verdict(

@@ -2,7 +2,8 @@
 
 import shutil
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from optuna.trial import FrozenTrial
@@ -46,17 +47,11 @@ class PausedTrials:
     def move(self, course: Course) -> Move:
         """What this worker does next. A trial whose checkpoint lies on another living machine is left to that one."""
         move = self._schedule.move(course)
-        if move.trial is None or self._is_at_hand(move.trial):
+        if move.trial is None or self._is_here(move.trial):
             return move
-        others = tuple(trial for trial in course.waiting if not self._is_at_hand(trial))
-        mine = Course(
-            begun=course.begun,
-            running=(*course.running, *others),
-            waiting=tuple(trial for trial in course.waiting if trial not in others),
-            values=course.values,
-            lost_images=course.lost_images,
-        )
-        return self._schedule.move(mine)
+        others = self._left_to_others(course.waiting)
+        waiting = tuple(trial for trial in course.waiting if trial not in others)
+        return self._schedule.move(replace(course, running=(*course.running, *others), waiting=waiting))
 
     def _values(self, trials: Sequence[FrozenTrial]) -> Values:
         """Of all trials that were read; those that are over are looked at once."""
@@ -71,20 +66,19 @@ class PausedTrials:
         """Trials that wait where enough better ones do."""
         return surplus(course.values, course.waiting, self._schedule.rungs, most=MOST_WAITING)
 
-    def rung_of(self, trial: int, course: Course) -> int:
-        """The rung at which a trial waits."""
-        return last_rung(course.values[trial])
-
     def farewell(self, trial: int) -> Verdict:
         """How a trial ends that is never promoted."""
-        stood = read_outcome(self._study, trial)
-        rung = self._view.stored_trial(trial).intermediate_values
-        ap = {"ap": rung[max(rung)]} if rung else {}
-        step, images = (stood.step, stood.images) if stood else (0, last_rung(rung))
-        message = f"AP {ap.get('ap', 0.0):.4f} at {last_rung(rung)} images; others were promoted"
+        paused_as = read_outcome(self._study, trial)
+        read = self._view.stored_trial(trial).intermediate_values
+        rung, ap = max(read.items())
         return Verdict(
-            outcome=Outcome.OUTRANKED, cause="rung", message=message, step=step, images=images, evidence=dict(ap)
-        )
+            outcome=Outcome.OUTRANKED,
+            cause="rung",
+            message=f"AP {ap:.4f} at {rung} images; others were promoted",
+            step=paused_as.step if paused_as else 0,
+            images=paused_as.images if paused_as else rung,
+            evidence={"ap": ap},
+        ).after(paused_as)
 
     def tidy(self, directories: Mapping[int, Path]) -> None:
         """Remove the least promising checkpoints beyond the bound; a promoted trial without one is trained anew."""
@@ -96,13 +90,19 @@ class PausedTrials:
             if left_bytes < 0:
                 shutil.rmtree(directories[trial], ignore_errors=True)
 
-    def _is_at_hand(self, trial: int) -> bool:
-        if self._plan.trial_directory(trial).exists():
-            return True
-        stood = read_outcome(self._study, trial)
-        host = stood.evidence.get(HOST) if stood else None
+    def _is_here(self, trial: int) -> bool:
+        return self._plan.trial_directory(trial).exists()
+
+    def _left_to_others(self, waiting: Iterable[int]) -> set[int]:
+        """Those of the waiting whose checkpoints lie on other machines with a worker that lives."""
         living = {worker.host for worker in read_workers(self._study) if worker.age_s < ALIVE_S}
-        return host == socket.gethostname() or host not in living
+        away = [trial for trial in waiting if not self._is_here(trial)]
+        hosts = {trial: _host(read_outcome(self._study, trial)) for trial in away}
+        return {trial for trial, host in hosts.items() if host in living - {socket.gethostname()}}
+
+
+def _host(paused_as: Verdict | None) -> str:
+    return str(paused_as.evidence.get(HOST, "")) if paused_as else ""
 
 
 def _most_promising_first(trials: Sequence[int], values: Mapping[int, Mapping[int, float]]) -> list[int]:

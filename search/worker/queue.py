@@ -16,6 +16,7 @@ from search.faults.crash_points import CrashPoint, crash_point
 from search.plan import Plan
 from search.policy.budget import read_spending
 from search.policy.course import Course
+from search.policy.promotion import last_rung
 from search.policy.pruning import make_pruner
 from search.policy.schedule import Step
 from search.worker.asker import Asker
@@ -143,7 +144,7 @@ class TrialQueue:
         match move.step:
             case Step.PROMOTE:
                 assert move.trial is not None  # a promotion is of a trial
-                return self._promote(turn, move.trial, from_rung=self._paused.rung_of(move.trial, course))
+                return self._promote(turn, move.trial, from_rung=last_rung(course.values[move.trial]))
             case Step.NEW:
                 self._outrank(turn, self._paused.surplus(course))
                 return self._asker.ask(turn)

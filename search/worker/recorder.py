@@ -64,6 +64,7 @@ class TrialRecorder:
         self._outage = outage
         self._pauses = pauses
         self._promoted_from = promoted_from
+        self._earlier: Verdict | None = None  # how it stood when it was taken
         self._pending: deque[Entry] = deque()
         self._reported: dict[int, float] = {}
         self._written: set[int] = set()  # rungs; whether it was committed, may have stayed unheard
@@ -82,6 +83,7 @@ class TrialRecorder:
         """
         stored = self._view.stored_trial(self.number)
         standing: Verdict | None = read_outcome(self._study, self.number)
+        self._earlier = standing
         self._reported = dict(stored.intermediate_values)
         lost = lost_trainers(stored)
         self._crashes = Crashes(count=lost.lost, hangs=lost.hung)
@@ -141,7 +143,7 @@ class TrialRecorder:
     def finish(self, verdict: Verdict) -> None:
         """Hand on how the trial ended; an interrupted one stays RUNNING. `deliver` says whether it has arrived."""
         self.flush()
-        self._put(End(verdict=verdict))
+        self._put(End(verdict=verdict.after(self._earlier)))
 
     def catch_up(self) -> None:
         """Deliver what waits, if the database is back."""

@@ -13,6 +13,8 @@ from search.policy.model.cube import Cube, Side
 from search.policy.model.history import History
 from spaces.parameters import Float, Int
 
+FEWEST_READ = 2  # trials between which there is a difference
+
 
 class ModelSampler(optuna.samplers.BaseSampler):
     """Proposes whole points of a space by what trials have shown at their rungs; at random before enough have.
@@ -37,7 +39,8 @@ class ModelSampler(optuna.samplers.BaseSampler):
         """The point to try; empty while too few trials were read."""
         others = (each for each in study.get_trials(deepcopy=False) if each.number != trial.number)
         evidence = self._history.evidence(others)
-        if len(evidence.read) < max(2, self._startup_trials):
+        known = len(evidence.read) + len(evidence.failed)
+        if known < self._startup_trials or len(evidence.read) < FEWEST_READ:
             return {}
         try:
             return self._cube.point(chosen(self._cube, evidence, np.random.default_rng(self._seed)))

@@ -28,12 +28,12 @@ def boxes(*rows: tuple[float, ...]) -> np.ndarray:
     ],
 )
 def test_an_object_is_found_where_a_box_overlaps_it_by_half(found, expected):
-    assert recall(_dataset(_image([ONE, TWO], [0, 1])), [boxes(*found)]) == expected
+    assert recall([_image([ONE, TWO], [0, 1])], [boxes(*found)]) == expected
 
 
 def test_crowds_are_no_objects_and_without_objects_there_is_no_share():
-    assert recall(_dataset(_image([ONE, TWO], [0, 0], crowd=[True, False])), [boxes(TWO)]) == 1
-    assert math.isnan(recall(_dataset(_image([], [])), [boxes(ONE)]))
+    assert recall([_image([ONE, TWO], [0, 0], crowd=[True, False])], [boxes(TWO)]) == 1
+    assert math.isnan(recall([_image([], [])], [boxes(ONE)]))
 
 
 def test_ap_at_loose_overlaps_counts_boxes_that_ap_does_not():

@@ -108,7 +108,8 @@ def test_a_study_that_was_begun_by_other_defaults_keeps_its_sampler_and_pruner(f
     launched = over_file(load_study_file(file), Options())
     assert launched.specification.sampler.name is SamplerName.TPE
     assert launched.specification.pruner.name is PrunerName.HALVING
-    assert launched.recalled == ("sampler.name tpe", "pruner.name halving")
+    assert launched.defaults_of_then == ("sampler.name tpe", "pruner.name halving")
+    assert launched.recalled == ()
 
 
 def test_a_database_is_not_made_by_looking_for_earlier_launches(file):
