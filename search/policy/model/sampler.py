@@ -39,8 +39,7 @@ class ModelSampler(optuna.samplers.BaseSampler):
         """The point to try; empty while too few trials were read."""
         others = (each for each in study.get_trials(deepcopy=False) if each.number != trial.number)
         evidence = self._history.evidence(others)
-        known = len(evidence.read) + len(evidence.failed)
-        if known < self._startup_trials or len(evidence.read) < FEWEST_READ:
+        if len(evidence.read) < max(FEWEST_READ, self._startup_trials):
             return {}
         try:
             return self._cube.point(chosen(self._cube, evidence, np.random.default_rng(self._seed)))
