@@ -20,8 +20,8 @@ from benchmarks.parts.table import Table, drawing, wide_console
 from detector.data.pair import load_pair
 from detector.data.sample_data import write_sample
 from search.plan import Plan
-from search.policy.anchor_screen import AnchorScreen
 from search.policy.derived_point import canvas_boxes, derived_anchors
+from search.policy.screens.anchor_screen import AnchorScreen
 from search.study.canvas import parse_canvas
 from search.study.data_section import Data
 from search.study.specification import Specification, specification_from

@@ -17,8 +17,8 @@ from benchmarks.parts.machine import Machine
 from benchmarks.parts.table import DOCUMENT, Section, Table, publish, wide_console
 from benchmarks.scratch_starts import SPACE, starts
 from detector.config import Hyperparameters
-from detector.data.average_precision import Detections, coco_metrics
 from detector.data.dataset import Dataset
+from detector.data.metrics.average_precision import Detections, coco_metrics
 from detector.data.pair import load_pair
 from detector.data.sample_data import write_sample
 from detector.training.trainer import Trainer

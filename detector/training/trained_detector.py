@@ -7,9 +7,9 @@ import numpy as np
 
 from detector.backend import on_device, to_device, to_host
 from detector.boxes import Tensor
-from detector.data.average_precision import Detections
 from detector.data.dataset import Image
 from detector.data.image_cache import letterbox, place_on_canvas
+from detector.data.metrics.average_precision import Detections
 from detector.detector_facts import DetectorFacts
 from detector.network.weights import load_weights
 from detector.training.compiled_steps import CompiledSteps

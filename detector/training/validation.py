@@ -6,11 +6,11 @@ import numpy as np
 
 from detector.backend import to_device, to_host
 from detector.boxes import Tensor
-from detector.data.average_precision import Detections, coco_metrics
 from detector.data.batches import evaluation_batches
 from detector.data.dataset import Dataset
-from detector.data.early_figures import Boxes, recall
 from detector.data.image_cache import CanvasCache
+from detector.data.metrics.average_precision import Detections, coco_metrics
+from detector.data.metrics.early_figures import Boxes, recall
 from detector.data.stratum import stratified
 from detector.setup import Progress
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from detector.config import Optimizer
 from search.policy.derived_point import ADAM, SGD
-from search.policy.reference_rate import highest_rate, lowest_rate
+from search.policy.screens.reference_rate import highest_rate, lowest_rate
 from spaces.faster_rcnn import Space
 from spaces.parameters import Float, Parameter, three_digits
 

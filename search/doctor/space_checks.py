@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from detector.config import Optimizer
 from search.doctor.diagnostic import Diagnostic, Level
-from search.policy.reference_rate import BELOW, DIVERGES, MOSTLY_DIVERGES, reference_rate
+from search.policy.screens.reference_rate import BELOW, DIVERGES, MOSTLY_DIVERGES, reference_rate
 from search.study.specification import SamplerName, Specification
 from spaces.catalogue import DEFINITIONS, RATES
 from spaces.faster_rcnn import Space

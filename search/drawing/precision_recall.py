@@ -5,7 +5,7 @@ from itertools import cycle
 
 import numpy as np
 
-from detector.data.class_figures import ClassFigures
+from detector.data.metrics.class_figures import ClassFigures
 from search.drawing.figure import COLOURS, GREY, encoded, new_figure
 from search.terminal import visible
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from search.policy.reference_rate import mostly_diverges
+from search.policy.screens.reference_rate import mostly_diverges
 from search.report.trial_history import TrialRecord
 
 

@@ -9,7 +9,7 @@ from search.explanation.cause import Remedy
 from search.explanation.effects.rate_boundary import CLEAR_FACTOR
 from search.explanation.neighbour import Neighbour
 from search.explanation.study_edit import StudyEdit, widening, within_reach
-from search.policy.reference_rate import highest_rate, lowest_rate
+from search.policy.screens.reference_rate import highest_rate, lowest_rate
 from search.report.trial_history import TrialHistory, TrialRecord
 from search.report.value_text import value_text
 from spaces.parameters import Float, Value, three_digits

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from detector.config import ConfigError
-from detector.data.average_precision import coco_metrics
 from detector.data.dataset import Dataset, load_dataset
 from detector.data.image_cache import open_cache
+from detector.data.metrics.average_precision import coco_metrics
 from search.export.evaluation_files import LEAST_SCORE, write_evaluation
 from search.export.metrics_table import metrics_table
 from search.export.weights_file import open_detector
@@ -16,7 +16,7 @@ from search.study.named_data import named_data
 from search.terminal import PlainConsole, progress_bar
 
 if TYPE_CHECKING:
-    from detector.data.average_precision import Detections
+    from detector.data.metrics.average_precision import Detections
     from detector.training.trained_detector import TrainedDetector
 
 

@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from detector.config import ConfigError
-from detector.data.class_figures import ClassFigures, class_figures
-from detector.data.confusion import confusion
 from detector.data.dataset import Dataset
+from detector.data.metrics.class_figures import ClassFigures, class_figures
+from detector.data.metrics.confusion import confusion
 from detector.whole_file import write_whole
 from search.drawing.confusion_matrix import confusion_png
 from search.drawing.precision_recall import precision_recall_png
 
 if TYPE_CHECKING:
-    from detector.data.average_precision import Detections
+    from detector.data.metrics.average_precision import Detections
 
 LEAST_SCORE = 0.5
 FILES = ("per_class.csv", "precision_recall.csv", "precision_recall.png", "confusion.csv", "confusion.png")

@@ -20,7 +20,7 @@ from search.study.canvas import canvas_for
 from search.terminal import PlainConsole, progress_bar
 
 if TYPE_CHECKING:
-    from detector.data.average_precision import Detections
+    from detector.data.metrics.average_precision import Detections
     from detector.training.trained_detector import TrainedDetector
 
 DETECTIONS_FILE = "detections.json"

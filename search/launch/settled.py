@@ -11,7 +11,7 @@ from rich.progress import TaskID
 from detector.config import Anchors
 from detector.data.formats.annotation import problems_message
 from search.launch.usable_data import usable_data
-from search.policy.anchor_screen import AnchorScreen, varies_anchors
+from search.policy.screens.anchor_screen import AnchorScreen, varies_anchors
 from search.report.value_text import value_text
 from search.study.specification import Specification
 from search.terminal import PlainConsole, progress_bar

@@ -7,7 +7,7 @@ import numpy as np
 from detector.config import Canvas, Optimizer
 from detector.data.dataset import Dataset
 from detector.data.image_cache import letterbox
-from search.policy.reference_rate import BELOW, SAFE_FROM_SCRATCH, reference_rate
+from search.policy.screens.reference_rate import BELOW, SAFE_FROM_SCRATCH, reference_rate
 from spaces.anchor_fit import CanvasBoxes
 from spaces.anchor_search import DerivedAnchors, derive_anchors
 from spaces.catalogue import RATES

@@ -4,9 +4,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search.faults.crash_points import CrashPoint, crash_point
 from search.plan import Plan
-from search.policy.feasibility import Screening
 from search.policy.proposal import ENQUEUED, propose
 from search.policy.samplers import Memory, make_sampler
+from search.policy.screens.feasibility import Screening
 from search.worker.handover import Handover
 from search.worker.heartbeat import Heartbeat
 from search.worker.recorder import TrialRecorder

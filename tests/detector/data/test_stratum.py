@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detector.data.stratum import stratified
-from tests.detector.data.test_average_precision import ONE, _dataset, _image
+from tests.detector.data.metrics.test_average_precision import ONE, _dataset, _image
 
 
 def with_labels(*labels: list[int]):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from detector.data.class_figures import ClassFigures
+from detector.data.metrics.class_figures import ClassFigures
 from search.drawing.confusion_matrix import confusion_png
 from search.drawing.precision_recall import precision_recall_png
 

@@ -17,7 +17,7 @@ from search.explanation.repair_choice import repairs
 from search.explanation.study_edit import NewStudy, within_reach
 from search.explanation.trial_explanation import explain_trial
 from search.launch.continuation import write_continuation
-from search.policy.reference_rate import highest_rate
+from search.policy.screens.reference_rate import highest_rate
 from search.report.trial_history import TrialHistory
 from search.study.document import parse_document
 from search.study.specification import Specification

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from detector.config import ConfigError
-from detector.data.average_precision import Detections
 from detector.data.dataset import Dataset, load_dataset
 from detector.data.layout import find_sources
+from detector.data.metrics.average_precision import Detections
 from search.export.evaluation_files import FILES, write_evaluation
 
 

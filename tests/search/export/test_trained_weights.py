@@ -13,9 +13,9 @@ from PIL import Image as Pillow
 from safetensors.numpy import save_file
 
 from detector.config import Anchors, Canvas, ConfigError, Detector, Hyperparameters
-from detector.data.average_precision import Detections
 from detector.data.dataset import load_dataset
 from detector.data.layout import find_sources
+from detector.data.metrics.average_precision import Detections
 from detector.data.sample_data import write_sample
 from detector.setup import Setup
 from search.export.evaluation import evaluate

@@ -8,7 +8,7 @@ each trial that trains close to it moves it up again.
 from collections.abc import Iterable, Iterator, Mapping
 
 from detector.config import Hyperparameters, Optimizer
-from search.policy.divergence_risk import Tried, divergence_risk
+from search.policy.screens.divergence_risk import Tried, divergence_risk
 from spaces.catalogue import DEFINITIONS, RATES
 from spaces.faster_rcnn import Space
 from spaces.parameters import Value, is_number

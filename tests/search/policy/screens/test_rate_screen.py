@@ -9,8 +9,8 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from detector.config import Optimizer
 from search.exit_codes import ExitCode
 from search.plan import Plan
-from search.policy.feasibility import Screening
-from search.policy.rate_screen import EndedTrial, rate_verdict
+from search.policy.screens.feasibility import Screening
+from search.policy.screens.rate_screen import EndedTrial, rate_verdict
 from search.report.status import read_status
 from search.report.trial_history import trial_records
 from search.study.specification import Sampler

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from detector.data.average_precision import Detections, coco_evaluation, coco_metrics
 from detector.data.dataset import Dataset
-from detector.data.precision_error import precision_error
-from tests.detector.data.test_average_precision import ONE, TWO, _dataset, _found, _image
+from detector.data.metrics.average_precision import Detections, coco_evaluation, coco_metrics
+from detector.data.metrics.precision_error import precision_error
+from tests.detector.data.metrics.test_average_precision import ONE, TWO, _dataset, _found, _image
 
 ALL = slice(None)
 Pair = tuple[Dataset, list[Detections]]

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.data.average_precision import Detections, coco_evaluation
 from detector.data.dataset import Dataset
+from detector.data.metrics.average_precision import Detections, coco_evaluation
 
 CURVE_IOU = 0.5
 

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from detector.data.average_precision import coco_metrics
-from detector.data.early_figures import recall
-from tests.detector.data.test_average_precision import HALF, ONE, TWO, _dataset, _found, _image
+from detector.data.metrics.average_precision import coco_metrics
+from detector.data.metrics.early_figures import recall
+from tests.detector.data.metrics.test_average_precision import HALF, ONE, TWO, _dataset, _found, _image
 
 QUARTER = (10, 10, 50, 22)  # IoU with ONE: 40 · 12 / 1600 = 0.3
 

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from detector.data.average_precision import Detections, coco_metrics
 from detector.data.dataset import Dataset, Image, load_dataset
 from detector.data.layout import find_sources
+from detector.data.metrics.average_precision import Detections, coco_metrics
 from detector.data.pair import load_pair
 from detector.data.sample_data import write_sample
 from detector.data_source import DataFormat, DataSource

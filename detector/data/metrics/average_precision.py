@@ -16,8 +16,8 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from detector.data.dataset import Dataset
-from detector.data.early_figures import recall
-from detector.data.precision_error import precision_error
+from detector.data.metrics.early_figures import recall
+from detector.data.metrics.precision_error import precision_error
 from detector.object_size import OBJECT_SIZES
 
 MOST_DETECTIONS = 100  # for each class and image

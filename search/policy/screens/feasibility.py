@@ -8,8 +8,8 @@ from typing import Any
 from optuna.trial import FrozenTrial
 
 from detector.config import ConfigError
-from search.policy.anchor_screen import AnchorScreen
-from search.policy.rate_screen import rate_verdict
+from search.policy.screens.anchor_screen import AnchorScreen
+from search.policy.screens.rate_screen import rate_verdict
 from search.study.specification import Sampler
 from spaces.faster_rcnn import Space
 from spaces.parameters import Value

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.policy.divergence_risk import BOUNDARIES, SCALINGS, STEEPNESSES, Tried, divergence_risk
+from search.policy.screens.divergence_risk import BOUNDARIES, SCALINGS, STEEPNESSES, Tried, divergence_risk
 
 TRIED = st.builds(
     Tried,

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from detector.data.average_precision import Detections, coco_metrics
-from detector.data.class_figures import class_figures
-from detector.data.confusion import confusion
 from detector.data.dataset import Dataset, Image, load_dataset
 from detector.data.layout import find_sources
+from detector.data.metrics.average_precision import Detections, coco_metrics
+from detector.data.metrics.class_figures import class_figures
+from detector.data.metrics.confusion import confusion
 from detector.data.sample_data import write_sample
 from detector.data_source import DataFormat, DataSource
 

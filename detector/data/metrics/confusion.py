@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.data.average_precision import Detections, prepared_evaluation
 from detector.data.dataset import Dataset
+from detector.data.metrics.average_precision import Detections, prepared_evaluation
 
 MATCH_IOU = 0.5
 

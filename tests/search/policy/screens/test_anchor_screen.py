@@ -14,8 +14,8 @@ from detector.config import Anchors, Canvas
 from search.exit_codes import ExitCode
 from search.launch.snapshot import read_snapshot
 from search.plan import Plan
-from search.policy import feasibility as screening
-from search.policy.anchor_screen import AnchorScreen, varies_anchors
+from search.policy.screens import feasibility as screening
+from search.policy.screens.anchor_screen import AnchorScreen, varies_anchors
 from search.report.status import read_status
 from search.worker.loop import Worker
 from spaces.anchor_fit import CanvasBoxes, Floats
