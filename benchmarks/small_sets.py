@@ -7,6 +7,7 @@ error is the standard deviation of AP over random parts of these, of the detecto
 """
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +23,7 @@ from detector.data.metrics.average_precision import Detections, coco_metrics
 from detector.data.pair import load_pair
 from detector.data.sample_data import write_sample
 from detector.training.trainer import Trainer
-from detector.training.validation import Validation
+from detector.training.validation import Evaluation, Validation
 from search.plan import Plan
 from search.study.budget import Budget
 from search.study.canvas import parse_canvas
@@ -41,11 +42,12 @@ DRAWS = 40
 class KeepingValidation(Validation):
     """Keeps what was found in each image."""
 
-    found: list[Detections]
+    found: Sequence[Detections]
 
-    def metrics(self, *arguments: object, **named: object) -> dict[str, float]:
-        self.found = self.detections(*arguments, **named)  # type: ignore[arg-type]
-        return coco_metrics(self._dataset, self.found)
+    def evaluated(self, *arguments: object, **named: object) -> Evaluation:
+        evaluation = super().evaluated(*arguments, **named)  # type: ignore[arg-type]
+        self.found = evaluation.detections
+        return evaluation
 
 
 def trained(folder: Path, images: int, start: Hyperparameters) -> tuple[float, KeepingValidation]:
@@ -66,7 +68,7 @@ def trained(folder: Path, images: int, start: Hyperparameters) -> tuple[float, K
     return (report.ap if isinstance(report, RungReport) else 0.0), validation
 
 
-def spread(dataset: Dataset, found: list[Detections], part: int) -> tuple[float, float]:
+def spread(dataset: Dataset, found: Sequence[Detections], part: int) -> tuple[float, float]:
     """Mean and standard deviation of AP over random parts of the images."""
     random = np.random.default_rng(part)
     draws = [random.choice(len(found), part, replace=False) for _ in range(DRAWS)]

@@ -265,7 +265,7 @@ class Trainer:
         def predict(images: Tensor, extents: Tensor) -> dict[str, Tensor]:
             return self.predict_step(trial.state["weights"], trial.frozen, images, extents, trial.inputs)
 
-        return self._validation.metrics(predict, self.shape.micro_batch, on_stage, most_images=most_images)
+        return self._validation.evaluated(predict, self.shape.micro_batch, on_stage, most_images=most_images).metrics
 
     def _running(self) -> RunningTrial:
         if self._trial is None:

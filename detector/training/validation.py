@@ -1,6 +1,7 @@
 """The evaluation of a trial: a pass over the validation images, their detections, and COCO's metrics."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -25,6 +26,15 @@ def images_worth(trained: int) -> int:
     return max(FEWEST_IMAGES, round(WORTH * trained))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Evaluation:
+    """What was found in each image of the dataset, in original pixels, and the figures of it."""
+
+    dataset: Dataset
+    detections: Sequence[Detections]
+    metrics: dict[str, float]
+
+
 class Validation:
     """The images of a dataset that every trial is evaluated on: the first `images`, or all."""
 
@@ -34,18 +44,19 @@ class Validation:
         self._count = min(len(dataset.images), images or len(dataset.images))
         self._parts: dict[int, tuple[list[int], Dataset]] = {}  # by how many images
 
-    def metrics(
+    def evaluated(
         self, predict: Predict, batch_size: int, on_progress: Progress, *, most_images: int | None = None
-    ) -> dict[str, float]:
-        """COCO's metrics of what is predicted, with the share of the objects that proposals overlap by half.
+    ) -> Evaluation:
+        """What is predicted, with COCO's metrics of it and the share of the objects that proposals overlap by half.
 
         `most_images` takes part of the images, the same each time; `on_progress` hears of every batch.
         """
         places, part = self._part(most_images or self._count)
         found = self._found(predict, batch_size, on_progress, places)
+        detections = [one for one, _ in found]
         proposed = recall(part.images, [proposals for _, proposals in found])
-        counted = {"validation_images": float(len(places))}
-        return coco_metrics(part, [one for one, _ in found]) | counted | {"proposal_recall": proposed}
+        counted = {"validation_images": float(len(places)), "proposal_recall": proposed}
+        return Evaluation(dataset=part, detections=detections, metrics=coco_metrics(part, detections) | counted)
 
     def _part(self, images: int) -> tuple[list[int], Dataset]:
         """Places of so many of the images, the same each time, and the dataset of these alone."""
@@ -53,10 +64,6 @@ class Validation:
             places = stratified(self._dataset.select(range(self._count)), images)
             self._parts[images] = places, self._dataset.select(places)
         return self._parts[images]
-
-    def detections(self, predict: Predict, batch_size: int, on_progress: Progress) -> list[Detections]:
-        """Detections on each image, in original pixels; `on_progress` hears of every batch."""
-        return [one for one, _ in self._found(predict, batch_size, on_progress, range(self._count))]
 
     def _found(
         self, predict: Predict, batch_size: int, on_progress: Progress, places: Sequence[int]

@@ -1,14 +1,12 @@
 """`frcnn-search evaluate`, and the end of `train`: what trained weights find in annotated images, against COCO's."""
 
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from detector.config import ConfigError
 from detector.data.dataset import Dataset, load_dataset
 from detector.data.image_cache import open_cache
-from detector.data.metrics.average_precision import coco_metrics
 from search.export.evaluation_files import LEAST_SCORE, write_evaluation
 from search.export.metrics_table import metrics_table
 from search.export.weights_file import open_detector
@@ -16,21 +14,8 @@ from search.study.named_data import named_data
 from search.terminal import PlainConsole, progress_bar
 
 if TYPE_CHECKING:
-    from detector.data.metrics.average_precision import Detections
     from detector.training.trained_detector import TrainedDetector
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evaluation:
-    """What was found in each image of the dataset, and COCO's figures of it."""
-
-    dataset: Dataset
-    detections: "list[Detections]"
-    metrics: dict[str, float]
-
-    def write(self, folder: Path, *, least_score: float = LEAST_SCORE) -> None:
-        """Leave tables and pictures in the folder; see `write_evaluation`."""
-        write_evaluation(folder, self.dataset, self.detections, least_score=least_score)
+    from detector.training.validation import Evaluation
 
 
 def evaluate(
@@ -61,12 +46,12 @@ def evaluate(
         evaluation = evaluation_of(detector, dataset, Path(folder), console)
     console.print(metrics_table(evaluation.metrics))
     if output is not None:
-        evaluation.write(output, least_score=least_score)
+        write_evaluation(output, dataset, evaluation.detections, least_score=least_score)
         console.print(f"wrote tables and pictures into {output}")
     return evaluation.metrics
 
 
-def evaluation_of(detector: "TrainedDetector", dataset: Dataset, cache: Path, console: PlainConsole) -> Evaluation:
+def evaluation_of(detector: "TrainedDetector", dataset: Dataset, cache: Path, console: PlainConsole) -> "Evaluation":
     """The evaluation of the detector on all images; decoded ones are kept in the folder `cache`.
 
     Raises:
@@ -78,10 +63,9 @@ def evaluation_of(detector: "TrainedDetector", dataset: Dataset, cache: Path, co
     with progress_bar(console) as bar:
         decoded, evaluated = (bar.add_task(name, total=len(dataset.images)) for name in ("decoded", "evaluated"))
         opened = open_cache(dataset, canvas, cache, progress=lambda done, _: bar.update(decoded, completed=done))
-        detections = Validation(dataset, opened, None).detections(
+        return Validation(dataset, opened, None).evaluated(
             detector.predict, size, lambda what, done, of: bar.update(evaluated, completed=done)
         )
-    return Evaluation(dataset=dataset, detections=detections, metrics=coco_metrics(dataset, detections))
 
 
 def _make(output: Path) -> None:

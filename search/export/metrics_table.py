@@ -6,6 +6,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from detector.object_size import RANGES
+from search.report.ap_text import ap_text
 
 _HEADINGS = {
     "ap": "AP (IoU .50:.95)",
@@ -23,7 +24,7 @@ def metrics_table(metrics: Mapping[str, float]) -> Table:
     table.add_column("value", justify="right")
     for name, heading in _HEADINGS.items():
         if name in metrics:
-            table.add_row(heading, f"{metrics[name]:.3f}")
+            table.add_row(heading, ap_text(metrics[name], metrics.get(f"{name}_error")))
     table.add_section()
     for name, value in metrics.items():
         if name.startswith(_CLASS_PREFIX):

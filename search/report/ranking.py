@@ -15,6 +15,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from search.report.ap_text import ap_text
 from spaces.faster_rcnn import Space
 from storage.outcomes import read_outcomes
 from storage.records import OutcomeRecord, RungRecord
@@ -62,10 +63,7 @@ class RankedTrial:
 
     @property
     def ap_text(self) -> str:
-        """`0.300 ± 0.021`, the AP alone where its error is unknown, or a dash."""
-        if self.ap is None:
-            return "–"
-        return f"{self.ap:.3f}" + (f" ± {self.ap_error:.3f}" if self.ap_error is not None else "")
+        return ap_text(self.ap, self.ap_error)
 
     @property
     def ending(self) -> str:

@@ -6,7 +6,7 @@ from detector.detector_facts import WEIGHTS_FILE
 from search.exit_codes import ExitCode
 from search.export.configuration_file import Configuration
 from search.export.evaluation import evaluation_of
-from search.export.evaluation_files import FILES
+from search.export.evaluation_files import FILES, write_evaluation
 from search.export.metrics_table import metrics_table
 from search.export.native_messages import hidden_messages
 from search.export.weights_file import open_detector
@@ -30,7 +30,8 @@ def show_result(
     if not _is_newer(folder / FILES[-1], weights):
         with hidden_messages():
             _, validation = load_agreeing(configuration, data)
-            evaluation_of(open_detector(weights), validation, folder / "cache", console).write(folder)
+            found = evaluation_of(open_detector(weights), validation, folder / "cache", console)
+            write_evaluation(folder, validation, found.detections)
     console.print(f"by class, as tables and pictures: {', '.join(FILES)}")
     return ExitCode.DONE
 
