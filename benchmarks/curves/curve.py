@@ -14,7 +14,10 @@ REPEATED = 8  # configurations with more than one seed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurveReading:
-    """What one evaluation gave; `part` is of the fixed part of the images that a study takes at an early rung."""
+    """What one evaluation gave; `part` is of the fixed part of the images that a study takes at an early rung.
+
+    Times are those that all processors worked.
+    """
 
     images: int
     training_s: float  # since the last reading

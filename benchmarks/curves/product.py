@@ -30,7 +30,7 @@ from trial.outcome import Outcome
 from trial.reports import RungReport
 from trial.verdict import Verdict
 
-RESUME_S = 2.0  # a paused trial's checkpoint is read, another's state let go
+RESUME_S = 3.0  # of the processors: a paused trial's checkpoint is read, another's state let go
 PACE = Pace(lease_s=3600.0, wait_s=0.0)
 
 
