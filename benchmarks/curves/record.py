@@ -4,9 +4,8 @@
 
 48 configurations of the default space on each of three datasets (`benchmarks.curves.datasets`), from scratch: the
 reference, the derived point, and random ones that the anchor screen lets pass; some diverge. The first eight with
-further seeds. FOLDER takes data
-and caches; curves are appended to benchmarks/curves/recorded. Some five hours on two cores. Times are the processors', so
-that other work on the machine changes little.
+further seeds. FOLDER takes data and caches; curves are appended to benchmarks/curves/recorded. Some five hours on two
+cores. Times are the processors', so that other work on the machine changes little.
 """
 
 import itertools
