@@ -18,6 +18,7 @@ import numpy as np
 
 from search.policy.model.choice import Evidence, chosen, smoothed
 from search.policy.model.cube import Cube, Side
+from search.policy.model.fitting import Fits
 from search.policy.promotion import promoted
 from spaces.parameters import Float
 
@@ -37,6 +38,7 @@ class Ours:
         self._generator = np.random.default_rng(500 + seed)
         self._lcb = lcb
         self._running: set[int] = set()
+        self._fits = Fits()
         unit = Float(low=0.0, high=1.0)
         self._cube = Cube(
             [Side(name=str(n), parameter=unit, needs=None, values=(), is_text=False) for n in range(COORDINATES)], {}
@@ -57,7 +59,7 @@ class Ours:
     def _proposed(self, read: list[Any], trials: list[Any]) -> Any:
         if len(read) < STARTUP_TRIALS:
             return self._generator.random(COORDINATES)
-        return chosen(self._cube, self._evidence(read, trials), self._generator)
+        return chosen(self._cube, self._evidence(read, trials), self._generator, self._fits)
 
     def _evidence(self, read: list[Any], trials: list[Any]) -> Evidence:
         table = np.array([[self._values(trial).get(rung, np.nan) for rung in RUNGS] for trial in read])
@@ -80,7 +82,7 @@ class Ours:
         there = [place for place, trial in enumerate(read) if highest in self._values(trial)]
         if len(read) < STARTUP_TRIALS or self.se(highest) == 0:
             return max((read[place] for place in there), key=lambda trial: self._values(trial)[highest])
-        worth = smoothed(self._cube, self._evidence(read, trials))
+        worth = smoothed(self._cube, self._evidence(read, trials), self._fits)
         return read[max(there, key=lambda place: worth[place])]
 
     def export2(self, trials: list[Any]) -> Any:

@@ -14,15 +14,23 @@ from scipy.special import ndtr
 
 from search.policy.model.candidates import candidates
 from search.policy.model.cube import Cube
+from search.policy.model.feasibility import (
+    MOST,
+    Feasibility,
+    feasibility_scales,
+    fitted_places,
+    most_promising,
+    some_of,
+)
 from search.policy.model.final_values import final_values
-from search.policy.model.gaussian_process import Posterior, Scales, fitted, posterior
+from search.policy.model.fitting import Fits, evenly, milestone
+from search.policy.model.gaussian_process import Posterior, Scales, kernel, posterior
 from search.policy.model.targets import Targets, targets_of
 
 Array = NDArray[np.float64]
 Places = NDArray[np.intp]
 
-MOST_BEST, MOST_OTHERS = 100, 200  # trials that the model learns from
-MOST_FITTED = 64  # of them that its scales are fitted to: what a fit costs grows with the cube of it
+MOST_BEST, MOST_OTHERS = 100, 100  # trials that the model learns from
 BELIEVED = 1e-2  # variance of a trial that is believed
 
 
@@ -37,22 +45,25 @@ class Evidence:
     pending: Array  # [r, p], not read yet
 
 
-def chosen(cube: Cube, evidence: Evidence, generator: Generator) -> Array:
-    """The shares [p] of the point to try next."""
-    belief = _believed(cube, evidence, generator)
-    model = belief.expecting(cube.coordinates(evidence.pending))
-    means = model.mean(belief.points)
+def chosen(cube: Cube, evidence: Evidence, generator: Generator, fits: Fits) -> Array:
+    """The shares [p] of the point to try next; what the study's `fits` hold spares time and changes nothing."""
+    belief = _believed(cube, evidence, fits, generator)
+    model, means = belief.model, belief.means
+    if len(evidence.pending):
+        model = model.expecting(cube.coordinates(evidence.pending), BELIEVED)
     best_first = belief.known[np.argsort(-means, kind="stable")]
     offered = candidates(cube, evidence.read[best_first], generator)
     places = cube.coordinates(offered)
     gain = improvement(*model.predict(places), best=float(means.max()))
-    gain *= _feasibility(belief.points, cube.coordinates(evidence.failed), places, generator)
-    return offered[int(np.argmax(gain))]
+    if not len(evidence.failed):
+        return offered[int(np.argmax(gain))]
+    feasibility = _feasibility(cube, evidence, belief, fits, generator)
+    return offered[most_promising(gain, lambda some: feasibility.likelihood(places[some]))]
 
 
-def smoothed(cube: Cube, evidence: Evidence) -> Array:
+def smoothed(cube: Cube, evidence: Evidence, fits: Fits) -> Array:
     """What each of the trials is worth [n], the luck of its readings taken off; larger is better, without a unit."""
-    return _believed(cube, evidence, None).smoothed
+    return _believed(cube, evidence, fits, None).smoothed
 
 
 def improvement(mean: Array, sd: Array, *, best: float) -> Array:
@@ -69,51 +80,57 @@ class _Belief:
     known: Places  # [n]
     points: Array  # [n, d]
     values: Array  # [n]
-    variances: Array  # [n]
     reading_variances: Array  # [n]
     model: Posterior
+
+    @property
+    def means(self) -> Array:
+        """Posterior mean [n] of the function at the points."""
+        return self.values - self.model.own_variances * self.model.weights
 
     @property
     def smoothed(self) -> Array:
         """Posterior mean [n] of the function and of each trial's own quality: a value less what looks like error."""
         return self.values - self.reading_variances * self.model.weights
 
-    def expecting(self, pending: Array) -> Posterior:
-        """The model with what it expects at places [r, d] of trials that were not read yet, as if it had been read."""
-        if not len(pending):
-            return self.model
-        values = np.concatenate([self.values, self.model.mean(pending)])
-        variances = np.concatenate([self.variances, np.full(len(pending), BELIEVED)])
-        return posterior(np.vstack([self.points, pending]), values, variances, self.model.scales)
 
-
-def _believed(cube: Cube, evidence: Evidence, generator: Generator | None) -> _Belief:
+def _believed(cube: Cube, evidence: Evidence, fits: Fits, generator: Generator | None) -> _Belief:
     """The model of the trials, or with a generator of those that tell most."""
-    finals = final_values(evidence.readings, evidence.errors)
-    targets = targets_of(finals, last_error=_last_error(evidence.errors))
+    targets = _targets(evidence.readings, evidence.errors)
     everyone = np.arange(len(targets.values), dtype=np.intp)
     known = everyone if generator is None else _most_telling(targets.values, generator)
     points = cube.coordinates(evidence.read[known])
-    some = _evenly(len(known))
-    scales = fitted(points[some], targets.values[known][some], targets.variances[known][some])
-    first = _belief(known, points, targets, scales)
+    scales = _scales(cube, evidence, fits)
+    covariance = kernel(points, points, scales)
+
+    def belief(targets: Targets) -> _Belief:
+        values, variances = targets.values[known], targets.variances[known]
+        return _Belief(
+            known=known,
+            points=points,
+            values=values,
+            reading_variances=targets.reading_variances[known],
+            model=posterior(points, values, variances, scales, covariance=covariance),
+        )
+
+    first = belief(targets)
     if not targets.reading_variances.any():
         return first
     values = targets.values.copy()
     values[known] = first.smoothed
-    return _belief(known, points, targets.reviewed(values), scales)
+    return belief(targets.reviewed(values))
 
 
-def _belief(known: Places, points: Array, targets: Targets, scales: Scales) -> _Belief:
-    values, variances = targets.values[known], targets.variances[known]
-    return _Belief(
-        known=known,
-        points=points,
-        values=values,
-        variances=variances,
-        reading_variances=targets.reading_variances[known],
-        model=posterior(points, values, variances, scales),
-    )
+def _targets(readings: Array, errors: Array) -> Targets:
+    return targets_of(final_values(readings, errors), last_error=_last_error(errors))
+
+
+def _scales(cube: Cube, evidence: Evidence, fits: Fits) -> Scales:
+    """Fitted to the first trials, as far as the last milestone, by what is known of these alone."""
+    among = evenly(milestone(len(evidence.read)), most=MOST_BEST + MOST_OTHERS)
+    targets = _targets(evidence.readings[among], evidence.errors[among])
+    some = np.argsort(-targets.values, kind="stable")[evenly(len(among))]
+    return fits.scales(cube.coordinates(evidence.read[among[some]]), targets.values[some], targets.variances[some])
 
 
 def _last_error(errors: Array) -> float:
@@ -132,23 +149,9 @@ def _most_telling(values: Array, generator: Generator) -> Places:
     return np.concatenate([order[:MOST_BEST], others])
 
 
-def _feasibility(worked: Array, failed: Array, places: Array, generator: Generator) -> Array:
-    """How likely each of the places [m, d] is to work, in [0, 1]: a process on 1 for what did, 0 for what did not."""
-    if not len(failed):
-        return np.ones(len(places))
-    most = MOST_BEST + MOST_OTHERS
-    failed = failed if len(failed) <= most else failed[generator.choice(len(failed), most, replace=False)]
-    points = np.vstack([worked, failed])
-    works = np.concatenate([np.ones(len(worked)), np.zeros(len(failed))])
-    usual, unit = works.mean(), works.std()
-    values, exactly = (works - usual) / unit, np.zeros(len(works))
-    some = _evenly(len(works))
-    scales = fitted(points[some], values[some], exactly[some])
-    mean = posterior(points, values, exactly, scales).mean(places)
-    result: Array = np.clip(usual + unit * mean, 0.0, 1.0)
-    return result
-
-
-def _evenly(count: int) -> Places:
-    """Places of at most `MOST_FITTED` of so many, evenly spread over all."""
-    return np.unique(np.linspace(0, count - 1, min(count, MOST_FITTED)).round().astype(np.intp))
+def _feasibility(cube: Cube, evidence: Evidence, belief: _Belief, fits: Fits, generator: Generator) -> Feasibility:
+    worked, failed = fitted_places(len(evidence.read), len(evidence.failed))
+    scales = feasibility_scales(
+        cube.coordinates(evidence.read[worked]), cube.coordinates(evidence.failed[failed]), fits
+    )
+    return Feasibility.of(belief.points[:MOST], cube.coordinates(some_of(evidence.failed, generator)), scales)

@@ -47,7 +47,7 @@ def final_values(readings: Array, errors: Array) -> Finals:
         line = line_between(readings[:, k], readings[:, k + 1], errors[:, k], errors[:, k + 1])
         values, variances = line.carried(values), variances * (1 + line.slope) ** 2 + line.variance
         reading_variances = reading_variances * (1 + line.slope) ** 2
-        read = ~np.isnan(readings[:, k + 1])
+        read = np.flatnonzero(~np.isnan(readings[:, k + 1]))
         error = errors[read, k + 1] ** 2
         share = variances[read] / (variances[read] + error)  # how far the reading is believed
         values[read] += share * (readings[read, k + 1] - values[read])

@@ -1,72 +1,74 @@
 """The trials of one study as the model learns from them; those that are over are looked at once."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from optuna.trial import FrozenTrial, TrialState
 
 from search.policy.model.choice import Evidence
 from search.policy.model.cube import Cube
+from search.policy.model.fitting import Fits
 from search.policy.readings import readings
 from trial.reading import Reading
 
-Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Row:
-    """One trial."""
-
-    shares: Array  # [p]
-    values: Array  # [k], NaN from where it was not read
-    errors: Array  # [k]
-    failed: bool  # its configuration cannot work
-    running: bool
-
-    @property
-    def read(self) -> bool:
-        return not np.isnan(self.values[0])
+FEWEST_ROWS = 64
 
 
 class History:
-    """For one thread. Trials are known by their numbers."""
+    """For one thread and one study, whose trials become more."""
 
     def __init__(self, cube: Cube, rungs: Sequence[int]) -> None:
+        self.fits = Fits()
         self._cube = cube
         self._rungs = tuple(rungs)
-        self._over: dict[int, _Row] = {}
+        self._looked_at = 0  # so many trials
+        self._open: set[int] = set()  # of them, those that may still change
+        kept = [
+            ("shares", float, (len(cube.sides),)),
+            ("values", float, (len(rungs),)),  # NaN from where it was not read
+            ("errors", float, (len(rungs),)),
+            ("failed", bool),  # its configuration cannot work
+            ("running", bool),
+        ]
+        self._rows = np.zeros(FEWEST_ROWS, dtype=kept)  # by number
 
-    def evidence(self, trials: Iterable[FrozenTrial]) -> Evidence:
-        """What these trials tell.
+    def evidence(self, trials: Sequence[FrozenTrial], *, but: int | None = None) -> Evidence:
+        """What a study's trials tell, which stand by their numbers; the one of number `but` tells nothing.
 
         One that was read at a rung counts with its readings, however it ended, unless by a constraint: such a
         configuration cannot work. One that runs and was not read is pending; the others tell nothing.
         """
-        rows = [self._over.get(trial.number) or self._row(trial) for trial in trials]
-        read = [row for row in rows if row.read and not row.failed]
+        self._look_at(trials)
+        rows = self._rows[: len(trials)]
+        others, was_read = np.arange(len(trials)) != but, ~np.isnan(rows["values"][:, 0])
+        read = np.flatnonzero(others & was_read & ~rows["failed"])
+        pending = np.flatnonzero(others & rows["running"] & ~was_read)
         return Evidence(
-            read=self._stacked([row.shares for row in read], len(self._cube.sides)),
-            readings=self._stacked([row.values for row in read], len(self._rungs)),
-            errors=self._stacked([row.errors for row in read], len(self._rungs)),
-            failed=self._stacked([row.shares for row in rows if row.failed], len(self._cube.sides)),
-            pending=self._stacked([row.shares for row in rows if row.running and not row.read], len(self._cube.sides)),
+            read=rows["shares"][read],
+            readings=rows["values"][read],
+            errors=rows["errors"][read],
+            failed=rows["shares"][np.flatnonzero(others & rows["failed"])],
+            pending=rows["shares"][pending],
         )
 
-    def _row(self, trial: FrozenTrial) -> _Row:
-        own = self._readings(trial)
-        row = _Row(
-            shares=self._cube.shares(self._known(trial.params)),
-            values=np.array([own[rung].value if rung in own else np.nan for rung in self._rungs]),
-            errors=np.array([own[rung].error if rung in own else np.nan for rung in self._rungs]),
-            failed=trial.state is TrialState.PRUNED and any(value > 0 for value in trial.constraints.values()),
-            running=trial.state is TrialState.RUNNING and bool(trial.params),
-        )
-        if trial.state.is_finished() and trial.datetime_complete is not None:  # not one that only is shown as pruned
-            self._over[trial.number] = row
-        return row
+    def _look_at(self, trials: Sequence[FrozenTrial]) -> None:
+        """Bring the rows up to date: at each proposal there may be thousands of trials that are over."""
+        for number in sorted(self._open | set(range(self._looked_at, len(trials)))):
+            self._note(number, trials[number])
+        self._looked_at = len(trials)
+
+    def _note(self, number: int, trial: FrozenTrial) -> None:
+        if number >= len(self._rows):
+            self._rows = np.resize(self._rows, 2 * number)
+        own, row = self._readings(trial), self._rows[number]
+        row["shares"] = self._cube.shares(self._known(trial.params))
+        row["values"] = [own[rung].value if rung in own else np.nan for rung in self._rungs]
+        row["errors"] = [own[rung].error if rung in own else np.nan for rung in self._rungs]
+        row["failed"] = trial.state is TrialState.PRUNED and any(value > 0 for value in trial.constraints.values())
+        row["running"] = trial.state is TrialState.RUNNING and bool(trial.params)
+        is_over = trial.state.is_finished() and trial.datetime_complete is not None  # not one only shown as pruned
+        (self._open.discard if is_over else self._open.add)(number)
 
     def _readings(self, trial: FrozenTrial) -> dict[int, Reading]:
         """At the study's rungs, as far as none is missing before."""
@@ -78,7 +80,3 @@ class History:
         """The values that the space has; others are of another version of it."""
         sides = self._cube.sides
         return {side.name: values[side.name] for side in sides if side.parameter.contains(values.get(side.name))}
-
-    @staticmethod
-    def _stacked(rows: list[Array], width: int) -> Array:
-        return np.array(rows).reshape(len(rows), width)

@@ -37,12 +37,12 @@ class ModelSampler(optuna.samplers.BaseSampler):
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """The point to try; empty while too few trials were read."""
-        others = (each for each in study.get_trials(deepcopy=False) if each.number != trial.number)
-        evidence = self._history.evidence(others)
+        evidence = self._history.evidence(study.get_trials(deepcopy=False), but=trial.number)
         if len(evidence.read) < max(FEWEST_READ, self._startup_trials):
             return {}
         try:
-            return self._cube.point(chosen(self._cube, evidence, np.random.default_rng(self._seed)))
+            generator = np.random.default_rng(self._seed)
+            return self._cube.point(chosen(self._cube, evidence, generator, self._history.fits))
         except LinAlgError:  # points so alike that rounding leaves no covariance: one at random parts them
             return {}
 

@@ -17,6 +17,7 @@ from search.policy.model.gaussian_process import (
 )
 
 UNIT = Scales(lengths=np.ones(1), amplitude=1.0, noise=0.0)
+UNIT_OF_THREE = Scales(lengths=np.ones(3), amplitude=1.0, noise=0.001)
 
 
 def drawn(seed: int, n: int = 12, d: int = 3) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -87,3 +88,31 @@ def test_a_value_of_great_variance_is_hardly_believed():
     unsure = posterior(points, values, np.array([0.0, 100.0]), UNIT).predict(points)[0][1]
     assert sure == pytest.approx(5.0, abs=1e-3)
     assert abs(unsure) < 0.2
+
+
+def test_expecting_is_reading_the_own_mean():
+    points, values, variances = drawn(5)
+    scales = Scales(lengths=np.full(3, 0.5), amplitude=1.3, noise=0.01)
+    before = posterior(points, values, variances, scales)
+    places, new = np.random.default_rng(6).random((2, 4, 3))
+    read = posterior(
+        np.vstack([points, places]),
+        np.concatenate([values, before.mean(places)]),
+        np.concatenate([variances, np.full(4, 0.02)]),
+        scales,
+    )
+    for expected, found in zip(read.predict(new), before.expecting(places, 0.02).predict(new), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-10)
+
+
+def test_the_mean_at_the_points_is_the_values_less_what_is_put_down_to_their_own_variance():
+    points, values, variances = drawn(7)
+    known = posterior(points, values, variances, UNIT_OF_THREE)
+    np.testing.assert_allclose(values - known.own_variances * known.weights, known.mean(points), atol=1e-9)
+
+
+def test_a_kernel_of_many_places_is_that_of_each():
+    places, points = np.random.default_rng(8).random((2, 150, 3))
+    whole = kernel(places, points, UNIT_OF_THREE)
+    for row in (0, 63, 64, 149):
+        np.testing.assert_allclose(whole[row], kernel(places[row : row + 1], points, UNIT_OF_THREE)[0], rtol=1e-12)
