@@ -14,7 +14,9 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from detector.config import ConfigError
+from search.policy.model.prospect import Prospect
 from search.report.certainty import alike
+from search.report.outlook import hourly_prospect
 from search.report.ranking import RankedTrial, best, ranked
 from search.report.untrained import read_untrained
 from search.study.specification import Specification, specification_from_json
@@ -84,6 +86,7 @@ class Status:
     untrained_ap: float | None  # of the detector before any training; None: not measured
     deaths: tuple[Death, ...]
     trials_per_hour: float | None  # None: nothing has finished
+    another_hour: Prospect | None  # what it is likely to bring; None: too little was read
     workers: tuple[WorkerState, ...]
     waiting: tuple[int, ...]  # asked for, not begun
     claimable: tuple[int, ...]  # begun, and without an owner: the next worker goes on with them
@@ -100,6 +103,7 @@ def read_status(study: StoredStudy, *, folders: Iterable[Path] | None = None) ->
     standings = count_standings(study)
     places = ranked(trials, outcomes, rungs)
     specification = _understood(read_specification(study) or {})
+    pace = trials_per_hour(trial for trial in trials if trial.number not in refused)
     return Status(
         study=study.name,
         storage=study.database.label,
@@ -114,7 +118,8 @@ def read_status(study: StoredStudy, *, folders: Iterable[Path] | None = None) ->
         untrained_ap=read_untrained(study),
         reference=next((place for place in places if place.is_reference), None),
         deaths=deaths(outcomes),
-        trials_per_hour=trials_per_hour(trial for trial in trials if trial.number not in refused),
+        trials_per_hour=pace,
+        another_hour=hourly_prospect(specification, trials, pace),
         workers=worker_states(read_workers(study), rungs, len(specification.rungs) if specification else None),
         waiting=tuple(trial.number for trial in trials if trial.state is TrialState.WAITING),
         claimable=tuple(left_behind(study)),

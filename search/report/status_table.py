@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from search.report.certainty import alike_text
+from search.report.outlook import prospect_text
 from search.report.ranking import RankedTrial
 from search.report.status import Death, Status, TrialLosses, WorkerState
 from search.report.untrained import untrained_text
@@ -42,6 +43,7 @@ def _summary(status: Status) -> Table:
         "not trained": status.refused
         and f"{refusals({Outcome(word): count for word, count in status.outcomes.items()})}; none of the budget",
         "pace": f"{status.trials_per_hour:.1f} trials per hour" if status.trials_per_hour else "",
+        "another hour": prospect_text(status.another_hour, status.best),
         "paused": status.paused and f"{_numbers(status.paused)}; the best go on",
         "waiting": _numbers(status.waiting),
         "left behind": status.claimable and f"{_left_behind(status)}; the next launch or worker goes on",
