@@ -117,7 +117,12 @@ def main(
         rows=tuple(map(tuple, found)),
     )
     section = Section(script=SCRIPT.removeprefix("benchmarks."), title="Searches on recorded curves", tables=(table,))
-    publish(section, Machine.here(backend="none", device="cpu", script=SCRIPT), document, wide_console())
+    publish(
+        section,
+        Machine.here(backend="replayed", device="CPU", script=SCRIPT, libraries=("numpy", "scipy", "optuna")),
+        document,
+        wide_console(),
+    )
 
 
 if __name__ == "__main__":

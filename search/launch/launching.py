@@ -24,6 +24,7 @@ from search.launch.snapshot import Snapshot, read_snapshot
 from search.launch.trouble import Trouble
 from search.launch.worker_pool import PoolExit, WorkerPool
 from search.policy.schedule import Schedule, is_over
+from search.policy.settlement import read_settlement
 from search.report.certainty import alike, alike_text
 from search.report.ranking import best, ranking, ranking_table
 from search.report.untrained import has_learnt, keep_untrained, read_untrained, untrained_text
@@ -245,6 +246,8 @@ def _close(
             console.print(f"the best trial is {text}")
         if text := untrained_text(best(places), untrained_ap):
             console.print(text)
+        if settled := read_settlement(study):
+            console.print(f"the study is {settled}")
         return _what_is_next(has_learnt(best(places), untrained_ap), study_file, console)
     snapshot = _snapshot(study, specification)
     paused = f", {snapshot.paused} wait at a rung" if snapshot.paused else ""

@@ -17,6 +17,7 @@ class Course:
     running: tuple[int, ...]  # with an owner or without
     waiting: tuple[int, ...]  # paused at the last rung that they have a value of
     values: Values  # of all trials that were read at a rung, ended ones included
+    settled: bool = False  # no new trial is worth its training
     lost_images: int = 0  # that trials were trained past their last reading until they ended
 
     @classmethod
@@ -28,6 +29,7 @@ class Course:
         values: Values,
         *,
         fault_images: Mapping[int, int],
+        settled: bool = False,
     ) -> "Course":
         """What the study's trials and outcomes say; those that wait were read before them.
 
@@ -40,5 +42,6 @@ class Course:
             running=tuple(number for number in running if number not in waiting),
             waiting=tuple(sorted(waiting)),
             values=values,
+            settled=settled,
             lost_images=sum(max(0, at - last_rung(values.get(trial, {}))) for trial, at in fault_images.items()),
         )

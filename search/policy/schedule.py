@@ -7,6 +7,7 @@ from enum import StrEnum
 from search.policy.course import Course
 from search.policy.promotion import last_rung, leading, promoted
 from search.policy.readings import values_of
+from search.policy.settlement import read_settlement
 from search.study.specification import Specification
 from storage.outcomes import images_of_faults, outcomes_by_trial
 from storage.standings import paused
@@ -57,7 +58,7 @@ class Schedule:
         due = self._due(course)
         if due is not None and self._fits(course, spent, due):
             return Move(step=Step.PROMOTE, trial=due)
-        if course.begun < self.trials and self._fits(course, spent, None):
+        if course.begun < self.trials and not course.settled and self._fits(course, spent, None):
             return Move(step=Step.NEW)
         if course.running:
             return Move(step=Step.WAIT)
@@ -145,5 +146,6 @@ def is_over(study: StoredStudy, specification: Specification) -> bool:
     outcomes, faults = outcomes_by_trial(study), images_of_faults(study)
     waiting, trials = paused(study), read_trials(study)
     values = {trial.number: values_of(trial) for trial in trials if trial.intermediate_values}
-    course = Course.of(trials, outcomes, waiting, values, fault_images=faults)
+    settled = specification.budget.until_settled and read_settlement(study) is not None
+    course = Course.of(trials, outcomes, waiting, values, fault_images=faults, settled=settled)
     return not course.waiting and Schedule.of(specification).move(course).step is Step.END

@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from detector.config import ConfigError
 from search.policy.model.prospect import Prospect
+from search.policy.settlement import Settlement, read_settlement
 from search.report.certainty import alike
 from search.report.outlook import hourly_prospect
 from search.report.ranking import RankedTrial, best, ranked
@@ -86,6 +87,7 @@ class Status:
     untrained_ap: float | None  # of the detector before any training; None: not measured
     deaths: tuple[Death, ...]
     trials_per_hour: float | None  # None: nothing has finished
+    settled: Settlement | None  # why no new trial begins
     another_hour: Prospect | None  # what it is likely to bring; None: too little was read
     workers: tuple[WorkerState, ...]
     waiting: tuple[int, ...]  # asked for, not begun
@@ -119,6 +121,7 @@ def read_status(study: StoredStudy, *, folders: Iterable[Path] | None = None) ->
         reference=next((place for place in places if place.is_reference), None),
         deaths=deaths(outcomes),
         trials_per_hour=pace,
+        settled=read_settlement(study),
         another_hour=hourly_prospect(specification, trials, pace),
         workers=worker_states(read_workers(study), rungs, len(specification.rungs) if specification else None),
         waiting=tuple(trial.number for trial in trials if trial.state is TrialState.WAITING),

@@ -43,6 +43,7 @@ def _summary(status: Status) -> Table:
         "not trained": status.refused
         and f"{refusals({Outcome(word): count for word, count in status.outcomes.items()})}; none of the budget",
         "pace": f"{status.trials_per_hour:.1f} trials per hour" if status.trials_per_hour else "",
+        "enough": status.settled and str(status.settled),
         "another hour": prospect_text(status.another_hour, status.best),
         "paused": status.paused and f"{_numbers(status.paused)}; the best go on",
         "waiting": _numbers(status.waiting),

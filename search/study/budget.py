@@ -47,6 +47,7 @@ class Budget:
     images: Auto[Positive] = None
     rungs: Rungs = None
     validation_images: All[Positive] = None
+    until_settled: bool = False
 
     @property
     def all_images(self) -> int | None:

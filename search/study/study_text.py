@@ -37,6 +37,7 @@ COMMENTS: dict[str, str] = {
     "budget.images": "seen by a full trial; auto: 12 epochs, but 960 to 24000",
     "budget.rungs": "[images, …] after which trials are compared, or how many; auto: by reduction_factor",
     "budget.validation_images": "evaluate on at most so many",
+    "budget.until_settled": "true: begin no trial when more are likely to add less than the best AP's error",
     "sampler.name": "model (a Gaussian process), tpe or random",
     "sampler.seed": "of proposals, weights and data order",
     "sampler.startup_trials": "at random before the sampler learns; auto: 5, with tpe a third, at most 10",

@@ -7,6 +7,7 @@ from search.plan import Plan
 from search.policy.proposal import ENQUEUED, propose
 from search.policy.samplers import Memory, make_sampler
 from search.policy.screens.feasibility import Screening
+from search.policy.settlement import Settlement, settlement
 from search.worker.handover import Handover
 from search.worker.heartbeat import Heartbeat
 from search.worker.recorder import TrialRecorder
@@ -50,6 +51,11 @@ class Asker:
         verdict = None if fixed else self._screening.verdict(proposal, trials, outcomes)
         lease = self._begin(turn, proposal)
         return None if lease is None else self._judged(lease, proposal, verdict)
+
+    def settlement(self, begun: int) -> Settlement | None:
+        """Why the study needs no new trial, by what the view has read in this turn; None where it does."""
+        memory, seed = self._memory, self._plan.specification.sampler.seed
+        return settlement(memory.cube, memory.history.evidence(self._view.trials), begun=begun, seed=seed)
 
     def _proposed(
         self,

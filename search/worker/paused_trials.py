@@ -13,6 +13,7 @@ from search.policy.course import Course
 from search.policy.promotion import Values, last_rung, surplus
 from search.policy.readings import values_of
 from search.policy.schedule import Move, Schedule
+from search.policy.settlement import read_settlement
 from storage.outcomes import images_of_faults, read_outcome
 from storage.standings import paused
 from storage.study import StoredStudy
@@ -42,7 +43,8 @@ class PausedTrials:
         waiting = paused(self._study) if self._pauses else ()
         faults = images_of_faults(self._study) if self._schedule.images is not None else {}
         trials = self._view.refresh()
-        return Course.of(trials, outcomes, waiting, self._values(trials), fault_images=faults)
+        settled = self._plan.specification.budget.until_settled and read_settlement(self._study) is not None
+        return Course.of(trials, outcomes, waiting, self._values(trials), fault_images=faults, settled=settled)
 
     def move(self, course: Course) -> Move:
         """What this worker does next. A trial whose checkpoint lies on another living machine is left to that one."""

@@ -19,6 +19,7 @@ from search.policy.course import Course
 from search.policy.promotion import last_rung
 from search.policy.pruning import make_pruner
 from search.policy.schedule import Step
+from search.policy.settlement import keep_settlement
 from search.worker.asker import Asker
 from search.worker.handover import Handover
 from search.worker.outage import Outage
@@ -71,7 +72,8 @@ class TrialQueue:
         if self._left_behind():
             return Outlook.WORK
         budget = self._plan.specification.budget
-        if spending.begun < self._plan.specification.trials and budget.trainings is None:
+        bounded_by_trials = budget.trainings is None and not budget.until_settled
+        if spending.begun < self._plan.specification.trials and bounded_by_trials:
             return Outlook.WORK
         match self._paused.move(self._course()).step:
             case Step.WAIT:
@@ -147,11 +149,23 @@ class TrialQueue:
                 return self._promote(turn, move.trial, from_rung=last_rung(course.values[move.trial]))
             case Step.NEW:
                 self._outrank(turn, self._paused.surplus(course))
-                return self._asker.ask(turn)
+                return None if self._settles(turn, course) else self._asker.ask(turn)
             case Step.END:
                 self._outrank(turn, course.waiting)
                 self.tidy()
         return None
+
+    def _settles(self, turn: Turn, course: Course) -> bool:
+        """Whether the study needs no new trial any more; that is kept, for all workers."""
+        if not self._plan.specification.budget.until_settled:
+            return False
+        found = self._asker.settlement(course.begun)
+        if found is not None:
+            logger.info("the study is %s", found)
+            with self._study.database.together():
+                self._leases.check_turn(turn)
+                keep_settlement(self._study, found)
+        return found is not None
 
     def _promote(self, turn: Turn, number: int, *, from_rung: int) -> TrialRecorder | None:
         with contextlib.suppress(LeaseHeld):

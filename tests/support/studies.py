@@ -15,6 +15,7 @@ from storage.study import create_study, find_study
 SECTIONS = {
     "trials": "budget",
     "trainings": "budget",
+    "until_settled": "budget",
     "checkpoints_gb": "pruner",
     "seed": "sampler",
     "startup_trials": "sampler",

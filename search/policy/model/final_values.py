@@ -24,6 +24,14 @@ class Finals:
     variances: Array  # [n], of them
     reading_variances: Array  # [n], the part of it that is error of the readings
 
+    def first(self, count: int) -> "Finals":
+        """Those of the first so many trials."""
+        return Finals(
+            values=self.values[:count],
+            variances=self.variances[:count],
+            reading_variances=self.reading_variances[:count],
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:

@@ -15,7 +15,7 @@ from scipy.linalg import cholesky, solve_triangular
 from search.policy.model.candidates import candidates
 from search.policy.model.choice import Evidence, improvement
 from search.policy.model.cube import Cube
-from search.policy.model.final_values import final_values
+from search.policy.model.final_values import Finals, final_values
 from search.policy.model.fitting import evenly
 from search.policy.model.gaussian_process import Posterior, fitted, kernel, posterior
 
@@ -25,6 +25,7 @@ DRAWS = 256
 MOST_KNOWN = 200  # trials that the process learns from
 MOST_PLACES = 100  # that are tried at once in thought
 FEWEST_READ = 5
+MOST_LOOKS_BACK = 4
 JITTER = 1e-8
 
 
@@ -39,28 +40,41 @@ class Prospect:
 def prospect(cube: Cube, evidence: Evidence, *, trials: int, generator: Generator) -> Prospect | None:
     """What is to be expected of so many more trials; None where too little was read, or all is equal.
 
+    In many dimensions a process promises too much. So it is asked what it would have promised of the trials before, by
+    those before them, and is believed as far as that came.
+
     Raises:
         LinAlgError: points so alike that rounding leaves no covariance.
     """
-    if len(evidence.read) < FEWEST_READ or trials < 1:
+    finals = final_values(evidence.readings, evidence.errors) if len(evidence.read) >= FEWEST_READ else None
+    if finals is None or trials < 1 or finals.values.std() == 0:
         return None
-    finals = final_values(evidence.readings, evidence.errors)
+    promise = _promise(cube, evidence.read, finals, trials, generator)
+    came, promised = promise, promise
+    for count in range(len(evidence.read) - trials, FEWEST_READ - 1, -trials)[:MOST_LOOKS_BACK]:
+        best, later = finals.values[:count].max(), finals.values[: count + trials].max()
+        came += max(0.0, float(later - best))
+        promised += _promise(cube, evidence.read[:count], finals.first(count), trials, generator)
+    return Prospect(trials=trials, gain=promise * min(1.0, came / promised) if promised else 0.0)
+
+
+def _promise(cube: Cube, read: Array, finals: Finals, trials: int, generator: Generator) -> float:
+    """What the process on these points promises."""
     unit = float(finals.values.std())
     if unit == 0:
-        return None
+        return 0.0
     best_first = np.argsort(-finals.values, kind="stable")
     known = best_first[evenly(len(best_first), most=MOST_KNOWN)]
-    points = cube.coordinates(evidence.read[known])
+    points = cube.coordinates(read[known])
     values, variances = (finals.values[known] - finals.values.mean()) / unit, finals.variances[known] / unit**2
     some = evenly(len(known))
     model = posterior(points, values, variances, fitted(points[some], values[some], variances[some]))
     means = values - model.own_variances * model.weights  # the posterior's at the points
-    places = cube.coordinates(candidates(cube, evidence.read[known[np.argsort(-means, kind="stable")]], generator))
+    places = cube.coordinates(candidates(cube, read[known[np.argsort(-means, kind="stable")]], generator))
     promising = np.argsort(-improvement(*model.predict(places), best=float(means.max())), kind="stable")
     tried = places[promising[: min(trials, MOST_PLACES)]]
     drawn = _drawn(model, np.vstack([points[[int(np.argmax(means))]], tried]), generator)
-    gain = np.maximum(drawn[:, 1:].max(axis=1) - drawn[:, 0], 0.0).mean()
-    return Prospect(trials=trials, gain=unit * float(gain))
+    return unit * float(np.maximum(drawn[:, 1:].max(axis=1) - drawn[:, 0], 0.0).mean())
 
 
 def _drawn(model: Posterior, places: Array, generator: Generator) -> Array:

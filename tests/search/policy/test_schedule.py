@@ -21,8 +21,11 @@ def course(
     waiting: tuple[int, ...] = (),
     running: tuple[int, ...] = (),
     lost_images: int = 0,
+    settled: bool = False,
 ) -> Course:
-    return Course(begun=begun, running=running, waiting=waiting, values=values, lost_images=lost_images)
+    return Course(
+        begun=begun, running=running, waiting=waiting, values=values, lost_images=lost_images, settled=settled
+    )
 
 
 def promoting(trials: int, images: int | None = None) -> Schedule:
@@ -47,6 +50,10 @@ def promote(trial: int) -> Move:
         (promoting(4), course(4, FIRST | {3: {80: 0.3, 250: 0.4, 1000: 0.5}}, waiting=(0, 1, 2)), END),
         (promoting(2), course(2, {0: {80: 0.1}, 1: {80: 0.2}}, waiting=(0, 1)), promote(1)),  # fewer than four in all
         (promoting(3), course(3, {}), END),  # all diverged
+        # A settled study begins nothing new, but lets go on what is due, and one to an end
+        (promoting(9), course(4, FIRST | {3: {80: 0.3, 250: 0.4, 1000: 0.5}}, waiting=(0, 1, 2), settled=True), END),
+        (promoting(9), course(4, FIRST, waiting=(0, 1, 2), running=(3,), settled=True), WAIT),
+        (promoting(9), course(4, FIRST, waiting=(0, 1, 2, 3), settled=True), promote(3)),
         # Images: 4 × 80 are spent; a fifth trial's 80, and 750 for the best from 250 on, and so on
         (promoting(9, 5000), course(4, FIRST, waiting=(0, 1, 2, 3)), promote(3)),
         (promoting(9, 1240), course(4, FIRST, waiting=(0, 1, 2, 3)), promote(3)),  # 320 + 170 + 750 = 1240

@@ -10,8 +10,10 @@ from sqlalchemy import update
 
 from search.plan import Plan
 from search.policy.schedule import is_over
+from search.policy.settlement import read_settlement
 from search.report.status import read_status
 from search.study.specification import specification_to_json
+from search.worker import recorder
 from search.worker.loop import Worker
 from storage.connection import tables
 from storage.connection.database import Database
@@ -23,6 +25,7 @@ from storage.workers import gone, seen
 from tests.support.studies import varied
 from tests.support.workforce import PACE
 from trial.outcome import Outcome
+from trial.reading import Reading
 from trial.standing import Standing
 
 
@@ -68,6 +71,27 @@ def test_eight_workers_share_the_trials_and_none_is_trained_twice(database, paus
     assert count_standings(study) == {Standing.FINISHED: 16}
     assert rungs_passed(study)[3] >= 1
     assert read_status(study).changed_hands == {}
+
+
+def test_a_study_that_ends_when_it_is_settled_begins_no_trial_from_then_on(database, pausing, monkeypatch):
+    monkeypatch.setattr(recorder, "score", lambda record: Reading(value=record.ap, error=0.5))  # says next to nothing
+    plan = varied(pausing, trials=100, until_settled=True)
+    threads = [threading.Thread(target=worker(database, plan).run) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    study = find_study(database, plan.study)
+    found, trials = read_settlement(study), read_trials(study)
+    assert found is not None
+    assert found.gain < found.error == 0.5
+    assert found.begun <= len(trials) < 40  # those that were refused before any training are among them
+    assert rungs_passed(study)[3] >= 1
+    assert is_over(study, plan.specification)
+    save_specification(study, specification_to_json(plan.specification))
+    assert read_status(study).settled == found
+    assert worker(database, plan).run() == 0  # another launch begins none either
+    assert len(read_trials(study)) == len(trials)
 
 
 def test_a_budget_of_full_trainings_is_kept(database, pausing):
