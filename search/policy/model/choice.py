@@ -1,8 +1,6 @@
 """Which point of a space is tried next: the largest expected improvement on the best, times how likely it is to work.
 
-Expected improvement: Jones, Schonlau and Welch 1998, equation 15, on the posterior mean of the best in place of a value
-that was read, because readings are noisy. Trials that have not been read yet count as what the model expects of them
-("kriging believer", Ginsbourger et al. 2010), so that workers beside each other propose different points.
+The best is the posterior mean of the best in place of a value that was read, because readings are noisy.
 """
 
 from dataclasses import dataclass
@@ -10,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
-from scipy.special import ndtr
 
 from search.policy.model.candidates import candidates
 from search.policy.model.cube import Cube
@@ -25,13 +22,13 @@ from search.policy.model.feasibility import (
 from search.policy.model.final_values import final_values
 from search.policy.model.fitting import Fits, evenly, milestone
 from search.policy.model.gaussian_process import Posterior, Scales, kernel, posterior
+from search.policy.model.improvement import improvement_beside
 from search.policy.model.targets import Targets, targets_of
 
 Array = NDArray[np.float64]
 Places = NDArray[np.intp]
 
 MOST_BEST, MOST_OTHERS = 100, 100  # trials that the model learns from
-BELIEVED = 1e-2  # variance of a trial that is believed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -48,13 +45,11 @@ class Evidence:
 def chosen(cube: Cube, evidence: Evidence, generator: Generator, fits: Fits) -> Array:
     """The shares [p] of the point to try next; what the study's `fits` hold spares time and changes nothing."""
     belief = _believed(cube, evidence, fits, generator)
-    model, means = belief.model, belief.means
-    if len(evidence.pending):
-        model = model.expecting(cube.coordinates(evidence.pending), BELIEVED)
+    means = belief.means
     best_first = belief.known[np.argsort(-means, kind="stable")]
     offered = candidates(cube, evidence.read[best_first], generator)
-    places = cube.coordinates(offered)
-    gain = improvement(*model.predict(places), best=float(means.max()))
+    places, pending = cube.coordinates(offered), cube.coordinates(evidence.pending)
+    gain = improvement_beside(belief.model, pending, places, best=float(means.max()), generator=generator)
     if not len(evidence.failed):
         return offered[int(np.argmax(gain))]
     feasibility = _feasibility(cube, evidence, belief, fits, generator)
@@ -64,13 +59,6 @@ def chosen(cube: Cube, evidence: Evidence, generator: Generator, fits: Fits) -> 
 def smoothed(cube: Cube, evidence: Evidence, fits: Fits) -> Array:
     """What each of the trials is worth [n], the luck of its readings taken off; larger is better, without a unit."""
     return _believed(cube, evidence, fits, None).smoothed
-
-
-def improvement(mean: Array, sd: Array, *, best: float) -> Array:
-    """Expected improvement [m] on the best at places with these means and standard deviations [m]."""
-    z = (mean - best) / sd
-    result: Array = sd * (z * ndtr(z) + np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi))
-    return result
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

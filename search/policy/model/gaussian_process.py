@@ -51,11 +51,20 @@ class Posterior:
 
     def predict(self, places: Array) -> tuple[Array, Array]:
         """Mean and standard deviation [m] of the function at places [m, d]."""
+        mean, sd, _ = self.predict_moves(places, 0)
+        return mean, sd
+
+    def predict_moves(self, places: Array, last: int) -> tuple[Array, Array, Array]:
+        """Mean and standard deviation [m] at places [m, d], and how the means move with the values of the last points.
+
+        [last, m]: by what they are higher where the value of that point, as far as those before it leave it open, is a
+        standard deviation higher.
+        """
         across = kernel(places, self.points, self.scales)  # [m, n]
         mean = across @ self.weights
         explained = solve_triangular(self.factor, across.T, lower=True, overwrite_b=True, check_finite=False)
         variance = self.scales.amplitude - np.einsum("nm,nm->m", explained, explained)
-        return mean, np.sqrt(np.maximum(variance, 1e-10))
+        return mean, np.sqrt(np.maximum(variance, 1e-10)), explained[len(explained) - last :]
 
     def expecting(self, places: Array, variance: float) -> "Posterior":
         """The posterior after its own mean was read at places [r, d], with that variance.

@@ -54,7 +54,8 @@ class History:
 
     def _look_at(self, trials: Sequence[FrozenTrial]) -> None:
         """Bring the rows up to date: at each proposal there may be thousands of trials that are over."""
-        for number in sorted(self._open | set(range(self._looked_at, len(trials)))):
+        fresh = self._open | set(range(self._looked_at, len(trials)))
+        for number in sorted(number for number in fresh if number < len(trials)):
             self._note(number, trials[number])
         self._looked_at = len(trials)
 

@@ -58,3 +58,12 @@ def test_the_trial_that_asks_tells_nothing_itself():
     study, _ = study_of(3)
     evidence = History(Cube.of(SPACE), RUNGS).evidence(study.get_trials(deepcopy=False), but=1)
     assert len(evidence.pending) == 2
+
+
+def test_a_trial_that_the_database_lost_and_another_of_its_number_are_told_apart():
+    study, trials = study_of(3)
+    history, shown = History(Cube.of(SPACE), RUNGS), study.get_trials(deepcopy=False)
+    history.evidence(shown)
+    assert len(history.evidence(shown[:2]).pending) == 2
+    trials[2].report(0.3, 100)
+    assert history.evidence(study.get_trials(deepcopy=False)).readings[0, 0] == 0.3
