@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from scipy.linalg import cholesky, solve_triangular
 
 from search.policy.model.candidates import candidates
-from search.policy.model.choice import Evidence, improvement
+from search.policy.model.choice import Evidence
 from search.policy.model.cube import Cube
 from search.policy.model.final_values import Finals, final_values
 from search.policy.model.fitting import evenly
 from search.policy.model.gaussian_process import Posterior, fitted, kernel, posterior
+from search.policy.model.improvement import improvement
 
 Array = NDArray[np.float64]
 
