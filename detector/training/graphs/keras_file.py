@@ -4,6 +4,7 @@ Keras holds layers: backbone, pyramid and heads. What lies between them (anchors
 so the outputs are raw, and pooled features are a second input.
 """
 
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -29,7 +30,9 @@ def write_keras(facts: DetectorFacts, weights: Path, output: Path) -> None:
     def write(unfinished: Path) -> None:
         named = unfinished.with_name(f"{unfinished.name}.keras")  # Keras takes no other suffix
         try:
-            model.save(named)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # Keras's own, of NumPy 2
+                model.save(named)
             with zipfile.ZipFile(named, "a") as archive:
                 archive.writestr(FACTS_FILE, facts_text(facts))
             named.rename(unfinished)

@@ -44,7 +44,7 @@ def _packages() -> tuple[Any, Any]:
             import tf2onnx.tfonnx
     except ModuleNotFoundError as error:
         raise ConfigError(
-            f"--weights onnx needs {error.name}, which is not installed: pip install 'frcnn-search[onnx]'"
+            f"--weights onnx needs {error.name}, which is not installed: pip install tf2onnx onnx"
         ) from error
     return onnx, tf2onnx
 

@@ -135,6 +135,27 @@ def test_a_model_that_finds_nothing_says_so_in_the_same_shapes(weights: Path) ->
     assert {name: value.shape for name, value in found.items()} == {"boxes": (0, 4), "scores": (0,), "labels": (0,)}
 
 
+def test_a_large_photograph_is_to_be_decoded_as_predict_does(saved_model: Path, weights: Path, tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    noise = np.random.default_rng(2).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    Pillow.fromarray(noise).resize((1024, 768)).save(tmp_path / "photograph.jpg")  # eight times the canvas
+    (theirs,) = open_detector(weights).detect([unannotated(tmp_path / "photograph.jpg", 1)])
+    with Pillow.open(tmp_path / "photograph.jpg") as photograph:
+        photograph.draft(None, (2 * CANVAS.width_px, 2 * CANVAS.height_px))
+        assert photograph.size == (256, 192)
+        found = tf.saved_model.load(str(saved_model)).detect(np.asarray(photograph))
+    mine = {name: value.numpy() for name, value in found.items()}
+    mine["boxes"] = mine["boxes"] * 4
+    order = matching(mine, theirs)
+    assert sorted(order) == list(range(len(theirs.scores)))
+    assert len(order) > 10
+    np.testing.assert_allclose(mine["boxes"][order], theirs.boxes[:, [1, 0, 3, 2]], rtol=0, atol=4e-3)
+    np.testing.assert_allclose(mine["scores"][order], theirs.scores, rtol=0, atol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)  # the conversion is a minute or two on a free core
 def test_an_onnx_file_finds_what_predict_finds(
     onnx_file: Path, pictures: list[Path], expected: list[Detections]
 ) -> None:
@@ -147,6 +168,8 @@ def test_an_onnx_file_finds_what_predict_finds(
     )
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_an_onnx_file_has_standard_operators_and_says_what_it_is(onnx_file: Path) -> None:
     import onnx
 
@@ -182,6 +205,7 @@ print(len(found))
 def test_keras_alone_opens_the_layers_and_they_compute_what_ours_do(
     weights: Path, tmp_path: Path, backend: str
 ) -> None:
+    from detector.backend import to_device
     from detector.training.graphs.detection_graph import network_of
 
     export_weights(weights, tmp_path / "model.keras", format="keras")
@@ -189,11 +213,11 @@ def test_keras_alone_opens_the_layers_and_they_compute_what_ours_do(
     network, random = network_of(facts.shape, weights), np.random.default_rng(0)
     images = random.integers(0, 256, (2, 96, 128, 3)).astype(np.float32)
     pooled = random.normal(size=(5, 7 * 7 * 256)).astype(np.float32)
-    levels = network.pyramid(network.backbone(network.kind.preprocess(images)))
+    levels = network.pyramid(network.backbone(network.kind.preprocess(to_device(images))))
     outputs = {f"p{level}": features for level, features in enumerate(levels, start=2)}
     for level, features in enumerate(levels, start=2):
         outputs[f"rpn_logits_p{level}"], outputs[f"rpn_deltas_p{level}"] = network.rpn(features)
-    outputs["class_logits"], outputs["box_deltas"] = network.box_head(pooled)
+    outputs["class_logits"], outputs["box_deltas"] = network.box_head(to_device(pooled))
     arrays = {name: np.asarray(value) for name, value in outputs.items()}
     np.savez(tmp_path / "given.npz", images=images, pooled=pooled, **arrays)
     done = subprocess.run(
@@ -227,6 +251,6 @@ def test_what_cannot_be_written_is_said(weights: Path, tmp_path: Path, monkeypat
     monkeypatch.setitem(sys.modules, "tf2onnx", None)
     if importlib.util.find_spec("onnx") is None:
         monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(ConfigError, match=r"pip install 'frcnn-search\[onnx\]'"):
+    with pytest.raises(ConfigError, match=r"^--weights onnx needs .*: pip install tf2onnx onnx$"):
         export_weights(weights, tmp_path / "model.onnx", format="onnx")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "mine.onnx"]
