@@ -80,6 +80,7 @@ bench: setup ## measure what the README claims, on this machine
 	$(BIN)/python -m benchmarks.roi_align_formulations
 	$(BIN)/python -m benchmarks.study_growth
 	$(BIN)/python -m benchmarks.many_workers
+	$(BIN)/python -m benchmarks.exported_models
 
 planted: setup ## plant every fault in data, configuration and training, and write docs/planted_faults.md (minutes)
 	$(BIN)/python -m benchmarks.planted_faults --training

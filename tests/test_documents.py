@@ -20,7 +20,7 @@ PLACES = "|".join((*PACKAGES, "docs", "examples"))
 PATH = re.compile(rf"(?<![\w/.-])(?:{PLACES})/[\w./-]*")
 DOTTED = re.compile(rf"(?<![\w/.-])(?:{'|'.join(PACKAGES)})(?:\.\w+)+(?!\w*[/(])")
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)")
-SUFFIXES = ("html", "jsonl", "md", "url", "yaml")  # of files whose names look like modules
+SUFFIXES = ("html", "json", "jsonl", "md", "url", "yaml")  # of files whose names look like modules
 STUDY_KEYS = {f"detector.{field.name}" for field in fields(DetectorSection)}
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -49,6 +49,22 @@ COMMAND_LINES = {
     ),
     "an argument that is missing": mistake("train", "CONFIGURATION is missing", "A file that `export` wrote"),
     "an option that is missing": mistake("evaluate w.safetensors", "--data is missing", "A folder, a file of"),
+    "weights to export without where they are": mistake(
+        "export --weights onnx --output model.onnx",
+        "--weights, --from and --output",
+        "--from trained/weights.safetensors",
+    ),
+    "weights to export in a format that is none": mistake(
+        "export --weights tflite --from weights.safetensors --output model",
+        "must be one of savedmodel, onnx, keras",
+        "'tflite'",
+    ),
+    "weights to export that are not there": mistake(
+        "export --weights keras --from absent.safetensors --output model.keras", "absent.safetensors", "no such file"
+    ),
+    "weights to export of a trial": mistake(
+        "export --weights keras --trial 3 --from weights.safetensors --output model.keras", "--trial", "--from"
+    ),
     "a number with an exponent": mistake("launch --images 1e3", "--images must be a whole number", "'1e3'; write 1000"),
     "a number with a comma": mistake("launch --images 4,000", "must be a whole number", "'4,000'; write 4000"),
     "a number with a k": mistake("launch --images 4k", "must be a whole number", "'4k'; write 4000"),
