@@ -42,7 +42,7 @@ def interpolated(features: np.ndarray, y: float, x: float) -> np.ndarray:
     ) * (x - left)
 
 
-def reference(levels: list[np.ndarray], boxes: np.ndarray, size: int) -> np.ndarray:
+def reference(levels: list[np.ndarray], boxes: np.ndarray, size: int, *, aligned: bool = True) -> np.ndarray:
     images, count = boxes.shape[:2]
     result = np.zeros((images, count, size, size, levels[0].shape[-1]))
     for image, roi in np.ndindex(images, count):
@@ -50,7 +50,11 @@ def reference(levels: list[np.ndarray], boxes: np.ndarray, size: int) -> np.ndar
         area = max(y2 - y1, 0) * max(x2 - x1, 0)
         level = min(max(math.floor(4 + math.log2(math.sqrt(area) / 224 + 1e-8)), 2), 5)
         stride = 2**level
-        top, left, high, wide = y1 / stride - 0.5, x1 / stride - 0.5, (y2 - y1) / stride, (x2 - x1) / stride
+        top, left, high, wide = y1 / stride, x1 / stride, (y2 - y1) / stride, (x2 - x1) / stride
+        if aligned:
+            top, left = top - 0.5, left - 0.5
+        else:
+            high, wide = max(high, 1), max(wide, 1)
         for row, column, sub_row, sub_column in np.ndindex(size, size, 2, 2):
             y = top + (row + (sub_row + 0.5) / 2) * high / size
             x = left + (column + (sub_column + 0.5) / 2) * wide / size
