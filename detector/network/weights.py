@@ -57,17 +57,22 @@ def load_backbone(network: Network, weights: str, found: FoundWeights | None = N
         if found.kind is FileKind.KERAS:
             _load_keras(network, Path(weights))
         else:
-            _load_found(network, Path(weights), found)
+            load_weights_found(network, Path(weights), found)
     _refuse_untrained_norms(network, weights)
 
 
-def _load_found(network: Network, path: Path, found: FoundWeights) -> None:
+def load_weights_found(network: Network, path: Path, found: FoundWeights, *, whole: bool = False) -> None:
+    """Fill the network with what the file at that path was found to hold; see `load_weights`.
+
+    Raises:
+        ConfigError: as there, or its backbone is another.
+    """
     kind = network.kind
     if found.backbone not in (None, kind.name):
         raise ConfigError(f"{path} holds a {found.backbone}, but detector.backbone is {kind.name}; change that")
     if found.backbone is not None and found.geometry != kind.geometry:
         raise ValueError(f"the network was built for {kind.geometry}, but {path} means {found.geometry}")
-    _fill(network, path, found.values, whole=False)
+    _fill(network, path, found.values, whole=whole)
 
 
 def _load_keras(network: Network, path: Path) -> None:

@@ -38,7 +38,7 @@ def open_weights(path: Path) -> FoundWeights:
     if start.startswith(HDF5) or path.suffix == ".h5":
         return FoundWeights(kind=FileKind.KERAS, geometry=KERAS)
     if start.startswith(ZIP) or TORCH_MAGIC in start:
-        return _foreign(path, lambda: replace(unwrapped(read_torch(path)), epsilon=_epsilon(path)))
+        return _foreign(path, lambda: replace(unwrapped(read_torch(path)), epsilon=NO_EPSILON.get(digest(path))))
     if start.startswith(PICKLE) or path.suffix == ".pkl":
         return _foreign(path, lambda: unwrapped(read_pickle(path)))
     if start[8:9] == b"{" or path.suffix == ".safetensors":
@@ -90,6 +90,7 @@ def _ours(path: Path, values: dict[str, np.ndarray], metadata: dict[str, str]) -
     )
 
 
-def _epsilon(path: Path) -> float | None:
+def digest(path: Path) -> str:
+    """The beginning of the file's SHA-256, as torchvision has it in the names of its files."""
     with path.open("rb") as file:
-        return NO_EPSILON.get(hashlib.file_digest(file, "sha256").hexdigest()[:8])
+        return hashlib.file_digest(file, "sha256").hexdigest()[:8]

@@ -10,7 +10,7 @@ import math
 import pickle
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -92,6 +92,10 @@ def _encode(text: str, encoding: str) -> bytes:
     return text.encode("latin1")
 
 
+def _no_bytes() -> bytes:
+    return b""
+
+
 def _ordered(pairs: Any = ()) -> dict[Any, Any]:
     for key, _ in pairs:
         _require_plain(key)
@@ -101,6 +105,7 @@ def _ordered(pairs: Any = ()) -> dict[Any, Any]:
 ADMITTED: dict[tuple[str, str], Any] = {
     ("collections", "OrderedDict"): _ordered,
     ("_codecs", "encode"): _encode,
+    ("__builtin__", "bytes"): _no_bytes,  # as old protocols say that there are none
     ("numpy", "dtype"): _Type,
     ("numpy", "ndarray"): _Array,
     **{(room, "_reconstruct"): _reconstruct for room in _ROOM},
@@ -115,7 +120,7 @@ _InPython: Any = pickle._Unpickler  # type: ignore[attr-defined,unused-ignore]
 class _Reader(_InPython):  # type: ignore[misc]
     """The reader in Python, which admits no name but those above, and as keys only what cannot nest."""
 
-    dispatch = dict(_InPython.dispatch)
+    dispatch: ClassVar[dict[int, Any]] = dict(_InPython.dispatch)
 
     def __init__(self, content: bytes) -> None:
         super().__init__(io.BytesIO(content), encoding="latin1")

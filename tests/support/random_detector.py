@@ -12,10 +12,10 @@ SPREAD = {  # of a value by the end of its name; what is not here varies as fan-
     "bias": (-0.1, 0.1),
 }
 OUTPUT_SCALE = {  # so that scores differ, and boxes move
-    "rpn.head.cls_logits.weight": 4.0,
-    "rpn.head.bbox_pred.weight": 0.5,
-    "roi_heads.box_predictor.cls_score.weight": 6.0,
-    "roi_heads.box_predictor.bbox_pred.weight": 1.0,
+    "rpn.head.cls_logits.weight": 0.4,
+    "rpn.head.bbox_pred.weight": 0.2,
+    "roi_heads.box_predictor.cls_score.weight": 1.0,
+    "roi_heads.box_predictor.bbox_pred.weight": 0.4,
 }
 BRANCH_SCALE = 0.3  # of the norm that closes a residual branch: features stay small over the depth
 

@@ -46,9 +46,7 @@ class Case:
         return 2 if self.backbone in ("resnet18", "resnet34") else 3
 
     def model(self) -> FasterRCNN:
-        body = resnet_fpn_backbone(
-            backbone_name=self.backbone, weights=None, norm_layer=self.norm, trainable_layers=5
-        )
+        body = resnet_fpn_backbone(backbone_name=self.backbone, weights=None, norm_layer=self.norm, trainable_layers=5)
         anchors = AnchorGenerator(self.sizes, (RATIOS,) * len(self.sizes))
         return FasterRCNN(
             body, num_classes=4, rpn_anchor_generator=anchors, box_score_thresh=LEAST_SCORE,
