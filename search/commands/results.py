@@ -62,15 +62,39 @@ def explain(
 
 def export(
     study_file: StudyFile = DEFAULT_STUDY_FILE,
-    output: Annotated[Path, typer.Option(help="The file to write.")] = Path("best.yaml"),
+    output: Annotated[Path | None, typer.Option(show_default="best.yaml", help="The file to write.")] = None,
     trial: Annotated[int | None, typer.Option(min=0, help="Number of another trial than the best.")] = None,
     format: Annotated[str, typer.Option(help="What to write it as; frcnn is what `train` reads.")] = "frcnn",
+    weights: Annotated[
+        str | None,
+        typer.Option(metavar="FORMAT", help="Instead, write the weights of --from: torchvision or detectron2."),
+    ] = None,
+    source: Annotated[
+        Path | None, typer.Option("--from", metavar="WEIGHTS", help="weights.safetensors, as `train` leaves it.")
+    ] = None,
 ) -> None:
-    """Write the best configuration, complete, with where it comes from. `train` runs it in full."""
-    with exit_codes(), opened(study_file) as (specification, stored):
-        from search.export.export import export as write
+    """Write the best configuration, complete, with where it comes from. `train` runs it in full.
+    With --weights: write trained weights for another framework."""
+    with exit_codes():
+        if weights is not None or source is not None:
+            say(_exported_weights(weights, source, output))
+            return
+        with opened(study_file) as (specification, stored):
+            from search.export.export import export as write
 
-        say(write(stored, specification, output=output, trial=trial, format=format))
+            say(write(stored, specification, output=output or Path("best.yaml"), trial=trial, format=format))
+
+
+def _exported_weights(format: str | None, source: Path | None, output: Path | None) -> str:
+    """What was written, in a line."""
+    if format is None or source is None or output is None:
+        raise ConfigError(
+            "weights need --weights, --from and --output; write, for example, frcnn-search export --weights "
+            "torchvision --from trained/weights.safetensors --output torchvision.safetensors"
+        )
+    from search.export.weight_formats import export_weights
+
+    return export_weights(source, output, format=format)
 
 
 def train(

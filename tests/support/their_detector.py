@@ -17,7 +17,7 @@ from detector.training.prediction import PredictStep
 from detector.training.step import TrainStep
 from detector.weight_files.found_weights import FoundWeights
 from detector.weight_files.opening import open_weights
-from tests.support.random_detector import boxes, picture, places, random_values
+from tests.support.random_detector import boxes, picture, random_values
 
 GOLDEN = Path(__file__).resolve().parents[1] / "fixtures" / "torchvision_golden.npz"
 BOXES, SEED, LEAST_SCORE, CLASSES = 20, 7, 0.5, 3
@@ -112,10 +112,5 @@ def in_their_order(name: str, array: np.ndarray, anchors: Anchors) -> np.ndarray
     if name == "class_logits":
         return np.concatenate([array[:, -1:], array[:, :-1]], axis=1)
     if name == "box_deltas":
-        rows = array[..., [1, 0, 3, 2]].reshape(len(array), -1)
-        return np.concatenate([np.zeros((len(array), 4), np.float32), rows], axis=1)  # of the background
+        return array[..., [1, 0, 3, 2]].reshape(len(array), -1)
     return array
-
-
-def samples(name: str, array: np.ndarray) -> np.ndarray:
-    return array.ravel()[places(name, array.size)]

@@ -1,0 +1,26 @@
+"""What trained weights can be written as: a new format is a writer, and a row here."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from detector.config import ConfigError, require
+from search.export.framework_weights import export_to_detectron2, export_to_torchvision
+
+Writer = Callable[[Path, Path], str]  # of the weights, into the output; what was written, in a line
+
+WEIGHT_FORMATS: Mapping[str, Writer] = {"torchvision": export_to_torchvision, "detectron2": export_to_detectron2}
+
+
+def export_weights(weights: Path, output: Path, *, format: str) -> str:
+    """Write trained weights in another format, and say in one line what was written.
+
+    Raises:
+        ConfigError: there is no such format, the weights cannot be used, or something is there already.
+    """
+    require(format in WEIGHT_FORMATS, f"--weights must be one of {', '.join(WEIGHT_FORMATS)}, but is {format!r}")
+    require(not output.exists(), f"{output} is there already; choose another --output, or move it away")
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        return WEIGHT_FORMATS[format](weights, output)
+    except OSError as error:
+        raise ConfigError(f"{output} cannot be written ({error.strerror}); choose another --output") from error
