@@ -92,13 +92,17 @@ def test_a_linear_map_is_read_exactly_at_the_bin_centres(align: Align) -> None:
 
 
 @pytest.mark.parametrize("align", FORMULATIONS)
-@pytest.mark.parametrize(("height", "width", "size"), [(512, 640, 7), (96, 160, 3)])
-def test_alignment_agrees_with_the_slow_reference(align: Align, height: int, width: int, size: int) -> None:
+@pytest.mark.parametrize(
+    ("height", "width", "size", "aligned"), [(512, 640, 7, True), (96, 160, 3, True), (96, 160, 3, False)]
+)
+def test_alignment_agrees_with_the_slow_reference(
+    align: Align, height: int, width: int, size: int, aligned: bool
+) -> None:
     rng = np.random.default_rng(15)
     levels, boxes = pyramid(rng, height, width), rois(rng, 60)
-    found = ops.convert_to_numpy(align(levels, boxes, size=size))
+    found = ops.convert_to_numpy(align(levels, boxes, size=size, aligned=aligned))
     assert found.shape == (2, 60, size, size, 3)
-    np.testing.assert_allclose(found, reference(levels, boxes, size), atol=1e-4)
+    np.testing.assert_allclose(found, reference(levels, boxes, size, aligned=aligned), atol=1e-4)
     assert (found[:, 2] == 0).all()  # far outside
 
 
