@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 
 from detector.config import Anchors, Canvas, Hyperparameters, StepShape
 from detector.weight_files.opening import open_weights
-from search.export.framework_weights import export_to_torchvision
+from search.export.framework_weights import export_to_detectron2, export_to_torchvision
 from tests.support.random_detector import random_values
 
 GOLDEN = Path(__file__).resolve().parents[1] / "fixtures" / "torchvision_golden.npz"
@@ -48,6 +48,11 @@ if __name__ == "__main__":
     target = Path(sys.argv[1])
     target.mkdir(parents=True, exist_ok=True)
     for case in ("resnet50", "resnet18", "resnet34", "resnet101"):
-        output = target / f"{case}{SUFFIXES.get(case, '.safetensors')}"
-        output.unlink(missing_ok=True)
-        sys.stdout.write(export_to_torchvision(ours(case, target), output) + "\n")
+        source = ours(case, target)
+        for write, suffix in (
+            (export_to_torchvision, SUFFIXES.get(case, ".safetensors")),
+            (export_to_detectron2, ".pkl"),
+        ):
+            output = target / f"{case}{suffix}"
+            output.unlink(missing_ok=True)
+            sys.stdout.write(write(source, output) + "\n")

@@ -138,7 +138,7 @@ def compare(path: Path, folder: Path | None) -> int:
     golden, worst = np.load(path), 0.0
     for name, case in CASES.items():
         differences = {}
-        weights = None if folder is None else next(folder.glob(f"{name}.*"))
+        weights = None if folder is None else next(file for file in folder.glob(f"{name}.*") if file.suffix != ".pkl")
         for key, value in computed(case, weights).items():
             expected = golden[f"{name}/{key}"]
             assert value.shape == expected.shape, (key, value.shape, expected.shape)
