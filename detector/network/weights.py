@@ -42,6 +42,13 @@ def found_weights(weights: str) -> FoundWeights | None:
     return None if weights in ("imagenet", "none") else open_weights(Path(weights))
 
 
+def stage(weights: str, found: FoundWeights | None) -> str:
+    """What goes on while they are loaded, and what of a file is not taken."""
+    if weights == "none":
+        return "drawing weights"
+    return f"loading weights ({weights}{'; ' + found.remark if found and found.remark else ''})"
+
+
 def load_backbone(network: Network, weights: str, found: FoundWeights | None = None) -> None:
     """Fill the backbone from `imagenet` or from a file, of which `found` is what it holds, where it was opened before.
 

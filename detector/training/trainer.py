@@ -76,7 +76,7 @@ class Trainer:
 
         def fill(network: Network) -> None:
             given = setup.detector.weights
-            on_progress("drawing weights" if given == "none" else f"loading weights ({given})", 0, 1)
+            on_progress(weights.stage(given, found), 0, 1)
             weights.initial_backbone(network, given, setup.seed, sample, setup.cache, found)
             if setup.whole_weights:
                 weights.load_weights(network, Path(given), whole=True)
