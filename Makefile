@@ -12,7 +12,7 @@ STUDY_IMAGES ?= 720
 STUDY_CANVAS ?= 64x96
 
 .DEFAULT_GOAL := help
-.PHONY: help setup study quick test test-slow chaos fuzz check lint types imports duplicates format bench planted clean
+.PHONY: help setup study quick test test-slow chaos fuzz check lint types imports duplicates format check-weights bench planted clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,6 +69,14 @@ format: setup ## rewrite the code in the one format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+TORCH := .venv-torch
+check-weights: ## compare with the real torchvision in .venv-torch, which is made (gigabytes): its outputs, and our exports there
+	@test -x $(TORCH)/bin/python || $(PYTHON) -m venv $(TORCH)
+	$(TORCH)/bin/python -m pip install --quiet --disable-pip-version-check torch torchvision 'numpy>=1.26' 'safetensors>=0.5'
+	$(TORCH)/bin/python -m tests.support.torchvision_golden compare tests/fixtures/torchvision_golden.npz
+	$(TORCH)/bin/python -m tests.support.exported_golden $(TORCH)/exported
+	$(TORCH)/bin/python -m tests.support.torchvision_golden compare tests/fixtures/torchvision_golden.npz $(TORCH)/exported
+
 bench: setup ## measure what the README claims, on this machine
 	$(BIN)/python -m benchmarks.step_speed
 	$(BIN)/python -m benchmarks.trial_share
@@ -86,5 +94,5 @@ planted: setup ## plant every fault in data, configuration and training, and wri
 	$(BIN)/python -m benchmarks.planted_faults --training
 
 clean: ## remove .venv, caches and the sample study
-	rm -rf $(VENV) study build dist *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(TORCH) study build dist *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -118,7 +118,7 @@ def measure_figures(trainer: WatchedTrainer, pairs: int) -> Pairs:
     steps = []
     for kind in (TrainStep, BareStep):
         compiled = Compiled(kind(trainer._network, trainer.shape), donate_first=True)
-        steps.append(_Chain(compiled, trainer._fresh_state(0), (frozen, batch, inputs)))
+        steps.append(_Chain(compiled, trainer._fresh_state(0, HYPERPARAMETERS.anchors), (frozen, batch, inputs)))
     for step in (*steps, *steps):
         step()  # compiles, and again where a type was weak
     full, bare = steps
@@ -128,7 +128,7 @@ def measure_figures(trainer: WatchedTrainer, pairs: int) -> Pairs:
 def rules_us(trainer: WatchedTrainer, repeats: int = 2000) -> float:
     """Microseconds of the host that unpacking and all rules take for a step, device not counted."""
     frozen, batch, inputs = trainer.given
-    _, vector = trainer.train_step(trainer._fresh_state(0), frozen, batch, inputs)
+    _, vector = trainer.train_step(trainer._fresh_state(0, HYPERPARAMETERS.anchors), frozen, batch, inputs)
     packed = to_host(vector)
     watch = Watch(trial_context(HYPERPARAMETERS, trainer.shape, budget_images=repeats * HYPERPARAMETERS.batch_size))
     wall_s, _ = _timed(lambda: [watch.observe(step, unpack(packed)) for step in range(repeats)])

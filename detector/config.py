@@ -1,6 +1,6 @@
 """What a trial is made of: the compile key and the run-time hyperparameters.
 
-Imports nothing but the standard library, so that reading a configuration never loads Keras.
+Imports nothing but the standard library and values of its kind, so that reading a configuration never loads Keras.
 
 Boxes are sizes in pixels of the *canvas*: the fixed frame into which every image is scaled and padded.
 """
@@ -8,6 +8,8 @@ Boxes are sizes in pixels of the *canvas*: the fixed frame into which every imag
 import math
 from dataclasses import dataclass, field
 from enum import StrEnum
+
+from detector.geometry import KERAS, Geometry
 
 LEVELS = 5  # P2 to P6
 STRIDES_PX = (4, 8, 16, 32, 64)  # of P2 to P6
@@ -35,6 +37,9 @@ class BackboneName(StrEnum):
     """The backbones that there are; `network.backbone` says what each is."""
 
     RESNET50 = "resnet50"
+    RESNET18 = "resnet18"
+    RESNET34 = "resnet34"
+    RESNET101 = "resnet101"
 
 
 class Optimizer(StrEnum):
@@ -87,7 +92,7 @@ class DetectorSettings:
     """What the user says of the network, but for its canvas; nothing of it is a hyperparameter of the search."""
 
     backbone: BackboneName = BackboneName.RESNET50
-    weights: str = "none"  # `imagenet`, `none`, or the path of a file
+    weights: str = "none"  # `imagenet`, `none`, or the path of a file, which decides the geometry
     precision: Precision = Precision.FLOAT32
     frozen_stages: int | None = None  # None: 2 with weights (Detectron2's FREEZE_AT), 0 without
     micro_batch: int | None = None  # None: the largest that divides every batch size, at most 8
@@ -99,6 +104,10 @@ class DetectorSettings:
         require(
             stages is None or 0 <= stages <= 5,
             f"frozen_stages must be 0 (none) to 5 (the whole backbone), not {stages}",
+        )
+        require(
+            self.weights != "imagenet" or self.backbone in (BackboneName.RESNET50, BackboneName.RESNET101),
+            f"Keras has no ImageNet weights of a {self.backbone}; give torchvision's file in weights, or none",
         )
         for name in ("micro_batch", "proposals", "roi_samples"):
             value = getattr(self, name)
@@ -137,6 +146,7 @@ class StepShape:
     precision: Precision = Precision.FLOAT32
     frozen_stages: int = 2
     backbone: BackboneName = BackboneName.RESNET50
+    geometry: Geometry = KERAS  # of the weights' file
 
     @classmethod
     def for_detector(

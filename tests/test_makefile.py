@@ -24,6 +24,7 @@ def test_make_alone_lists_every_target_that_a_person_calls() -> None:
         "check",
         "duplicates",
         "format",
+        "check-weights",
         "bench",
         "planted",
         "clean",

@@ -105,8 +105,8 @@ class TamperedTrainer(Trainer):
         """The same for variables that are not trained: batch norm."""
         self._frozen = self._changed(self._frozen, [v.path for v in self._network.frozen], {ending: change})
 
-    def _fresh_state(self, seed: int) -> State:
-        state = super()._fresh_state(seed)
+    def _fresh_state(self, seed: int, anchors: Anchors) -> State:
+        state = super()._fresh_state(seed, anchors)
         state["weights"] = self._changed(state["weights"], [v.path for v in self._network.trainable], self._changes)
         return state
 

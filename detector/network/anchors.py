@@ -12,13 +12,16 @@ from keras import ops
 
 from detector.boxes import Tensor
 from detector.config import STRIDES_PX, Anchors, Canvas, require
+from detector.geometry import KERAS, Geometry
+
+CENTRE = 0.5  # of a cell, where `grid_anchors` puts anchors
 
 
-def cell_anchors(anchors: Anchors, slots: int) -> tuple[np.ndarray, np.ndarray]:
-    """Anchors of one cell [L, A, 4] around (0, 0), float32, and which slots hold one [L, A], bool.
+def cell_anchors(anchors: Anchors, slots: int, geometry: Geometry = KERAS) -> tuple[np.ndarray, np.ndarray]:
+    """Anchors of one cell [L, A, 4] around its centre, float32, and which slots hold one [L, A], bool.
 
-    Sizes vary slowest and ratios (height / width) fastest, as in Detectron2. Raises `ConfigError` if they need more
-    than `slots`.
+    Sizes vary slowest and ratios (height / width) fastest, as in Detectron2. Where the geometry says so they lie off
+    the centre, or their sides are rounded. Raises `ConfigError` if they need more than `slots`.
     """
     require(
         anchors.per_cell <= slots,
@@ -29,6 +32,9 @@ def cell_anchors(anchors: Anchors, slots: int) -> tuple[np.ndarray, np.ndarray]:
     roots = np.sqrt(np.asarray(anchors.ratios, np.float64))  # [ratios]
     half_heights, half_widths = sizes * roots / 2, sizes / roots / 2  # [L, sizes, ratios]
     boxes = np.stack([-half_heights, -half_widths, half_heights, half_widths], axis=-1)
+    if geometry.rounded_anchors:
+        boxes = np.round(boxes)
+    boxes += (geometry.anchor_offset - CENTRE) * np.reshape(STRIDES_PX, (-1, 1, 1, 1))
 
     levels = len(STRIDES_PX)
     cells = np.zeros((levels, slots, 4), np.float32)
@@ -52,7 +58,8 @@ def grid_anchors(cells: Tensor, canvas: Canvas) -> Tensor:
     """All anchors [N, 4] of the canvas: `cells` [L, A, 4] moved to the centre of every cell of its level."""
     levels = []
     for level, (stride_px, (high, wide)) in enumerate(zip(STRIDES_PX, level_sizes(canvas), strict=True)):
-        y, x = np.meshgrid((np.arange(high) + 0.5) * stride_px, (np.arange(wide) + 0.5) * stride_px, indexing="ij")
+        rows, columns = ((np.arange(count) + CENTRE) * stride_px for count in (high, wide))
+        y, x = np.meshgrid(rows, columns, indexing="ij")
         centres = np.stack([y, x, y, x], axis=-1).reshape(high * wide, 1, 4).astype(np.float32)
         levels.append(ops.reshape(ops.convert_to_tensor(centres) + cells[level], (-1, 4)))  # [h·w·A, 4]
     return ops.concatenate(levels, axis=0)

@@ -13,7 +13,7 @@ from keras import initializers, layers
 
 from detector.boxes import Tensor
 from detector.config import StepShape
-from detector.network.backbone import BACKBONES, Backbone
+from detector.network.backbone import Backbone, backbone_of
 
 CHANNELS = 256  # of every pyramid level
 POOLED = 7  # cells of a pooled RoI on each side
@@ -95,7 +95,7 @@ class Network:
 
 def build(shape: StepShape) -> Network:
     """The network with its initial values, in the shape's precision; the backbone's are not yet meant for training."""
-    kind = BACKBONES[shape.backbone]
+    kind = backbone_of(shape.backbone, shape.geometry)
     policy = "mixed_bfloat16" if shape.precision == "bfloat16" else "float32"
     with _dtype_policy(policy):
         backbone = kind.build(shape.canvas)

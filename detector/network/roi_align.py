@@ -4,7 +4,8 @@ Shapes: B images, R RoIs, C channels, four levels P2 to P5 [B, h, w, C], S = `si
 Boxes are `yxyx` float32 canvas pixels; an empty box samples one point, a box that is not finite yields zeros.
 The rule is Detectron2's aligned RoIAlign with 2 × 2 samples a bin: coordinates move by half a pixel, a sample more than
 one pixel outside the map counts as 0, one nearer is clamped to the border. Each RoI reads the one level that fits its
-size. Arithmetic and accumulation are float32 whatever the features are. No gradient flows to the boxes.
+size. Without `aligned` the rule is torchvision's: coordinates stay, and a box has at least the sides of a cell.
+Arithmetic and accumulation are float32 whatever the features are. No gradient flows to the boxes.
 """
 
 from collections.abc import Sequence
@@ -35,11 +36,11 @@ def assign_levels(boxes: Tensor) -> Tensor:
     return sum(ops.cast(areas >= threshold, "int32") for threshold in LEVEL_AREAS_PX2)
 
 
-def align(levels: Sequence[Tensor], boxes: Tensor, *, size: int = 7) -> Tensor:
+def align(levels: Sequence[Tensor], boxes: Tensor, *, size: int = 7, aligned: bool = True) -> Tensor:
     """Features [B, R, size, size, C] of `boxes` [B, R, 4] by the formulation that is faster for levels of this size."""
     height, width = levels[0].shape[1:3]
     formulation = separable_align if is_separable_faster(height * width) else gather_align
-    return formulation(levels, boxes, size=size)
+    return formulation(levels, boxes, size=size, aligned=aligned)
 
 
 def is_separable_faster(cells: int) -> bool:
@@ -48,7 +49,7 @@ def is_separable_faster(cells: int) -> bool:
     return cells <= (LARGEST_SEPARABLE_CELLS_ON_JAX_CPU if on_jax_cpu else LARGEST_SEPARABLE_CELLS)
 
 
-def gather_align(levels: Sequence[Tensor], boxes: Tensor, *, size: int = 7) -> Tensor:
+def gather_align(levels: Sequence[Tensor], boxes: Tensor, *, size: int = 7, aligned: bool = True) -> Tensor:
     """Features [B, R, size, size, C] of `boxes` [B, R, 4], in the type of the levels, read sample by sample.
 
     Touches only the level of each RoI; the gradient is a scatter-add.
@@ -61,6 +62,7 @@ def gather_align(levels: Sequence[Tensor], boxes: Tensor, *, size: int = 7) -> T
     flat = ops.reshape(ops.concatenate(maps, axis=1), (-1, channels))  # [B · Σ h·w, C]
 
     level = assign_levels(boxes)  # [B, R]
+    boxes = boxes if aligned else _unaligned(boxes, level)
     scale = 1.0 / ops.take(np.array(ROI_STRIDES_PX, np.float32), level)
     high, wide = ops.take(shapes[:, 0], level), ops.take(shapes[:, 1], level)
     image = ops.arange(boxes.shape[0], dtype="int32")[:, None] * int(starts[-1])
@@ -78,13 +80,14 @@ def gather_align(levels: Sequence[Tensor], boxes: Tensor, *, size: int = 7) -> T
     return ops.cast(ops.mean(ops.reshape(total, shape), axis=(3, 5)), levels[0].dtype)
 
 
-def separable_align(levels: Sequence[Tensor], boxes: Tensor, *, size: int = 7) -> Tensor:
+def separable_align(levels: Sequence[Tensor], boxes: Tensor, *, size: int = 7, aligned: bool = True) -> Tensor:
     """Features [B, R, size, size, C] of `boxes` [B, R, 4], in the type of the levels, by two matrix products a level.
 
     Every RoI passes through every level, with weight 0 but for its own; forward and gradient have no scatter.
     """
     boxes = ops.stop_gradient(boxes)
     own_level = assign_levels(boxes)
+    boxes = boxes if aligned else _unaligned(boxes, own_level)
     total = 0.0
     for index, (features, stride_px) in enumerate(zip(levels, ROI_STRIDES_PX, strict=True)):
         scaled = boxes / stride_px
@@ -93,6 +96,14 @@ def separable_align(levels: Sequence[Tensor], boxes: Tensor, *, size: int = 7) -
         x = _interpolation(scaled[..., 1], scaled[..., 3], features.shape[2], size)  # [B, R, S, w]
         total = total + _resample(ops.cast(features, "float32"), y, x)
     return ops.cast(total, levels[0].dtype)
+
+
+def _unaligned(boxes: Tensor, level: Tensor) -> Tensor:
+    """Boxes [B, R, 4] that the aligned rule reads as the other rule does these, each on its own level."""
+    stride_px = ops.take(np.array(ROI_STRIDES_PX, np.float32), level)[..., None]
+    start, end = boxes[..., :2], boxes[..., 2:]
+    end = start + ops.maximum(end - start, stride_px)
+    return ops.concatenate([start, end], axis=-1) + stride_px / 2
 
 
 def _samples(start: Tensor, end: Tensor, size: int) -> Tensor:

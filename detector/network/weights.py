@@ -6,7 +6,7 @@ features explode over the residual blocks (Detectron2 #5080).
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import keras
@@ -20,6 +20,8 @@ from detector.boxes import Tensor
 from detector.config import ConfigError
 from detector.network.hdf5_file import check_hdf5
 from detector.network.network import Network
+from detector.weight_files.found_weights import FileKind, FoundWeights
+from detector.weight_files.opening import open_weights
 from detector.whole_file import write_whole
 
 CALIBRATION_IMAGES = 64
@@ -31,22 +33,53 @@ class UntrainedNorms(ConfigError):
     rule = "untrained batch norm"
 
 
-def load_backbone(network: Network, weights: str) -> None:
-    """Fill the backbone from `imagenet` or from a file in keras.applications' format (.h5, `notop`), or from a
-    whole detector saved by `save_weights`.
+def found_weights(weights: str) -> FoundWeights | None:
+    """What the file holds, and how it is meant; None where it is `imagenet` or `none`.
+
+    Raises:
+        ConfigError: there is no such file, or nothing in it is known.
+    """
+    return None if weights in ("imagenet", "none") else open_weights(Path(weights))
+
+
+def stage(weights: str, found: FoundWeights | None) -> str:
+    """What goes on while they are loaded, and what of a file is not taken."""
+    if weights == "none":
+        return "drawing weights"
+    return f"loading weights ({weights}{'; ' + found.remark if found and found.remark else ''})"
+
+
+def load_backbone(network: Network, weights: str, found: FoundWeights | None = None) -> None:
+    """Fill the backbone from `imagenet` or from a file, of which `found` is what it holds, where it was opened before.
+
+    Of a whole detector pyramid and heads are taken, too, where their shapes are the network's.
 
     Raises:
         ConfigError: the download failed, or the file does not hold a trained backbone of this kind.
     """
     if weights == "imagenet":
         _load_imagenet(network)
-    elif not (path := Path(weights)).is_file():
-        raise ConfigError(f"weights must be imagenet, none or a file, but there is no file {weights!r}")
-    elif path.suffix == ".safetensors":
-        load_weights(network, path)
     else:
-        _load_keras(network, path)
+        found = found or open_weights(Path(weights))
+        if found.kind is FileKind.KERAS:
+            _load_keras(network, Path(weights))
+        else:
+            load_weights_found(network, Path(weights), found)
     _refuse_untrained_norms(network, weights)
+
+
+def load_weights_found(network: Network, path: Path, found: FoundWeights, *, whole: bool = False) -> None:
+    """Fill the network with what the file at that path was found to hold; see `load_weights`.
+
+    Raises:
+        ConfigError: as there, or its backbone is another.
+    """
+    kind = network.kind
+    if found.backbone not in (None, kind.name):
+        raise ConfigError(f"{path} holds a {found.backbone}, but detector.backbone is {kind.name}; change that")
+    if found.backbone is not None and found.geometry != kind.geometry:
+        raise ValueError(f"the network was built for {kind.geometry}, but {path} means {found.geometry}")
+    _fill(network, path, found.values, whole=whole)
 
 
 def _load_keras(network: Network, path: Path) -> None:
@@ -84,13 +117,15 @@ def _load_imagenet(network: Network) -> None:
         variable.assign(by_path[variable.path])
 
 
-def initial_backbone(network: Network, weights: str, seed: int, images: np.ndarray, cache: Path) -> None:
+def initial_backbone(
+    network: Network, weights: str, seed: int, images: np.ndarray, cache: Path, found: FoundWeights | None = None
+) -> None:
     """Fill the backbone: pretrained, or drawn by seed and calibrated on `images` (uint8 [N, H, W, 3]).
 
     A calibrated one is kept in `cache`, so that every trainer of a host starts from the same values.
     """
     if weights != "none":
-        load_backbone(network, weights)
+        load_backbone(network, weights, found)
         return
     cache.mkdir(parents=True, exist_ok=True)
     key = hashlib.sha256(images.tobytes() + f"{seed} {images.shape} {keras.backend.backend()}".encode()).hexdigest()
@@ -184,6 +219,10 @@ def load_weights(network: Network, path: Path, *, whole: bool = False) -> None:
         values = load_file(path)
     except Exception as error:  # an array of a type that NumPy lacks is a KeyError
         raise ConfigError(f"{path} is not a safetensors file of weights: {error}") from error
+    _fill(network, path, values, whole=whole)
+
+
+def _fill(network: Network, path: Path, values: Mapping[str, np.ndarray], *, whole: bool) -> None:
     shapes = {name: value.shape for name, value in values.items()}
     needed = (*network.trainable, *network.frozen) if whole else network.backbone.variables
     if missing := [v.path for v in needed if shapes.get(v.path) != tuple(v.shape)]:

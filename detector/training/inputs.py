@@ -21,7 +21,7 @@ SCALARS = (
 def trial_inputs(hyperparameters: Hyperparameters, shape: StepShape, seed: int) -> dict[str, Any]:
     """What stays the same for all steps of a trial: float32 scalars, and
     `cells` [L, A, 4], `cell_valid` [L, A], `augmentation` [9], `seed`, `adam`, `low_quality_matches`."""
-    cells, valid = cell_anchors(hyperparameters.anchors, shape.anchors_per_cell)
+    cells, valid = cell_anchors(hyperparameters.anchors, shape.anchors_per_cell, shape.geometry)
     return {
         **{name: np.float32(getattr(hyperparameters, name)) for name in SCALARS},
         "cells": cells,

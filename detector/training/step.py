@@ -19,6 +19,7 @@ from detector import boxes as box_math
 from detector.backend import square_sum, value_and_gradients
 from detector.boxes import Tensor
 from detector.config import StepShape
+from detector.geometry import KERAS, Pixels
 from detector.network import losses
 from detector.network.anchors import grid_anchors, grid_mask
 from detector.network.matching import low_quality_count, match
@@ -125,7 +126,7 @@ class TrainStep:
             "boxes": _per_image(batch.truth_valid),
             "largest_label": ops.max(ops.where(batch.truth_valid, batch.truth_classes, 0)),
             "feature_rms": ops.sqrt(ops.mean(ops.square(ops.cast(levels[0], "float32")))),
-            **pixel_figures(batch),
+            **pixel_figures(batch, network.kind.geometry.pixels),
         }
         return sum((*rpn_losses, *roi_losses)), self._packed(figures)
 
@@ -225,7 +226,7 @@ class TrainStep:
     def classify(self, levels: list[Tensor], rois: Tensor) -> tuple[Tensor, Tensor]:
         """Class logits [B, S, K + 1] and box deltas [B, S, K, 4] of RoIs [B, S, 4], float32."""
         batch, count = rois.shape[:2]
-        pooled = align(levels, rois)  # [B, S, 7, 7, C]
+        pooled = align(levels, rois, aligned=self._shape.geometry.aligned_rois)  # [B, S, 7, 7, C]
         logits, deltas = self._network.box_head(ops.reshape(pooled, (batch * count, -1)))
         logits = ops.reshape(ops.cast(logits, "float32"), (batch, count, -1))
         return logits, ops.reshape(ops.cast(deltas, "float32"), (batch, count, -1, 4))
@@ -279,8 +280,9 @@ def _per_image(flags: Tensor) -> Tensor:
     return ops.sum(ops.cast(flags, "float32")) / flags.shape[0]
 
 
-def pixel_figures(batch: TrainingBatch) -> dict[str, Tensor]:
-    """Mean and deviation of the pictures without their padding, which has the mean of all and would hide a flat one."""
+def pixel_figures(batch: TrainingBatch, pixels: Pixels = KERAS.pixels) -> dict[str, Tensor]:
+    """Mean and deviation, in levels, of the pictures without their padding, which has the mean of all and would hide a
+    flat one."""
     height, width = batch.images.shape[1:3]
     rows = np.arange(height, dtype=np.float32)[:, None] < ops.reshape(batch.extents[:, 0], (-1, 1, 1))  # [B, H, 1]
     columns = np.arange(width, dtype=np.float32) < ops.reshape(batch.extents[:, 1], (-1, 1, 1))  # [B, 1, W]
@@ -288,7 +290,8 @@ def pixel_figures(batch: TrainingBatch) -> dict[str, Tensor]:
     count = ops.maximum(ops.sum(inside), 1.0)
     means = ops.sum(batch.images * inside, axis=(0, 1, 2)) / count  # [3]
     variances = ops.sum(ops.square(batch.images - means) * inside, axis=(0, 1, 2)) / count
-    return {"pixel_mean": ops.mean(means), "pixel_deviation": ops.mean(ops.sqrt(variances))}
+    levels = ops.convert_to_tensor(pixels.deviation, "float32")  # of one unit
+    return {"pixel_mean": ops.mean(means * levels), "pixel_deviation": ops.mean(ops.sqrt(variances) * levels)}
 
 
 def _share(flags: Tensor, among: Tensor) -> Tensor:

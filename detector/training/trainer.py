@@ -6,7 +6,7 @@ Between trials nothing is built, traced or allocated anew: the weights are reset
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -16,13 +16,14 @@ import numpy as np
 from detector import backend
 from detector.backend import give_memory_back, on_device, own, to_device, to_host
 from detector.boxes import Tensor
-from detector.config import Hyperparameters, StepShape
+from detector.config import Anchors, Hyperparameters, StepShape
 from detector.data.batches import TrainingBatches
 from detector.data.dataset import ground_truth_slots
 from detector.data.image_cache import open_cache
 from detector.data.pair import load_pair
 from detector.detector_facts import WEIGHTS_FILE
 from detector.network import weights
+from detector.network.given_heads import GivenHeads
 from detector.network.network import Network
 from detector.schedule import optimizer_steps
 from detector.setup import Progress, Setup, unheard
@@ -61,6 +62,7 @@ class Trainer:
         slots = ground_truth_slots(train_set)
         self._batches = TrainingBatches(train_set, train_cache, slots)
         self._classes = train_set.classes
+        found = weights.found_weights(setup.detector.weights)
         largest = StepShape.for_detector(
             setup.detector,
             anchors_per_cell=setup.anchors_per_cell,
@@ -68,12 +70,14 @@ class Trainer:
             classes=len(train_set.classes),
             micro_batch=setup.micro_batch,
         )
+        if found is not None:
+            largest = replace(largest, geometry=found.geometry)
         sample = np.asarray(train_cache.pixels[: weights.CALIBRATION_IMAGES])
 
         def fill(network: Network) -> None:
             given = setup.detector.weights
-            on_progress("drawing weights" if given == "none" else f"loading weights ({given})", 0, 1)
-            weights.initial_backbone(network, given, setup.seed, sample, setup.cache)
+            on_progress(weights.stage(given, found), 0, 1)
+            weights.initial_backbone(network, given, setup.seed, sample, setup.cache, found)
             if setup.whole_weights:
                 weights.load_weights(network, Path(given), whole=True)
 
@@ -88,7 +92,7 @@ class Trainer:
         self._blank = initial_state([to_device(to_host(variable)) for variable in self._network.trainable])
         self._frozen = [to_device(to_host(variable)) for variable in self._network.frozen]
         self._watches = setup.watch
-        self._draws_heads = not setup.whole_weights
+        self._whole, self._given = setup.whole_weights, GivenHeads.of(found, train_set.classes)
         self._trial: RunningTrial | None = None
         self._stepped = False
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
@@ -124,23 +128,23 @@ class Trainer:
             early_parts=early_parts,
             network=self._network,
             inputs={name: to_device(value) for name, value in inputs.items()},
-            state=self._fresh_state(seed),
+            state=self._fresh_state(seed, hyperparameters.anchors),
             frozen=self._frozen,
-            watch=Watch(trial_context(hyperparameters, self.shape, budget_images, fresh_heads=self._draws_heads)),
+            watch=Watch(trial_context(hyperparameters, self.shape, budget_images, fresh_heads=not self._given.values)),
         )
         if (checkpoint := newest_checkpoint(directory)) is not None:
             self._trial.restore(checkpoint)
         return self._trial.images
 
-    def _fresh_state(self, seed: int) -> State:
-        """The state at step 0 of every trial but for the heads, which are drawn anew unless the weights are whole."""
-        if not self._draws_heads:
+    def _fresh_state(self, seed: int, anchors: Anchors) -> State:
+        """The state at step 0: heads are drawn anew but for what a file gives of them, the rest is every trial's."""
+        if self._whole:
             return keras.tree.map_structure(own, self._blank)
         for number, part in enumerate(self._network.heads):
             weights.reseed(part, seed + number)
-        network, initial = self._network, self._blank["weights"]
+        network, initial, given = self._network, self._blank["weights"], self._given
         values = [
-            same if component == "backbone" else to_device(variable.value)
+            same if component == "backbone" else to_device(given.over(variable, anchors))
             for variable, component, same in zip(network.trainable, network.component_of, initial, strict=True)
         ]
         return keras.tree.map_structure(own, {**self._blank, "weights": values})
@@ -224,7 +228,7 @@ class Trainer:
 
     def _blame(self, trial: RunningTrial, finding: Finding) -> Finding:
         """Try the batch of the finding on the trial's initial weights: is it the configuration, or the pictures?"""
-        trial.state = self._fresh_state(trial.seed)
+        trial.state = self._fresh_state(trial.seed, trial.hyperparameters.anchors)
         replay = Replay(self._batches, trial.seed, self.shape.micro_batch, run=lambda batch: self._tried(trial, batch))
         batch_size = trial.hyperparameters.batch_size
         return blamed(finding, replay, finding.step * batch_size, batch_size)

@@ -30,7 +30,7 @@ FORWARD_FIGURES = (
     "boxes",  # per image, after augmentation
     "largest_label",  # of these, at most K - 1
     "feature_rms",  # of P2
-    "pixel_mean",  # of the preprocessed images, padding left out
+    "pixel_mean",  # of the preprocessed images in levels of 0 … 255, padding left out
     "pixel_deviation",  # of a channel
 )
 

@@ -91,7 +91,8 @@ def launch(
     weights: Annotated[
         str | None,
         typer.Option(
-            rich_help_panel=SETTINGS, help="Backbone weights to start from: imagenet, none, or the path of a file."
+            rich_help_panel=SETTINGS,
+            help="Weights to start from: imagenet, none, or a file (ours, Keras's, torchvision's, Detectron2's).",
         ),
     ] = None,
     seed: Annotated[

@@ -69,14 +69,17 @@ def export(
     format: Annotated[str, typer.Option(help="What to write it as; frcnn is what `train` reads.")] = "frcnn",
     weights: Annotated[
         str | None,
-        typer.Option(metavar="FORMAT", help="Instead, write the weights of --from: savedmodel, onnx or keras."),
+        typer.Option(
+            metavar="FORMAT",
+            help="Instead, write the weights of --from as torchvision, detectron2, savedmodel, onnx, keras.",
+        ),
     ] = None,
     source: Annotated[
         Path | None, typer.Option("--from", metavar="WEIGHTS", help="weights.safetensors, as `train` leaves it.")
     ] = None,
 ) -> None:
     """Write the best configuration, complete, with where it comes from. `train` runs it in full.
-    With --weights: write trained weights as a model that runs elsewhere."""
+    With --weights: write trained weights for another framework, or as a model that runs elsewhere."""
     with exit_codes():
         if weights is not None or source is not None:
             require(trial is None, "--trial is of a configuration; with --weights, --from says which weights")

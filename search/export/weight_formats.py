@@ -4,11 +4,18 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from detector.config import ConfigError, require
+from search.export.framework_weights import export_to_detectron2, export_to_torchvision
 from search.export.graph_files import write_keras, write_onnx, write_saved_model
 
 Writer = Callable[[Path, Path], str]  # of the weights, into the output; what was written, in a line
 
-WEIGHT_FORMATS: Mapping[str, Writer] = {"savedmodel": write_saved_model, "onnx": write_onnx, "keras": write_keras}
+WEIGHT_FORMATS: Mapping[str, Writer] = {
+    "torchvision": export_to_torchvision,
+    "detectron2": export_to_detectron2,
+    "savedmodel": write_saved_model,
+    "onnx": write_onnx,
+    "keras": write_keras,
+}
 
 
 def export_weights(weights: Path, output: Path, *, format: str) -> str:

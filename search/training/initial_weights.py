@@ -5,6 +5,8 @@ from pathlib import Path
 
 from detector.config import Detector, require
 from detector.detector_facts import DetectorFacts
+from detector.weight_files.found_weights import AnchorLayout, FileKind, FoundWeights
+from detector.weight_files.opening import open_weights
 from search.export.configuration_file import Configuration
 from search.export.weights_file import facts_of, is_whole_detector
 from search.study.specification import KNOWN_WEIGHTS
@@ -23,24 +25,25 @@ def initial_weights(configuration: Configuration, weights: str) -> InitialWeight
     """The configuration's detector with other weights: `imagenet`, `none`, or a file.
 
     A detector that `train` wrote is taken over as a whole where classes and anchors per cell are the configuration's,
-    and keeps as many stages frozen as the search had. Of anything else only the backbone is, and the stages are those
-    that a study with these weights would freeze.
+    and keeps as many stages frozen as the search had. Of another detector all is taken that fits, and the stages are
+    those that a study with these weights would freeze.
 
     Raises:
-        ConfigError: there is no such file, or it is a damaged safetensors file.
+        ConfigError: there is no such file, or nothing in it is known.
     """
     if weights in KNOWN_WEIGHTS:
-        return _backbone_of(configuration, weights, "")
+        return _part_of(configuration, weights, None)
     path = Path(weights).absolute()
     require(
         path.is_file(),
         f"--weights must be imagenet, none or a file, but there is no file {weights!r}; `frcnn-search train` leaves "
         "weights.safetensors in its --output",
     )
-    if path.suffix != ".safetensors" or not is_whole_detector(path):
-        return _backbone_of(configuration, str(path), "")
+    found = open_weights(path)
+    if found.kind is not FileKind.OURS or not is_whole_detector(path):
+        return _part_of(configuration, str(path), found)
     if difference := _difference(configuration, facts_of(path)):
-        return _backbone_of(configuration, str(path), f", because {difference}")
+        return _part_of(configuration, str(path), found, why=f", because {difference}")
     before = configuration.detector
     detector = replace(before, weights=str(path), frozen_stages=before.stages_to_freeze)
     return InitialWeights(
@@ -55,15 +58,29 @@ def anchor_slots(configuration: Configuration) -> int:
     return max(configuration.provenance.anchor_slots, configuration.hyperparameters.anchors.per_cell)
 
 
-def _backbone_of(configuration: Configuration, weights: str, why: str) -> InitialWeights:
+def _part_of(
+    configuration: Configuration, weights: str, found: FoundWeights | None, *, why: str = ""
+) -> InitialWeights:
     detector = replace(configuration.detector, weights=weights)
-    return InitialWeights(
-        detector=detector,
-        whole=False,
-        line=f"starts from the backbone of {weights}; pyramid and heads are drawn by the seed{why}; {_frozen(detector)}"
-        if weights != "none"
-        else "starts from nothing but the seed; no weights are loaded",
-    )
+    if weights == "none":
+        line = "starts from nothing but the seed; no weights are loaded"
+    else:
+        line = f"{_taken(configuration, weights, found)}{why}; {_frozen(detector)}"
+    return InitialWeights(detector=detector, whole=False, line=line)
+
+
+def _taken(configuration: Configuration, weights: str, found: FoundWeights | None) -> str:
+    if found is None or not found.has_heads:
+        remark = f" ({found.remark})" if found and found.remark else ""
+        return f"starts from the backbone of {weights}{remark}; pyramid and heads are drawn by the seed"
+    known = [name for name in configuration.classes if name in (found.classes or ())]
+    drawn = [name for name in configuration.classes if name not in known]
+    anchors = configuration.hyperparameters.anchors
+    own = AnchorLayout(sizes=len(anchors.sizes_px[0]), ratios=len(anchors.ratios))
+    parts = [f"rows of the classes {', '.join(drawn)}"] if drawn else []
+    parts += ["rows of the anchors"] if own != found.anchors else []
+    but = f"; {' and '.join(parts)} are drawn by the seed" if parts else ""
+    return f"starts from the detector of {weights} ({found.kind}), pyramid and heads included{but}"
 
 
 def _frozen(detector: Detector) -> str:

@@ -1,10 +1,12 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from keras import ops
 
 from detector.config import Anchors, Canvas, ConfigError
+from detector.geometry import KERAS
 from detector.network.anchors import anchor_count, cell_anchors, grid_anchors, grid_mask, level_sizes
 
 
@@ -79,3 +81,15 @@ def test_grid_order_is_that_of_flattened_network_outputs() -> None:
         [anchors[:, 2] - anchors[:, 0], (anchors[:, 0] + anchors[:, 2]) / 2, (anchors[:, 1] + anchors[:, 3]) / 2], -1
     )
     np.testing.assert_allclose(found, flat, atol=1e-4)
+
+
+def test_anchors_of_torchvision_have_whole_sides_and_begin_in_the_corner_of_the_map() -> None:
+    geometry = replace(KERAS, anchor_offset=0.0, rounded_anchors=True)
+    cells, mask = cell_anchors(Anchors(sizes_px=sized(32.0), ratios=(0.5,)), 2, geometry)
+    # half a height is 32 · √.5 / 2 = 11.31, half a width 32 / √.5 / 2 = 22.63; half a stride goes off for the corner
+    np.testing.assert_array_equal(cells[0, 0], [-11 - 2, -23 - 2, 11 - 2, 23 - 2])
+    np.testing.assert_array_equal(cells[4, 1], [0, 0, 0, 0])
+    canvas = Canvas(height_px=64, width_px=64)
+    first = ops.convert_to_numpy(grid_anchors(cells, canvas))[0]
+    np.testing.assert_array_equal(first, [-11, -23, 11, 23])
+    assert mask.sum() == 5

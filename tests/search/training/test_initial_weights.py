@@ -5,15 +5,15 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from detector.config import Anchors, Canvas, ConfigError, Detector, Hyperparameters, StepShape
+from detector.config import Anchors, BackboneName, Canvas, ConfigError, Detector, Hyperparameters, StepShape
 from search.export.configuration_file import Configuration, Provenance
 from search.study.data_section import Data
 from search.training.initial_weights import initial_weights
 from tests.search.training.conftest import Run
+from tests.support.foreign_files import detectron2_detector, our_values
 
 CLASSES = ("disc", "square")
 DETECTOR = Detector(canvas=Canvas(height_px=64, width_px=96))
@@ -33,7 +33,11 @@ def written(path: Path, **facts: Any) -> str:
     """A file of weights that says what `train` says of a detector, or something else."""
     shape = StepShape.for_detector(DETECTOR, anchors_per_cell=4, boxes_per_image=8, classes=2, micro_batch=1)
     said = {"shape": asdict(shape), "hyperparameters": asdict(Hyperparameters()), "classes": CLASSES, **facts}
-    save_file({"a": np.zeros(3, np.float32)}, path, {name: json.dumps(fact) for name, fact in said.items() if fact})
+    save_file(
+        our_values(BackboneName.RESNET50, classes=2),
+        path,
+        {name: json.dumps(fact) for name, fact in said.items() if fact},
+    )
     return str(path)
 
 
@@ -50,10 +54,15 @@ def test_a_detector_with_the_same_classes_and_anchors_per_cell_is_taken_over_who
 @pytest.mark.parametrize(
     ("facts", "why"),
     [
-        ({"classes": ("square", "disc")}, "its classes are square, disc, not disc, square"),
+        ({"classes": ("square", "disc")}, "included, because its classes are square, disc, not disc, square"),
+        (
+            {"classes": ("square", "ring")},
+            "included; rows of the classes disc are drawn by the seed, because its classes are square, ring, not disc, "
+            "square",
+        ),
         (
             {"hyperparameters": asdict(replace(Hyperparameters(), anchors=Anchors(ratios=(1.0,))))},
-            "it has 1 anchors per cell, not 3",
+            "included; rows of the anchors are drawn by the seed, because it has 1 anchors per cell, not 3",
         ),
         (
             {
@@ -61,24 +70,25 @@ def test_a_detector_with_the_same_classes_and_anchors_per_cell_is_taken_over_who
                     StepShape.for_detector(DETECTOR, anchors_per_cell=9, boxes_per_image=8, classes=2, micro_batch=1)
                 )
             },
-            "its RPN has room for 9 anchors per cell, not 4",
+            "included, because its RPN has room for 9 anchors per cell, not 4",
         ),
     ],
 )
-def test_of_another_detector_only_the_backbone_is_taken_and_the_line_says_why(
+def test_of_another_detector_all_is_taken_that_fits_and_the_line_says_what_does_not(
     tmp_path: Path, facts: dict[str, Any], why: str
 ) -> None:
     initial = initial_weights(CONFIGURATION, written(tmp_path / "weights.safetensors", **facts))
     assert not initial.whole
     assert initial.detector.stages_to_freeze == 2
-    assert f"pyramid and heads are drawn by the seed, because {why}; 2 of 5 stages" in initial.line
+    assert f"(frcnn-search), pyramid and heads {why}; 2 of 5 stages" in initial.line
 
 
 @pytest.mark.parametrize("weights", ["imagenet", "backbone.h5", "backbone.safetensors"])
 def test_of_a_backbone_the_backbone_is_taken(tmp_path: Path, weights: str) -> None:
     file = weights
     if weights != "imagenet":
-        file = written(tmp_path / weights, shape=None, hyperparameters=None, classes=None)
+        file = str(tmp_path / weights)
+        save_file(our_values(BackboneName.RESNET50, heads=False), file)
     initial = initial_weights(CONFIGURATION, file)
     assert (initial.whole, initial.detector) == (False, replace(DETECTOR, weights=file))
 
@@ -109,3 +119,10 @@ def test_a_training_says_once_what_it_starts_from_and_other_weights_are_another_
     assert "starts from" not in run(configuration, tmp_path / "out", weights="imagenet", images=1280)[1]
     with pytest.raises(ConfigError, match=r"another training \(another configuration\)"):
         run(configuration, tmp_path / "out")
+
+
+def test_of_another_frameworks_detector_what_fits_is_taken(tmp_path: Path) -> None:
+    file = detectron2_detector(tmp_path / "model_final.pkl")
+    line = initial_weights(CONFIGURATION, str(file)).line
+    assert line.startswith(f"starts from the detector of {file} (Detectron2), pyramid and heads included; rows of the ")
+    assert "classes disc, square and rows of the anchors are drawn by the seed; 2 of 5 stages" in line

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import pickle
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,8 +11,14 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save
 
+from detector.config import BackboneName
+from detector.geometry import KERAS
 from detector.training import checkpoint as checkpoints
+from detector.weight_files.dialects import DETECTRON2, TORCHVISION
+from detector.weight_files.opening import open_weights
+from detector.weight_files.statement import STATEMENT, Statement
 from search.training.record import EVALUATIONS_FILE, TrainingRecord
+from tests.support.foreign_files import LAYOUT, detectron2_detector, our_values, their_values
 from tests.support.fuzz.target import Target, written
 
 
@@ -110,8 +117,26 @@ def _read_evaluations(content: bytes, folder: Path) -> None:
     TrainingRecord(folder, show=lambda _: None).reported()
 
 
+def _foreign_seeds(folder: Path) -> list[bytes]:
+    """A detector of ours, of torchvision and of Detectron2, and a bare backbone; safetensors shuffles further facts."""
+    backbone, classes = BackboneName.RESNET18, ("a", "b", "c")
+    ours, bare = our_values(backbone), our_values(backbone, heads=False)
+    said = Statement(geometry=KERAS, backbone=backbone, classes=classes, anchors=LAYOUT, ratios_first=True)
+    return [
+        save(ours),
+        save(their_values(TORCHVISION, ours, backbone), {STATEMENT: said.text()}),
+        detectron2_detector(folder / "seed.pkl", **{STATEMENT: said.text()}).read_bytes(),
+        pickle.dumps(their_values(DETECTRON2, bare, backbone, body=""), 2),
+    ]
+
+
+def _read_foreign(content: bytes, folder: Path) -> None:
+    open_weights(written(folder / "w.bin", content))
+
+
 TARGETS = (
     Target(name="checkpoint", seeds=_checkpoint_seeds, read=_read_checkpoint, refusals=()),
     Target(name="weights", seeds=_weights_seeds, read=_read_weights, share=0.2),  # each in a process of its own
+    Target(name="foreign weights", seeds=_foreign_seeds, read=_read_foreign),
     Target(name="evaluations", seeds=_evaluations_seeds, read=_read_evaluations),
 )
