@@ -62,15 +62,33 @@ def explain(
 
 def export(
     study_file: StudyFile = DEFAULT_STUDY_FILE,
-    output: Annotated[Path, typer.Option(help="The file to write.")] = Path("best.yaml"),
+    output: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help="The file to write, or a folder [default: the format's own name here]."),
+    ] = None,
     trial: Annotated[int | None, typer.Option(min=0, help="Number of another trial than the best.")] = None,
-    format: Annotated[str, typer.Option(help="What to write it as; frcnn is what `train` reads.")] = "frcnn",
+    format: Annotated[
+        str,
+        typer.Option(
+            metavar="FORMAT",
+            help="frcnn, which `train` reads; detectron2, mmdet or torchvision: files which these "
+            "train by; all, into a folder.",
+        ),
+    ] = "frcnn",
+    images: Annotated[
+        int | None,
+        typer.Option(min=1, help="Images of the training in another framework (default: the study's budget)."),
+    ] = None,
 ) -> None:
-    """Write the best configuration, complete, with where it comes from. `train` runs it in full."""
+    """Write the best configuration, complete, with where it comes from: for `train`, or for another framework."""
     with exit_codes(), opened(study_file) as (specification, stored):
         from search.export.export import export as write
 
-        say(write(stored, specification, output=output, trial=trial, format=format))
+        written = write(stored, specification, output=output, trial=trial, format=format, images=images)
+        for line in written.lines:
+            say(line)
+        for warning in written.warnings:
+            say(f"warning: {warning}", err=True)
 
 
 def train(
