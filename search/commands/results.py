@@ -71,7 +71,7 @@ def export(
         str,
         typer.Option(
             metavar="FORMAT",
-            help="frcnn, which `train` reads; detectron2, mmdet or torchvision: files which these "
+            help="frcnn, which `train` reads; detectron2, mmdet, torchvision, tf-od or tfm: files which these "
             "train by; all, into a folder.",
         ),
     ] = "frcnn",

@@ -162,7 +162,7 @@ DETECTRON2 = Framework(
     title="Detectron2",
     version="0.6, source of June 2026",
     files=(FILE, SCRIPT, MODULE),
-    command=f"python {SCRIPT}",
+    command=lambda _, name: f"python {SCRIPT}",
     fidelity=fidelity,
     texts=texts,
 )

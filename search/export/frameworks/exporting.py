@@ -16,11 +16,13 @@ from search.export.frameworks.framework import Framework
 from search.export.frameworks.head import WRITTEN, head, one_line, schedule_text, short_head
 from search.export.frameworks.mmdet import MMDET
 from search.export.frameworks.recipe import Recipe
+from search.export.frameworks.tf_od import TF_OD
+from search.export.frameworks.tfm import TFM
 from search.export.frameworks.torchvision import TORCHVISION
 from search.study.yaml_text import write_text
 
 #: What a configuration can be written as beside our own file: a new one is a module, and a line here.
-FRAMEWORKS: Mapping[str, Framework] = {each.format: each for each in (DETECTRON2, MMDET, TORCHVISION)}
+FRAMEWORKS: Mapping[str, Framework] = {each.format: each for each in (DETECTRON2, MMDET, TORCHVISION, TF_OD, TFM)}
 RECORD = "export.json"
 _MARK = WRITTEN.encode()
 _HEAD_BYTES = 200  # within which a file of ours names itself
@@ -104,7 +106,7 @@ def _texts(
 
 
 def _headed(framework: Framework, recipe: Recipe, fidelity: Fidelity, first: str) -> dict[str, str]:
-    command = framework.command.replace("{0}", one_line(first))
+    command = one_line(framework.command(recipe, first))
     whole = head(
         recipe,
         fidelity,
@@ -129,7 +131,7 @@ def _entry(framework: Framework, recipe: Recipe, fidelity: Fidelity, first: str)
         "batch_size": recipe.batch_size,
         "iterations": recipe.iterations,
         "files": [first, *framework.files[1:]],
-        "command": framework.command.replace("{0}", first),
+        "command": framework.command(recipe, first),
         "keys": {key: str(fidelity[key]) for key in values_of(recipe.configuration)},
     }
 

@@ -17,6 +17,6 @@ class Framework:
     title: str
     version: str  # that the files were tried with
     files: tuple[str, ...]
-    command: str  # trains; {0} is the name of the first file
+    command: Callable[[Recipe, str], str]  # that trains, by the name of the first file
     fidelity: Callable[[Recipe], Fidelity]  # raises ConfigError where the files would say another detector
     texts: Callable[[Recipe, str], Texts]  # of the recipe and the name of the first file

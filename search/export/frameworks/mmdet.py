@@ -1,6 +1,7 @@
 """A configuration file of MMDetection 3: one file, literals only."""
 
 import math
+import shlex
 from typing import Any
 
 from detector.config import LEAST_BEST_IOU, STRIDES_PX, Anchors, Optimizer, Precision, require
@@ -19,10 +20,6 @@ from search.export.frameworks.recipe import PIXEL_MEAN, PIXEL_STD, Recipe, Split
 FILE = "mmdet_config.py"
 IMAGENET = "open-mmlab://detectron2/resnet50_caffe"  # the name by which MMDetection knows MSRA's weights
 LEAST_START_FACTOR = 1e-8  # mmengine's must be above 0
-_COMMAND = (
-    'python -c "from mmengine.config import Config; from mmengine.runner import Runner; '
-    "Runner.from_cfg(Config.fromfile('{0}')).train()\""
-)
 SAME = 1e-9  # relative: sizes that differ by rounding are the same
 
 EXACT_KEYS = (
@@ -372,12 +369,21 @@ def texts(recipe: Recipe, name: str) -> Texts:
     return {name: "\n".join(f"{key} = {literal(value)}" for key, value in _sections(recipe).items()) + "\n"}
 
 
+def command(recipe: Recipe, name: str) -> str:
+    """Trains with MMEngine's runner, which comes with MMDetection."""
+    program = (
+        "from mmengine.config import Config; from mmengine.runner import Runner; "
+        f"Runner.from_cfg(Config.fromfile({name!r})).train()"
+    )
+    return f"python -c {shlex.quote(program)}"
+
+
 MMDET = Framework(
     format="mmdet",
     title="MMDetection",
     version="3.3.0",
     files=(FILE,),
-    command=_COMMAND,
+    command=command,
     fidelity=fidelity,
     texts=texts,
 )

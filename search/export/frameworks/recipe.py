@@ -87,8 +87,12 @@ class Recipe:
 
     @property
     def whole_warmup_iterations(self) -> int:
-        """The same where only a whole number can be said; at least 1 where there is any, which is exact up to 1."""
-        return max(1, round(self.warmup_iterations)) if self.warmup_iterations > 0 else 0
+        """The same where only a whole number can be said; at least 1 where there is any, which is exact up to 1.
+
+        It ends before the first milestone: some frameworks take the peak from where the warm-up ends.
+        """
+        whole = max(1, round(self.warmup_iterations)) if self.warmup_iterations > 0 else 0
+        return min(whole, *(first - 1 for first in self.milestones[:1]), self.iterations)
 
     @property
     def warmup_error(self) -> float:

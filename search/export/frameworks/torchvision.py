@@ -1,5 +1,7 @@
 """A script that builds the detector of torchvision's parts and trains it."""
 
+import shlex
+
 from detector.config import Detector
 from search.export.frameworks.fidelity import Fidelity, Note, approximate, exact, not_expressed
 from search.export.frameworks.framework import Framework, Texts
@@ -94,7 +96,7 @@ TORCHVISION = Framework(
     title="torchvision",
     version="0.29.1",
     files=(FILE, MODULE),
-    command="python {0}",
+    command=lambda _, name: f"python {shlex.quote(name)}",
     fidelity=fidelity,
     texts=texts,
 )
