@@ -23,6 +23,9 @@ PACKAGES = ("keras", "numpy", "optuna", "tensorflow")
 OURS, ALL = "frcnn", "all"
 DEFAULT_FILE, DEFAULT_FOLDER = "best.yaml", "exported"
 
+#: Names of modules that are imported where the exported files are run.
+HIDDEN = ("detectron2", "frcnn_training", "mmcv", "mmdet", "mmengine", "torch", "torchvision")
+
 #: What a configuration can be written as.
 FORMATS = (OURS, *FRAMEWORKS, ALL)
 
@@ -80,7 +83,7 @@ def export(
     )
     if format in (OURS, ALL):
         write_configuration(folder / (name or DEFAULT_FILE), configuration)
-    what = output or folder / (name or "") if format == ALL else folder / (name or _first_file(format))
+    what = folder if format == ALL else folder / (name or _first_file(format))
     return Exported(
         lines=(f"wrote {what}: {_chosen_text(study, chosen, places)}", *written.lines),
         warnings=written.warnings,
@@ -92,15 +95,28 @@ def _first_file(format: str) -> str:
 
 
 def _place(output: Path | None, format: str) -> tuple[Path, str | None]:
-    """The folder to write into, and the name of the first file there where it is not the format's own."""
+    """The folder to write into, and the name of the first file there where it is not the format's own.
+
+    For another framework, what has no suffix is a folder.
+    """
     if format == ALL:
         folder = output or Path(DEFAULT_FOLDER)
         require(not folder.is_file(), f"{folder} is a file; --format all writes several: name a folder as --output")
         return folder, None
     if output is None:
         return Path(), None
-    if format != OURS and output.is_dir():
+    if format == OURS:
+        return output.parent, output.name
+    if output.is_dir() or not output.suffix:
         return output, None
+    suffix = Path(_first_file(format)).suffix
+    require(
+        output.suffix == suffix, f"the file of {format} ends in {suffix}, but --output is {output}; or name a folder"
+    )
+    require(
+        suffix != ".py" or output.stem not in HIDDEN,
+        f"{output.name} would hide a package from whatever runs in its folder; choose another --output",
+    )
     return output.parent, output.name
 
 

@@ -12,7 +12,10 @@ _START, _END = "# settings\n", "# end of settings\n"
 
 
 def golden_texts() -> dict[str, str]:
-    """Every file, as text that nothing formats, by its path below the folder; of scripts the settings alone, of what is refused the reason."""
+    """Every file by its path below the folder, as text that nothing formats; of scripts the settings alone.
+
+    Of what is refused, the reason.
+    """
     found: dict[str, str] = {}
     for case, configuration in CASES.items():
         splits = {

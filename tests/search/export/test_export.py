@@ -136,6 +136,13 @@ def test_every_format_is_written_into_a_folder_with_one_record(
     assert written.lines[1] == "schedule for 320 images = 27 iterations of 12"
 
 
+def test_a_folder_that_is_not_there_yet_is_made_for_another_framework(
+    database: Database, study: optuna.Study, specification: Specification, tmp_path: Path
+) -> None:
+    written = export(find_study(database, specification.name), specification, output=tmp_path / "new", format="mmdet")
+    assert written.lines[0].startswith(f"wrote {tmp_path / 'new' / 'mmdet_config.py'}: trial 3")
+
+
 def test_the_length_of_a_training_elsewhere_can_be_said(
     database: Database, study: optuna.Study, specification: Specification, tmp_path: Path
 ) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 from detector.config import ConfigError
 from search.export.frameworks.exporting import FRAMEWORKS, recipe_of, write_frameworks
+from search.export.frameworks.recipe import Recipe
 from tests.support.check_exports.environments import ENVIRONMENTS, Environment, python_of, variables_of, why_not
 from tests.support.export_cases import CASES, sample_datasets, write_expected
 
@@ -106,10 +107,10 @@ def _row(environment: Environment, python: Path, name: str, folder: Path) -> Row
         print(run.stderr[-3000:], file=sys.stderr)
         return Row(title=framework.title, case=name, so=f"failed: {run.stderr.strip().splitlines()[-1]}", found={})
     found = json.loads(run.stdout.strip().splitlines()[-1])
-    return Row(title=framework.title, case=name, so=_judged(found, recipe.warmup_error), found=found)
+    return Row(title=framework.title, case=name, so=_judged(found, recipe), found=found)
 
 
-def _judged(found: dict[str, Any], warmup_error: float) -> str:
+def _judged(found: dict[str, Any], recipe: Recipe) -> str:
     """Whether all agrees: exactly, or as far as the head of the file says."""
     wrong = []
     if found["anchor_error_px"] > MOST_ANCHOR_ERROR_PX:
@@ -118,8 +119,11 @@ def _judged(found: dict[str, Any], warmup_error: float) -> str:
         wrong.append("anchor sizes")
     if found.get("rate_error", 0.0) > MOST_RATE_ERROR:
         wrong.append("rates")
-    if found.get("whole_warmup_rate_error", 0.0) > MOST_RATE_ERROR + warmup_error:
+    if found.get("whole_warmup_rate_error", 0.0) > MOST_RATE_ERROR + recipe.warmup_error:
         wrong.append("rates beyond the rounding of the warm-up")
+    factor = recipe.hyperparameters.rpn_lr_factor
+    if not math.isclose(found.get("rpn_factor", factor), factor, rel_tol=MOST_RATE_ERROR):
+        wrong.append("the RPN's rate")
     if not math.isfinite(found["loss"]):
         wrong.append("loss")
     return f"failed: {', '.join(wrong)}" if wrong else "agrees"

@@ -86,8 +86,9 @@ def main() -> None:
 
     wrapper = build_optim_wrapper(model, config.optim_wrapper)
     groups = {round(group["lr"] / given.facts["peak"], 9) for group in wrapper.optimizer.param_groups}
-    steps = schedulers(wrapper.optimizer)
-    of_backbone = wrapper.optimizer.param_groups[0]
+    alone = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=config.optim_wrapper.optimizer.lr)
+    steps = schedulers(alone)  # the wrapper has a group for each parameter, and would take minutes
+    of_backbone = alone.param_groups[0]
     rates = walked(lambda: of_backbone["lr"], lambda: [step.step() for step in steps], int(given.iterations.max()))
 
     dataset = DATASETS.build(config.train_dataloader.dataset)
