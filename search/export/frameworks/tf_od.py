@@ -13,7 +13,7 @@ from search.export.frameworks.tensorflow_notes import training_notes, unsaid
 FILE, LABEL_MAP = "pipeline.config", "label_map.pbtxt"
 ROI_POSITIVE_IOU = 0.5  # fixed there, as are the RPN's thresholds
 ADAM_BETA_1 = 0.9  # fixed there, too
-SHARDS = 100  # of the records that its own script writes
+BATCH_NORM = {"scale": True, "decay": 0.997, "epsilon": 0.001}  # as in the examples that come with it
 
 EXACT_KEYS = (
     "anchors.sizes_px", "anchors.ratios", "lr_per_16", "warmup_factor", "decay_boundaries", "decay_factor",
@@ -46,7 +46,7 @@ def fidelity(recipe: Recipe) -> Fidelity:
             not (change.scale or change.crop or change.rotation_deg), not_expressed("no box leaves its image there")
         ),
         "detector.canvas": _canvas_note(recipe),
-        "detector.backbone": approximate("its own ResNet-50, pixels in the order RGB"),
+        "detector.backbone": approximate("its own ResNet-50, pixels in RGB; the pyramid has batch norm, too"),
         "detector.precision": unless(detector.precision is Precision.FLOAT32, not_expressed("float32")),
         "detector.frozen_stages": unless(recipe.counts.frozen_stages == 0, not_expressed("all stages train")),
         "detector.proposals": approximate("after NMS; before NMS all anchors of all levels compete at once"),
@@ -114,7 +114,8 @@ def _model(recipe: Recipe) -> dict[str, Any]:
             "type": "faster_rcnn_resnet50_fpn_keras",
             "batch_norm_trainable": True,
             "fpn": {"min_level": 2, "max_level": 6},
-            "conv_hyperparams": _hyperparams("CONV", scaled, ours.weight_decay),
+            # These go for the backbone, too, which without batch norm here has none at all.
+            "conv_hyperparams": {**_hyperparams("CONV", scaled, ours.weight_decay), "batch_norm": BATCH_NORM},
             "override_base_feature_extractor_hyperparams": True,
         },
         "first_stage_anchor_generator": {
@@ -195,7 +196,7 @@ def _changes(recipe: Recipe) -> list[dict[str, Any]]:
 
 
 def _reader(part: str, **more: object) -> dict[str, Any]:
-    records = f"coco_{part}.record-?????-of-{SHARDS:05d}"
+    records = f"coco_{part}.record-?????-of-?????"  # as its own script names them
     return {"label_map_path": LABEL_MAP, **more, "tf_record_input_reader": {"input_path": [records]}}
 
 

@@ -35,7 +35,9 @@ def main() -> None:
     found = built.generate(given.levels, im_height=given.canvas[0], im_width=given.canvas[1])
     anchors = np.concatenate([boxes.get().numpy() for boxes in found])
 
-    optimizer, (rate,) = optimizer_builder.build(pipeline.train_config.optimizer)
+    step = tf.Variable(0, dtype=tf.int64)
+    optimizer, (rate,) = optimizer_builder.build(pipeline.train_config.optimizer, global_step=step)
+    tf.keras.backend.set_learning_phase(True)  # as model_lib_v2 does: batch norm trains
     model = model_builder.build(pipeline.model, is_training=True)
     classes = len(given.facts["classes"])
     side = max(given.canvas)
@@ -54,7 +56,8 @@ def main() -> None:
     optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=False))
 
     def rate_of(iteration: int) -> float:
-        return float(rate(iteration)) if callable(rate) else float(rate)
+        step.assign(iteration)
+        return float(rate() if callable(rate) else rate)
 
     tell(
         version="2.8.0.post1",

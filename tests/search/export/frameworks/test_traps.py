@@ -155,6 +155,13 @@ def test_weight_decay_is_written_as_it_is_where_the_framework_halves_it(awkward:
         assert each["regularizer"][0]["l2_regularizer"][0]["weight"] == [3.3e-5]
 
 
+def test_the_object_detection_api_s_backbone_keeps_its_batch_norm(awkward: Recipe) -> None:
+    (network,) = tf_od(awkward)["model"][0]["faster_rcnn"]
+    (extractor,) = network["feature_extractor"]
+    assert extractor["override_base_feature_extractor_hyperparams"] == ["true"]
+    assert extractor["conv_hyperparams"][0]["batch_norm"][0]["scale"] == ["true"]
+
+
 def test_classes_are_counted_and_labelled_as_each_framework_does(awkward: Recipe) -> None:
     assert detectron2(awkward)["MODEL"]["ROI_HEADS"]["NUM_CLASSES"] == 3
     assert mmdet(awkward)["model"]["roi_head"]["bbox_head"]["num_classes"] == 3
