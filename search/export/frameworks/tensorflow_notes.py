@@ -2,8 +2,8 @@
 
 from detector.config import Optimizer
 from search.export.frameworks.fidelity import EXACT, Note, approximate, not_expressed, unless
-from search.export.frameworks.mmdet import warmup_note
 from search.export.frameworks.recipe import Recipe
+from search.export.frameworks.warmup_note import warmup_note
 
 VELOCITY = approximate("Keras's velocity holds the rate: after each change of the rate steps differ for a while")
 
