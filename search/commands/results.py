@@ -64,7 +64,7 @@ def export(
     study_file: StudyFile = DEFAULT_STUDY_FILE,
     output: Annotated[
         Path | None,
-        typer.Option(metavar="PATH", help="The file to write, or a folder [default: the format's own name here]."),
+        typer.Option(metavar="PATH", help="The file to write, or a folder (default: the format's own name, here)."),
     ] = None,
     trial: Annotated[int | None, typer.Option(min=0, help="Number of another trial than the best.")] = None,
     format: Annotated[
