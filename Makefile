@@ -12,7 +12,7 @@ STUDY_IMAGES ?= 720
 STUDY_CANVAS ?= 64x96
 
 .DEFAULT_GOAL := help
-.PHONY: help setup study quick test test-slow chaos fuzz check lint types imports duplicates format check-weights bench planted clean
+.PHONY: help setup study quick test test-slow chaos fuzz check-exports check-weights check lint types imports duplicates format bench planted clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ chaos: setup ## 1,000 random faults on studies with the analytic trainer (an hou
 
 fuzz: setup ## 100,000 hostile files and messages to every reader: no traceback, no hang, no full memory
 	$(BIN)/python -m tests.support.fuzz --inputs 100000 --seed 0
+
+check-exports: setup ## every exported file in its real framework (environments of gigabytes; DETECTRON2_SOURCE names a checkout)
+	$(BIN)/python -m tests.support.check_exports --environments build/check-exports --write docs/exports.md
 
 check: lint types imports ## format, lint, types, import rules
 

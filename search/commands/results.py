@@ -63,10 +63,22 @@ def explain(
 def export(
     study_file: StudyFile = DEFAULT_STUDY_FILE,
     output: Annotated[
-        Path | None, typer.Option(show_default="best.yaml", help="The file, or the folder of a SavedModel, to write.")
+        Path | None,
+        typer.Option(metavar="PATH", help="The file to write, or a folder (default: the format's own name, here)."),
     ] = None,
     trial: Annotated[int | None, typer.Option(min=0, help="Number of another trial than the best.")] = None,
-    format: Annotated[str, typer.Option(help="What to write it as; frcnn is what `train` reads.")] = "frcnn",
+    format: Annotated[
+        str,
+        typer.Option(
+            metavar="FORMAT",
+            help="frcnn, which `train` reads; detectron2, mmdet, torchvision, tf-od or tfm: files which these "
+            "train by; all, into a folder.",
+        ),
+    ] = "frcnn",
+    images: Annotated[
+        int | None,
+        typer.Option(min=1, help="Images of the training in another framework (default: the study's budget)."),
+    ] = None,
     weights: Annotated[
         str | None,
         typer.Option(
@@ -78,7 +90,7 @@ def export(
         Path | None, typer.Option("--from", metavar="WEIGHTS", help="weights.safetensors, as `train` leaves it.")
     ] = None,
 ) -> None:
-    """Write the best configuration, complete, with where it comes from. `train` runs it in full.
+    """Write the best configuration, complete, with where it comes from: for `train`, or for another framework.
     With --weights: write trained weights for another framework, or as a model that runs elsewhere."""
     with exit_codes():
         if weights is not None or source is not None:
@@ -88,7 +100,11 @@ def export(
         with opened(study_file) as (specification, stored):
             from search.export.export import export as write
 
-            say(write(stored, specification, output=output or Path("best.yaml"), trial=trial, format=format))
+            written = write(stored, specification, output=output, trial=trial, format=format, images=images)
+            for line in written.lines:
+                say(line)
+            for warning in written.warnings:
+                say(f"warning: {warning}", err=True)
 
 
 def _exported_weights(format: str | None, source: Path | None, output: Path | None) -> str:

@@ -37,6 +37,7 @@ class Provenance:
     exported_at: str  # ISO 8601, UTC
     study_seed: int = 0  # of the split of the data and of the initial backbone
     anchor_slots: int = 0  # of the study's RPN head; with as many, the same seed draws the same head
+    ap_error: float | None = None  # standard error of the AP; None where it is unknown
     packages: dict[str, str] = field(default_factory=dict)  # name: version
 
 

@@ -1,14 +1,15 @@
-"""The best configuration of a study, as a file that `train` runs."""
+"""The best configuration of a study, as a file that `train` runs or as files that other frameworks train by."""
 
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 from detector.config import ConfigError, require
+from detector.data.dataset import Dataset
 from search.export.configuration_file import Configuration, Provenance, read_configuration, write_configuration
+from search.export.frameworks.exporting import FRAMEWORKS, Written, write_frameworks
 from search.plan import as_launched
 from search.policy.samplers import training_seed
 from search.report.certainty import alike, alike_text
@@ -19,35 +20,112 @@ from search.study.specification import Specification
 from storage.study import StoredStudy, read_trials
 
 PACKAGES = ("keras", "numpy", "optuna", "tensorflow")
+OURS, ALL = "frcnn", "all"
+DEFAULT_FILE, DEFAULT_FOLDER = "best.yaml", "exported"
+
+#: Names of modules that are imported where the exported files are run.
+HIDDEN = ("detectron2", "frcnn_training", "mmcv", "mmdet", "mmengine", "torch", "torchvision")
+
+#: What a configuration can be written as.
+FORMATS = (OURS, *FRAMEWORKS, ALL)
 
 
-Writer = Callable[[Path, Configuration], None]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """What was written, for whoever asked for it."""
 
-#: What a configuration can be written as: a new format is a module with a writer, and a line here.
-FORMATS: Mapping[str, Writer] = {"frcnn": write_configuration}
+    lines: tuple[str, ...]
+    warnings: tuple[str, ...] = ()  # values that a format cannot say, formats that were left out
 
 
 def export(
-    study: StoredStudy, specification: Specification, *, output: Path, trial: int | None, format: str = "frcnn"
-) -> str:
-    """Write the best configuration, or another trial's, and say in one line what was written.
+    study: StoredStudy,
+    specification: Specification,
+    *,
+    output: Path | None = None,
+    trial: int | None = None,
+    format: str = OURS,
+    images: int | None = None,
+) -> Exported:
+    """Write the best configuration, or another trial's, as one format or as all, and say what was written.
 
-    An earlier export is replaced; a file of any other kind is not.
+    An earlier export is replaced; a file of any other kind is not. `images` is the length of the training that files
+    for other frameworks describe, in place of the study's budget.
 
     Raises:
-        ConfigError: no trial has a value yet, the trial cannot work, or the file cannot be written.
+        ConfigError: no trial has a value yet, the trial cannot work, the format cannot express its detector, or a
+            file cannot be written.
     """
     require(format in FORMATS, f"--format must be one of {', '.join(FORMATS)}, but is {format!r}")
+    require(
+        images is None or format != OURS,
+        "--images is the length of a training by another framework; say it to `train`, or name another --format",
+    )
     places = ranking(study)
     chosen = choose(places, trial)
-    if output.exists():
-        _require_ours(output)
-    FORMATS[format](output, configuration_of(study, specification, chosen, folder=output.resolve().parent))
+    folder, name = _place(output, format)
+    launched = as_launched(study, storage=specification.storage)
+    datasets = launched.data.load(seed=launched.sampler.seed)
+    if format in (OURS, ALL) and (folder / (name or DEFAULT_FILE)).exists():
+        _require_ours(folder / (name or DEFAULT_FILE))
+    configuration = _configuration_of(study, launched, chosen, datasets[0], folder=folder.resolve())
+    written = (
+        write_frameworks(
+            configuration,
+            datasets,
+            tuple(FRAMEWORKS) if format == ALL else (format,),
+            folder=folder,
+            name=name,
+            images=images,
+        )
+        if format != OURS
+        else Written(files=(), lines=(), warnings=())
+    )
+    if format in (OURS, ALL):
+        write_configuration(folder / (name or DEFAULT_FILE), configuration)
+    what = folder if format == ALL else folder / (name or _first_file(format))
+    return Exported(
+        lines=(f"wrote {what}: {_chosen_text(study, chosen, places)}", *written.lines),
+        warnings=written.warnings,
+    )
+
+
+def _first_file(format: str) -> str:
+    return DEFAULT_FILE if format == OURS else FRAMEWORKS[format].files[0]
+
+
+def _place(output: Path | None, format: str) -> tuple[Path, str | None]:
+    """The folder to write into, and the name of the first file there where it is not the format's own.
+
+    For another framework, what has no suffix is a folder.
+    """
+    if format == ALL:
+        folder = output or Path(DEFAULT_FOLDER)
+        require(not folder.is_file(), f"{folder} is a file; --format all writes several: name a folder as --output")
+        return folder, None
+    if output is None:
+        return Path(), None
+    if format == OURS:
+        return output.parent, output.name
+    if output.is_dir() or not output.suffix:
+        return output, None
+    suffix = Path(_first_file(format)).suffix
+    require(
+        output.suffix == suffix, f"the file of {format} ends in {suffix}, but --output is {output}; or name a folder"
+    )
+    require(
+        suffix != ".py" or output.stem not in HIDDEN,
+        f"{output.name} would hide a package from whatever runs in its folder; choose another --output",
+    )
+    return output.parent, output.name
+
+
+def _chosen_text(study: StoredStudy, chosen: RankedTrial, places: list[RankedTrial]) -> str:
     untrained_ap = read_untrained(study)
     warning = "" if has_learnt(chosen, untrained_ap) else f", no better than an untrained detector ({untrained_ap:.3f})"
     text = alike_text(chosen, alike(places)) if chosen.rank == 1 else ""
     rivals = f"; {text}" if text else ""
-    return f"wrote {output}: trial {chosen.number}, AP {chosen.ap_text} after {chosen.images} images{warning}{rivals}"
+    return f"trial {chosen.number}, AP {chosen.ap_text} after {chosen.images} images{warning}{rivals}"
 
 
 def choose(trials: list[RankedTrial], number: int | None) -> RankedTrial:
@@ -73,17 +151,11 @@ def choose(trials: list[RankedTrial], number: int | None) -> RankedTrial:
     return found
 
 
-def configuration_of(
-    study: StoredStudy, specification: Specification, place: RankedTrial, *, folder: Path
+def _configuration_of(
+    study: StoredStudy, launched: Specification, place: RankedTrial, dataset: Dataset, *, folder: Path
 ) -> Configuration:
-    """The complete configuration of one trial; paths to the data are relative to the folder.
-
-    Raises:
-        ConfigError: the data is not where the study found it.
-    """
+    """The complete configuration of one trial; paths to the data are relative to the folder."""
     parameters = read_trials(study)[place.number].params
-    launched = as_launched(study, storage=specification.storage)
-    dataset, _ = launched.data.load(seed=launched.sampler.seed)
     return Configuration(
         hyperparameters=launched.space.configuration(parameters),
         detector=replace(launched.detector.detector(), micro_batch=launched.micro_batch),
@@ -93,6 +165,7 @@ def configuration_of(
             study=launched.name,
             trial=place.number,
             ap=place.ap or 0.0,
+            ap_error=place.ap_error,
             images=place.images,
             budget_images=launched.rungs[-1],
             seed=training_seed(launched.sampler.seed, place.number),

@@ -13,11 +13,12 @@ def write(output: Path, splits: Sequence[WrittenSplit]) -> list[list[Path]]:
     (output / "annotations").mkdir()
     for split in splits:
         file = output / "annotations" / f"instances_{split.name}.json"
-        file.write_text(json.dumps(_document(split), ensure_ascii=False), encoding="utf-8")
+        file.write_text(json.dumps(document(split), ensure_ascii=False), encoding="utf-8")
     return [[output / "images" / split.name / image.name for image in split.dataset.images] for split in splits]
 
 
-def _document(split: WrittenSplit) -> dict[str, Any]:
+def document(split: WrittenSplit) -> dict[str, Any]:
+    """All of a split as COCO has it; file names are relative to the folder of its images."""
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for number, image in enumerate(split.dataset.images, start=1):

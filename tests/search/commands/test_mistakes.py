@@ -259,6 +259,13 @@ RUN_STUDIES = {
         "export --output missing/best.yaml", "missing/best.yaml: cannot be written", "a folder of yours"
     ),
     "export as something else": mistake("export --format onnx", "--format must be one of frcnn", "'onnx'"),
+    "export with a length for train": mistake("export --images 9", "--images is the length", "say it to `train`"),
+    "export of all into a file": mistake("export --format all --output study.yaml", "is a file", "name a folder"),
+    "export for another framework over another file": mistake(
+        "export --format tfm --output study.yaml", "is not an export", "choose another --output"
+    ),
+    "export with a wrong suffix": mistake("export --format mmdet --output a.yaml", "ends in .py", "name a folder"),
+    "export that hides its package": mistake("export --format mmdet --output mmdet.py", "hide a package", "another"),
     "a page in a folder that is not there": mistake(
         "explain --without-data --html missing/page.html", "missing/page.html: cannot be written", "another --html"
     ),
