@@ -75,7 +75,8 @@ def status(
         console = PlainConsole()
         console.print(status_table(now))
         if ranking:
-            console.print(ranking_table(rank(stored), as_launched(stored, storage=specification.storage).space))
+            launched = as_launched(stored, storage=specification.storage)
+            console.print(ranking_table(rank(stored), launched.space, launched.imported))
 
 
 def dashboard(

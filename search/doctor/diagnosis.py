@@ -170,7 +170,7 @@ def _canvas(specification: Specification, survey: Survey) -> Canvas | None:
 def _shape(specification: Specification, train: Dataset, canvas: Canvas) -> StepShape:
     return StepShape.for_detector(
         replace(specification.detector, canvas=canvas).detector(),
-        anchors_per_cell=specification.space.anchors_per_cell(),
+        anchors_per_cell=specification.anchors_per_cell,
         boxes_per_image=most_boxes(train),
         classes=len(train.classes),
         micro_batch=specification.micro_batch,

@@ -85,7 +85,7 @@ def configuration_of(
     launched = as_launched(study, storage=specification.storage)
     dataset, _ = launched.data.load(seed=launched.sampler.seed)
     return Configuration(
-        hyperparameters=launched.space.configuration(parameters),
+        hyperparameters=launched.hyperparameters(place.number, parameters),
         detector=replace(launched.detector.detector(), micro_batch=launched.micro_batch),
         classes=dataset.classes,
         data=_relative(launched.data, folder),
@@ -97,7 +97,7 @@ def configuration_of(
             budget_images=launched.rungs[-1],
             seed=training_seed(launched.sampler.seed, place.number),
             study_seed=launched.sampler.seed,
-            anchor_slots=launched.space.anchors_per_cell(),
+            anchor_slots=launched.anchors_per_cell,
             code_version=version("frcnn-search"),
             dataset_fingerprint=dataset.fingerprint,
             exported_at=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -7,6 +7,7 @@ from detector.config import Canvas
 from detector.data.dataset import Dataset
 from search.doctor.diagnosis import TheirFindings
 from search.doctor.diagnostic import Diagnostic
+from search.imports.finding import shown
 from search.imports.framework import Framework
 from search.imports.ground import Ground
 from search.imports.imported import Imported
@@ -16,6 +17,35 @@ from search.imports.their_canvas import anchor_scale, their_canvas
 from search.imports.trial_zero import TrialZero, trial_zero
 from search.policy.derived_point import canvas_boxes
 from search.study.canvas import canvas_for
+from search.study.imported_section import ImportedKey, ImportedSection
+
+#: Where a parameter of the space stands among the wishes.
+PARAMETERS: dict[str, str] = {
+    "anchor_base": "sizes_px",
+    "anchor_scales": "sizes_px",
+    "anchor_ratio_centre": "ratios",
+    "anchor_ratios": "ratios",
+    "optimizer": "optimizer",
+    "lr_per_16": "learning_rate",
+    "adam_lr_per_16": "learning_rate",
+    "rpn_lr_factor": "rpn_lr_factor",
+    "momentum": "momentum",
+    "weight_decay": "weight_decay",
+    "warmup_fraction": "warmup_iterations",
+    "decays": "milestones",
+    "decay_first": "milestones",
+    "decay_factor": "decay_factor",
+    "clip_norm": "clip_norm",
+    "batch_size": "batch_size",
+    "augmentation_flip_probability": "flip_probability",
+    "rpn_positive_iou": "rpn_positive_iou",
+    "rpn_negative_iou": "rpn_negative_iou",
+    "rpn_positive_fraction": "rpn_positive_fraction",
+    "roi_positive_iou": "roi_positive_iou",
+    "roi_positive_fraction": "roi_positive_fraction",
+    "proposal_nms_iou": "proposal_nms_iou",
+    "detection_nms_iou": "detection_nms_iou",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,3 +88,26 @@ def their_findings(source: Source, train: Dataset, *, canvas: Canvas | None) -> 
     found = import_onto(source, train, canvas=canvas)
     title = f"{source.file} ({found.imported.framework.full_name})"
     return TheirFindings(title=title, findings=found.findings, canvas=found.canvas)
+
+
+def imported_section(found: Import) -> ImportedSection:
+    """The part of a study file that makes this trial 0, with their keys by the parameters' names."""
+    imported = found.imported
+    wishes = {name: getattr(imported, field) for name, field in PARAMETERS.items()}
+    keys = {
+        name: ImportedKey(key=wish.key, line=wish.line, value=shown(wish.value))
+        for name, wish in wishes.items()
+        if wish is not None
+    }
+    name = plain_file_name(imported.source)
+    return ImportedSection(
+        file=name,
+        framework=imported.framework.full_name,
+        hyperparameters=found.zero.hyperparameters,
+        keys=keys,
+    )
+
+
+def plain_file_name(source: str) -> str:
+    """The file's name without its folder, as a study file can keep it."""
+    return "".join(character for character in Path(source).name if character.isprintable())[:100] or "a file"

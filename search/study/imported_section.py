@@ -1,0 +1,35 @@
+"""The study file's section `imported`: the configuration of another framework that trial 0 trains as it is."""
+
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar
+
+from pydantic import ConfigDict, Field
+
+from detector.config import Hyperparameters
+from search.study.fields import STRICT
+
+Name = Annotated[str, Field(min_length=1, max_length=300)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportedKey:
+    """Where a value of trial 0 stood in their file."""
+
+    key: Name
+    line: int | None = None  # None: their framework's own value
+    value: str = ""  # as a person reads it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportedSection:
+    """What trial 0 trains; the space doesn't bind it."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    file: Name  # without its folder
+    framework: Name
+    hyperparameters: Hyperparameters
+    keys: dict[str, ImportedKey] = field(default_factory=dict)  # by the parameter's name in the space
+
+    def __str__(self) -> str:
+        return f"{self.file} ({self.framework})"
