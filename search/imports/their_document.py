@@ -42,9 +42,23 @@ class TheirDocument:
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
     def find(self, key: str) -> Any:
-        """The value at a dotted key, `MISSING` where there is none; the defaults' where only they have one."""
+        """The value at a dotted key, `MISSING` where there is none; the defaults' where only they have one.
+
+        Raises:
+            ConfigError: there is a plain value where the file should have a group of keys.
+        """
         found = _at(self.values, key)
+        if found is MISSING:
+            self._require_groups(key)
         return _at(self.defaults, key) if found is MISSING else found
+
+    def _require_groups(self, key: str) -> None:
+        *parents, last = key.split(".")
+        for count in range(1, len(parents) + 1):
+            parent = ".".join(parents[:count])
+            value = _at(self.values, parent)
+            if isinstance(value, bool | int | float | str):
+                raise ConfigError(f"{self.source}: {parent} must hold keys such as {last}, but is {value!r:.60}")
 
     def has(self, key: str) -> bool:
         """Whether the file itself says something there."""
