@@ -6,9 +6,13 @@ from typing import Protocol
 
 from detector.config import ConfigError, require
 from detector.similar_path import did_you_mean
+from search.imports.description import read_description
 from search.imports.detectron2 import read_detectron2
 from search.imports.framework import Framework
 from search.imports.imported import Imported
+from search.imports.mmdet import read_mmdet
+from search.imports.model_garden import read_model_garden
+from search.imports.tf_od import read_tf_od
 
 MOST_BYTES = 1_000_000
 MOST_GPUS = 100_000
@@ -20,7 +24,13 @@ class Reader(Protocol):
     def __call__(self, text: str, file: Path, *, gpus: int, images: int) -> Imported: ...
 
 
-READERS: dict[Framework, Reader] = {Framework.DETECTRON2: read_detectron2}
+READERS: dict[Framework, Reader] = {
+    Framework.DETECTRON2: read_detectron2,
+    Framework.MMDET: read_mmdet,
+    Framework.TORCHVISION: read_description,
+    Framework.TF_OD: read_tf_od,
+    Framework.TFM: read_model_garden,
+}
 
 #: The first that is found decides.
 SIGNS: tuple[tuple[Framework, re.Pattern[str]], ...] = (

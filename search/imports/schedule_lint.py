@@ -56,8 +56,9 @@ def _rate(imported: Imported) -> Iterator[Diagnostic]:
 def _meant(rate: float, optimizer: Optimizer) -> str:
     if optimizer is Optimizer.ADAM:
         return "Adam takes a hundredth of SGD's rates"
-    gpus = rate / REFERENCE_RATE[optimizer] * 8
-    return f"It is a rate for about {max(1, round(gpus))} GPUs of 2 images each; on fewer, losses become NaN"
+    images = round(rate / REFERENCE_RATE[optimizer] * 16)
+    shipped = ", eight GPUs of two, as such files are shipped" if images == 16 else ""
+    return f"It is a rate for batches of {images} images{shipped}; with fewer, losses become NaN"
 
 
 def _warmup(imported: Imported) -> Iterator[Diagnostic]:

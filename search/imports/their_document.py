@@ -74,7 +74,7 @@ class TheirDocument:
         value = default if value is MISSING else value
         if value is MISSING:
             raise ConfigError(f"{self.source}: {key} is missing; give the whole configuration that was trained")
-        span = self.spans.get(key)
+        span = self.spans.get(key) or self.spans.get(key.replace("[0]", ""))  # one alone has no number
         if isinstance(value, Unreadable):
             where = f" (line {span.line})" if span else ""
             raise ConfigError(f"{self.source}: {key}{where} is an expression; write its value, for nothing is run here")
