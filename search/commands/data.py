@@ -34,7 +34,7 @@ def doctor(
     write_space: Annotated[
         bool, typer.Option("--write-space", help="Put the proposed ranges and counts into the study file.")
     ] = False,
-    their_file: TheirFile = None,
+    from_: TheirFile = None,
     from_format: FromFormat = None,
     gpus: Gpus = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
@@ -56,7 +56,7 @@ def doctor(
                 specification = load_study_file(study_file)
                 require_data(study_file, specification.data)
             specification = with_options(specification, Options(canvas=canvas))
-            diagnosis = examine(specification, _look(specification, their_source(their_file, from_format, gpus)))
+            diagnosis = examine(specification, _look(specification, their_source(from_, from_format, gpus)))
         except ConfigError as error:
             diagnosis = refused(str(data or study_file), error)
         if as_json:
@@ -64,8 +64,10 @@ def doctor(
         else:
             console = PlainConsole()
             console.print(diagnosis_report(diagnosis))
+            if from_ is not None and diagnosis.theirs is None:
+                console.print(f"{from_} is looked at when the data can be used")
             if diagnosis.canvas is not None:
-                console.print(_what_is_next(diagnosis, study_file, data, their_file))
+                console.print(_what_is_next(diagnosis, study_file, data, from_))
         if pictures is not None:
             _draw(diagnosis, pictures)
         if write_space:

@@ -91,7 +91,7 @@ def launch(
     workers: Annotated[
         int | None, typer.Option(rich_help_panel=SETTINGS, min=1, help="Number of workers, each with its own trainer.")
     ] = None,
-    their_file: TheirFile = None,
+    from_: TheirFile = None,
     from_format: FromFormat = None,
     gpus: Gpus = None,
     weights: Annotated[
@@ -158,7 +158,7 @@ def launch(
         chosen = _engine(engine, address=ray_address, gpus_per_worker=gpus_per_worker, cpus_per_worker=cpus_per_worker)
         if continue_as is not None:
             study_file = _continued(study_file, continue_as, data)
-        launched = _launched(study_file, data, options, their_source(their_file, from_format, gpus))
+        launched = _launched(study_file, data, options, their_source(from_, from_format, gpus))
         begin = create if only_create else partial(run, executor=chosen)
         code = begin(
             launched.specification,
