@@ -6,7 +6,7 @@ from pathlib import Path
 from detector.config import Canvas
 from detector.data.dataset import Dataset
 from search.doctor.diagnosis import TheirFindings
-from search.doctor.diagnostic import Diagnostic
+from search.doctor.diagnostic import Diagnostic, Level
 from search.imports.finding import shown
 from search.imports.framework import Framework
 from search.imports.ground import Ground
@@ -104,6 +104,11 @@ def imported_section(found: Import) -> ImportedSection:
         file=name,
         framework=imported.framework.full_name,
         hyperparameters=found.zero.hyperparameters,
+        findings=tuple(
+            f"{each.level} {each.name}: {each.message}; {each.advice}"
+            for each in found.findings
+            if each.level is not Level.NOTE
+        ),
         keys=keys,
     )
 

@@ -29,6 +29,7 @@ class ImportedSection:
     file: Name  # without its folder
     framework: Name
     hyperparameters: Hyperparameters
+    findings: tuple[str, ...] = ()  # what was wrong with the file before any training, the worst first
     keys: dict[str, ImportedKey] = field(default_factory=dict)  # by the parameter's name in the space
 
     def __str__(self) -> str:
