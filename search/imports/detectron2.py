@@ -8,7 +8,7 @@ from search.imports.detectron2_file import detectron2_document
 from search.imports.framework import Framework
 from search.imports.imported import Difference, Imported, Pixels, Resize
 from search.imports.their_document import TheirDocument
-from search.imports.wish import Wish, fixed
+from search.imports.wish import UNWRITABLE, Wish, fixed, same
 
 STRIDES = {"p2": 4, "p3": 8, "p4": 16, "p5": 32, "p6": 64, "p7": 128}
 STRIDES |= {"res2": 4, "res3": 8, "res4": 16, "res5": 32}
@@ -37,9 +37,9 @@ def _imported(document: TheirDocument, file: Path, gpus: int) -> Imported:
         framework=Framework.DETECTRON2,
         source=str(file),
         gpus=gpus,
-        sizes_px=document.lists(SIZES).becomes(lambda lists: _for_each(lists, len(strides))),
+        sizes_px=document.lists(SIZES).becomes(lambda lists: _for_each(lists, len(strides)), same),
         strides_px=strides,
-        ratios=document.lists(RATIOS).becomes(lambda lists: lists[0]),
+        ratios=document.lists(RATIOS).becomes(lambda lists: lists[0], lambda ratios: (ratios,)),
         optimizer=fixed(Optimizer.SGD, "torch.optim.SGD"),
         learning_rate=document.number("SOLVER.BASE_LR"),
         batch_size=document.whole("SOLVER.IMS_PER_BATCH"),
@@ -51,8 +51,8 @@ def _imported(document: TheirDocument, file: Path, gpus: int) -> Imported:
         warmup_factor=document.number("SOLVER.WARMUP_FACTOR"),
         milestones=document.numbers("SOLVER.STEPS"),
         decay_factor=document.number("SOLVER.GAMMA"),
-        rpn_positive_iou=thresholds.becomes(lambda pair: pair[1]),
-        rpn_negative_iou=thresholds.becomes(lambda pair: pair[0]),
+        rpn_positive_iou=thresholds.becomes(lambda pair: pair[1], lambda iou: (thresholds.value[0], iou)),
+        rpn_negative_iou=thresholds.becomes(lambda pair: pair[0], lambda iou: (iou, thresholds.value[1])),
         rpn_positive_fraction=document.number("MODEL.RPN.POSITIVE_FRACTION"),
         low_quality_matches=fixed(True, "Matcher(allow_low_quality_matches=True)"),
         roi_positive_iou=_first(document, "MODEL.ROI_HEADS.IOU_THRESHOLDS"),
@@ -60,7 +60,10 @@ def _imported(document: TheirDocument, file: Path, gpus: int) -> Imported:
         proposal_nms_iou=document.number("MODEL.RPN.NMS_THRESH"),
         detection_nms_iou=document.number("MODEL.ROI_HEADS.NMS_THRESH_TEST"),
         score_threshold=document.number("MODEL.ROI_HEADS.SCORE_THRESH_TEST"),
-        flip_probability=document.text("INPUT.RANDOM_FLIP").becomes(lambda flip: 0.5 if flip == "horizontal" else 0.0),
+        flip_probability=document.text("INPUT.RANDOM_FLIP").becomes(
+            lambda flip: 0.5 if flip == "horizontal" else 0.0,
+            lambda share: {0.5: "horizontal", 0.0: "none"}.get(share, UNWRITABLE),
+        ),
         resize=_resize(document),
         weights=document.text(WEIGHTS),
         frozen_stages=document.whole("MODEL.BACKBONE.FREEZE_AT"),
@@ -100,7 +103,7 @@ def _first(document: TheirDocument, key: str) -> Wish[float]:
     wish = document.numbers(key)
     if not wish.value:
         raise document.refusal(wish, "must be a number")
-    return wish.becomes(lambda values: values[0])
+    return wish.becomes(lambda values: values[0], lambda value: (value, *wish.value[1:]))
 
 
 def _clip_norm(document: TheirDocument) -> Wish[float | None]:

@@ -2,11 +2,14 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from detector.config import LEVELS, STRIDES_PX
+from search.imports.wish import UNWRITABLE
 
 USUAL_STRIDES = 8  # an anchor is usually so many strides large
 FIRST_LEVEL = 2
+CLOSE = 1e-6  # of sizes that are the same but for rounding
 
 Sizes = tuple[tuple[float, ...], ...]
 
@@ -38,3 +41,25 @@ def _filled(sizes: list[float], count: int, every: list[float], stride: int) -> 
     usual = USUAL_STRIDES * stride
     nearest = min(sizes or every, key=lambda size: abs(math.log(size / usual)))
     return sizes + [nearest] * (count - len(sizes))
+
+
+def common_scales(sizes_px: Sizes, bases: Sequence[float]) -> Any:
+    """The factors that make the sizes of every level from its base; `UNWRITABLE` where levels need different ones."""
+    if len(sizes_px) != len(bases):
+        return UNWRITABLE
+    factors = [tuple(size / base for size in sizes) for sizes, base in zip(sizes_px, bases, strict=True)]
+    alike = all(
+        len(each) == len(factors[0])
+        and all(math.isclose(a, b, rel_tol=CLOSE) for a, b in zip(each, factors[0], strict=True))
+        for each in factors
+    )
+    return factors[0] if alike else UNWRITABLE
+
+
+def octave_scale(sizes_px: Sizes, strides_px: Sequence[int], count: int) -> Any:
+    """The factor of which the sizes are factor · stride · 2^(i / count); `UNWRITABLE` where they are not."""
+    scales = common_scales(sizes_px, strides_px)
+    if scales is UNWRITABLE or len(scales) != count:
+        return UNWRITABLE
+    spread = all(math.isclose(scale, scales[0] * 2 ** (i / count), rel_tol=CLOSE) for i, scale in enumerate(scales))
+    return scales[0] if spread else UNWRITABLE

@@ -8,11 +8,12 @@ from typing import Any
 from detector.config import Optimizer, require
 from search.imports.framework import Framework
 from search.imports.imported import Difference, Imported, Pixels, Resize
+from search.imports.levels import common_scales
 from search.imports.mmdet_schedule import MmdetSchedule
 from search.imports.their_canvas import frame
 from search.imports.their_document import MISSING, TheirDocument
 from search.imports.their_python import parse_python
-from search.imports.wish import Wish, fixed
+from search.imports.wish import UNWRITABLE, Wish, fixed, same
 
 RPN, RCNN, GENERATOR = "model.train_cfg.rpn", "model.train_cfg.rcnn", "model.rpn_head.anchor_generator"
 DETECTORS = ("FasterRCNN", "MaskRCNN", "CascadeRCNN")
@@ -112,13 +113,20 @@ def _sizes(document: TheirDocument, strides: tuple[int, ...]) -> Wish[tuple[tupl
         scales = document.numbers(f"{GENERATOR}.scales")
     named = document.find(f"{GENERATOR}.base_sizes") not in (MISSING, None)
     bases = document.numbers(f"{GENERATOR}.base_sizes").value if named else tuple(map(float, strides))
-    return scales.becomes(lambda values: tuple(tuple(base * scale for scale in values) for base in bases))
+    octave = document.find(f"{GENERATOR}.octave_base_scale") is not MISSING
+    return scales.becomes(
+        lambda values: tuple(tuple(base * scale for scale in values) for base in bases),
+        None if octave else lambda sizes: common_scales(sizes, bases),
+    )
 
 
 def _batch(document: TheirDocument, gpus: int) -> Wish[int]:
     each = document.whole("train_dataloader.batch_size")
     times = document.whole("optim_wrapper.accumulative_counts", 1).value
-    return each.becomes(lambda images: images * gpus * times)
+    parts = gpus * times
+    return each.becomes(
+        lambda images: images * parts, lambda batch: batch // parts if batch % parts == 0 else UNWRITABLE
+    )
 
 
 def _rate(document: TheirDocument, batch: int) -> Wish[float]:
@@ -128,7 +136,7 @@ def _rate(document: TheirDocument, batch: int) -> Wish[float]:
     base = document.number("auto_scale_lr.base_batch_size", 16)
     if base.value <= 0:
         raise document.refusal(base, "must be positive")
-    return rate.becomes(lambda value: value * batch / base.value)
+    return rate.becomes(lambda value: value * batch / base.value, lambda value: value * base.value / batch)
 
 
 def _momentum(document: TheirDocument, optimizer: str) -> Wish[float]:
@@ -141,8 +149,8 @@ def _momentum(document: TheirDocument, optimizer: str) -> Wish[float]:
 def _clip_norm(document: TheirDocument) -> Wish[float | None]:
     key = "optim_wrapper.clip_grad"
     if document.find(key) in (MISSING, None):
-        return document.wish(key, None)
-    return document.number(f"{key}.max_norm").becomes(lambda norm: norm)
+        return document.wish(key, None).becomes(same, lambda norm: {"max_norm": norm, "norm_type": 2})
+    return document.number(f"{key}.max_norm").becomes(lambda norm: norm, same)
 
 
 def _rpn_factor(document: TheirDocument) -> Wish[float] | None:

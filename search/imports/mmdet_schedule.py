@@ -3,10 +3,11 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from search.imports.imported import Difference
 from search.imports.their_document import MISSING, TheirDocument
-from search.imports.wish import Wish, fixed
+from search.imports.wish import UNWRITABLE, Wish, fixed
 
 SCHEDULERS = "param_scheduler"
 DEFAULT_GAMMA, DEFAULT_FACTOR = 0.1, 1 / 3  # MMEngine's
@@ -45,10 +46,10 @@ class MmdetSchedule:
                 case "LinearLR":
                     begin = document.number(f"{key}.begin", 0).value
                     # Its factor is reached at the last of its steps, one before the end.
-                    warmup = document.number(f"{key}.end").becomes(_ramp(begin, unit))
+                    warmup = document.number(f"{key}.end").becomes(_ramp(begin, unit), _end(begin, unit))
                     factor = document.number(f"{key}.start_factor", DEFAULT_FACTOR)
                 case "MultiStepLR":
-                    milestones = document.numbers(f"{key}.milestones").becomes(_times(unit))
+                    milestones = document.numbers(f"{key}.milestones").becomes(_times(unit), _parts(unit))
                     gamma = document.number(f"{key}.gamma", DEFAULT_GAMMA)
                 case _:
                     others.append(Difference(theirs=kind, what=kind.value, instead="a constant rate in that time"))
@@ -68,3 +69,12 @@ def _ramp(begin: float, unit: int) -> Callable[[float], float]:
 
 def _times(unit: int) -> Callable[[tuple[float, ...]], tuple[float, ...]]:
     return lambda values: tuple(value * unit for value in values)
+
+
+def _end(begin: float, unit: int) -> Callable[[float], Any]:
+    return lambda steps: begin + steps + 1 if unit == 1 else UNWRITABLE
+
+
+def _parts(unit: int) -> Callable[[tuple[float, ...]], Any]:
+    """The nearest whole epochs, which may be none or the same: reading back tells."""
+    return lambda values: [max(1, round(value / unit)) for value in values]

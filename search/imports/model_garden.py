@@ -10,11 +10,11 @@ from typing import Any
 from detector.config import Optimizer, require
 from search.imports.framework import Framework
 from search.imports.imported import Difference, Imported, Resize
-from search.imports.levels import Sizes
+from search.imports.levels import Sizes, octave_scale
 from search.imports.their_canvas import frame
 from search.imports.their_document import TheirDocument
 from search.imports.their_yaml import parse_yaml
-from search.imports.wish import Wish, fixed
+from search.imports.wish import UNWRITABLE, Wish, fixed, same
 
 EXPERIMENT = "fasterrcnn_resnetfpn_coco"
 OWN_CHECKPOINT = "the experiment's own ResNet-50"
@@ -109,7 +109,9 @@ def read_model_garden(text: str, file: Path, *, gpus: int, images: int) -> Impor
         proposal_nms_iou=document.number(f"{MODEL}.roi_generator.nms_iou_threshold"),
         detection_nms_iou=document.number(f"{MODEL}.detection_generator.nms_iou_threshold"),
         score_threshold=document.number(f"{MODEL}.detection_generator.pre_nms_score_threshold"),
-        flip_probability=document.flag(f"{PARSER}.aug_rand_hflip").becomes(lambda flips: 0.5 if flips else 0.0),
+        flip_probability=document.flag(f"{PARSER}.aug_rand_hflip").becomes(
+            lambda flips: 0.5 if flips else 0.0, lambda share: {0.5: True, 0.0: False}.get(share, UNWRITABLE)
+        ),
         resize=_resize(document),
         weights=document.text("task.init_checkpoint"),
         frozen_stages=document.flag("task.freeze_backbone").becomes(lambda frozen: 5 if frozen else 0),
@@ -131,7 +133,8 @@ def _anchors(document: TheirDocument) -> tuple[Wish[Sizes], tuple[int, ...]]:
     sizes = size.becomes(
         lambda value: tuple(
             tuple(value * stride * 2 ** (number / count.value) for number in range(count.value)) for stride in strides
-        )
+        ),
+        lambda sizes: octave_scale(sizes, strides, count.value),
     )
     return sizes, strides
 
@@ -141,7 +144,11 @@ def _ratios(document: TheirDocument) -> Wish[tuple[float, ...]]:
     ratios = document.numbers(f"{MODEL}.anchor.aspect_ratios")
     if not ratios.value or min(ratios.value) <= 0:
         raise document.refusal(ratios, "must be positive numbers")
-    return ratios.becomes(lambda values: tuple(1 / value for value in values))
+    return ratios.becomes(_inverses, _inverses)
+
+
+def _inverses(values: tuple[float, ...]) -> tuple[float, ...]:
+    return tuple(1 / value for value in values)
 
 
 def _steps(document: TheirDocument) -> tuple[Wish[float], Wish[tuple[float, ...]], Wish[float]]:
@@ -156,10 +163,19 @@ def _steps(document: TheirDocument) -> tuple[Wish[float], Wish[tuple[float, ...]
         len(values.value) == len(boundaries.value) + 1,
         f"{document.source}: {values.place} must be one value more than {STEPWISE}.boundaries",
     )
-    peak = values.becomes(lambda rates: rates[0])
+    peak = values.becomes(
+        lambda rates: rates[0], lambda rate: tuple(each * rate / values.value[0] for each in values.value)
+    )
     drops = len(values.value) > 1 and peak.value > 0
-    factor = values.becomes(lambda rates: rates[1] / rates[0] if drops else 0.1)
-    return peak, boundaries.becomes(lambda steps: tuple(step + 1 for step in steps)), factor
+    factor = values.becomes(
+        lambda rates: rates[1] / rates[0] if drops else 0.1,
+        lambda by: tuple(values.value[0] * by**number for number in range(len(values.value))),
+    )
+    milestones = boundaries.becomes(
+        lambda steps: tuple(step + 1 for step in steps),
+        lambda ours: tuple(step - 1 for step in ours) if len(ours) == len(boundaries.value) else UNWRITABLE,
+    )
+    return peak, milestones, factor
 
 
 def _warmup(document: TheirDocument, peak: float) -> tuple[Wish[float], Wish[float]]:
@@ -169,7 +185,7 @@ def _warmup(document: TheirDocument, peak: float) -> tuple[Wish[float], Wish[flo
     start = document.number(f"{WARMUP}.linear.warmup_learning_rate")
     return (
         document.number(f"{WARMUP}.linear.warmup_steps"),
-        start.becomes(lambda rate: rate / peak if peak > 0 else 0.0),
+        start.becomes(lambda rate: rate / peak if peak > 0 else 0.0, lambda share: share * peak),
     )
 
 
@@ -177,7 +193,7 @@ def _clip_norm(document: TheirDocument, optimizer: str) -> Wish[float | None]:
     key = f"{CONFIG}.optimizer.{optimizer}.global_clipnorm"
     if document.wish(key, None).value is None:
         return document.wish(key, None)
-    return document.number(key).becomes(lambda norm: norm)
+    return document.number(key).becomes(lambda norm: norm, same)
 
 
 def _resize(document: TheirDocument) -> Wish[Resize]:

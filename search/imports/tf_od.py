@@ -6,12 +6,12 @@ from pathlib import Path
 from detector.config import require
 from search.imports.framework import Framework
 from search.imports.imported import Difference, Imported, Resize
-from search.imports.levels import Sizes
+from search.imports.levels import Sizes, octave_scale
 from search.imports.tf_od_schedule import TfOdSchedule
 from search.imports.their_canvas import frame
 from search.imports.their_document import MISSING, TheirDocument
 from search.imports.their_prototext import parse_prototext
-from search.imports.wish import Wish, fixed
+from search.imports.wish import UNWRITABLE, Wish, fixed, same
 
 MODEL, TRAIN = "model.faster_rcnn", "train_config"
 GENERATOR = f"{MODEL}.first_stage_anchor_generator"
@@ -45,7 +45,7 @@ def read_tf_od(text: str, file: Path, *, gpus: int, images: int) -> Imported:
         batch_size=document.whole(f"{TRAIN}.batch_size"),
         momentum=schedule.momentum,
         weight_decay=_weight_decay(document),
-        clip_norm=document.number(f"{TRAIN}.gradient_clipping_by_norm", 0.0).becomes(lambda norm: norm or None),
+        clip_norm=document.number(f"{TRAIN}.gradient_clipping_by_norm", 0.0).becomes(lambda norm: norm or None, same),
         iterations=schedule.iterations,
         warmup_iterations=schedule.warmup_iterations,
         warmup_factor=schedule.warmup_factor,
@@ -106,12 +106,14 @@ def _multiscale(document: TheirDocument, key: str) -> tuple[Wish[Sizes], tuple[i
         if not ok:
             raise document.refusal(wish, "must be a level or a count that there is")
     levels = range(low.value, high.value + 1)
+    strides = tuple(2**level for level in levels)
     sizes = scale.becomes(
         lambda value: tuple(
             tuple(value * 2**level * 2 ** (number / count.value) for number in range(count.value)) for level in levels
-        )
+        ),
+        lambda sizes: octave_scale(sizes, strides, count.value),
     )
-    return sizes, tuple(2**level for level in levels)
+    return sizes, strides
 
 
 def _ratios(document: TheirDocument) -> Wish[tuple[float, ...]]:
@@ -122,7 +124,10 @@ def _ratios(document: TheirDocument) -> Wish[tuple[float, ...]]:
     ratios = document.numbers(f"{key}.aspect_ratios", [1.0])
     if not ratios.value or min(ratios.value) <= 0:
         raise document.refusal(ratios, "must be positive numbers")
-    return ratios.becomes(lambda values: tuple(dict.fromkeys(1 / value for value in values)))
+    return ratios.becomes(
+        lambda values: tuple(dict.fromkeys(1 / value for value in values)),
+        lambda ours: UNWRITABLE if "anchor_grid" in key else tuple(1 / value for value in ours),
+    )
 
 
 def _weight_decay(document: TheirDocument) -> Wish[float]:

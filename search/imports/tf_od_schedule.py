@@ -1,8 +1,8 @@
 """Optimizer and learning rate of a pipeline.config: a message of the optimizer, and in it one of the schedule."""
 
 import itertools
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from detector.config import Optimizer, require
@@ -76,9 +76,9 @@ def _manual(document: TheirDocument, key: str) -> dict[str, Any]:
         milestones = drops[0][0].becomes(lambda _: tuple(step.value for step, _ in drops))
     gamma = drops[0][1].becomes(lambda _: factors[0]) if drops and factors else fixed(0.1, f"{key}.schedule")
     return {
-        "learning_rate": peak,
+        "learning_rate": replace(peak, back=None) if drops else peak,  # the others would have to follow
         "warmup_iterations": warmup,
-        "warmup_factor": first.becomes(lambda value: value / peak.value if peak.value > 0 else 0.0),
+        "warmup_factor": first.becomes(_share_of(peak.value), lambda share: share * peak.value),
         "milestones": milestones,
         "decay_factor": gamma,
     }
@@ -99,7 +99,7 @@ def _smooth(document: TheirDocument, rate: str) -> tuple[dict[str, Any], Wish[st
     if kind == COSINE:
         warmup = document.number(f"{key}.warmup_steps", 0)
         start = document.number(f"{key}.warmup_learning_rate", 0.0002)
-        factor = start.becomes(lambda value: value / peak.value if peak.value > 0 else 0.0)
+        factor = start.becomes(_share_of(peak.value), lambda share: share * peak.value)
     span = document.wish(key)
     return {
         "learning_rate": peak,
@@ -108,3 +108,7 @@ def _smooth(document: TheirDocument, rate: str) -> tuple[dict[str, Any], Wish[st
         "milestones": fixed((), key),
         "decay_factor": fixed(0.1, key),
     }, span.becomes(lambda _: kind)
+
+
+def _share_of(peak: float) -> Callable[[float], float]:
+    return lambda value: value / peak if peak > 0 else 0.0

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from detector.config import ConfigError
-from search.imports.wish import Wish
+from search.imports.wish import Span, Wish, same
 from spaces.parameters import is_number
 
 LONGEST_SHOWN = 60  # characters of a value in a message
@@ -21,15 +21,6 @@ class Unreadable:
 
     def __repr__(self) -> str:
         return "an expression"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
-    """Where a value stands in the text."""
-
-    line: int  # the first is 1
-    start: int  # characters from the beginning of the text
-    stop: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,21 +69,21 @@ class TheirDocument:
         if isinstance(value, Unreadable):
             where = f" (line {span.line})" if span else ""
             raise ConfigError(f"{self.source}: {key}{where} is an expression; write its value, for nothing is run here")
-        return Wish(value=value, key=key, line=span.line if span else None)
+        return Wish(value=value, key=key, line=span.line if span else None, back=same)
 
     def number(self, key: str, default: Any = MISSING) -> Wish[float]:
         """A finite number."""
         wish = self.wish(key, default)
         if not is_number(wish.value):
             raise self.refusal(wish, "must be a finite number")
-        return wish.becomes(float)
+        return wish.becomes(float, same)
 
     def whole(self, key: str, default: Any = MISSING) -> Wish[int]:
         """A whole number."""
         wish = self.number(key, default)
         if wish.value != int(wish.value):
             raise self.refusal(wish, "must be a whole number")
-        return wish.becomes(int)
+        return wish.becomes(int, same)
 
     def text(self, key: str, default: Any = MISSING) -> Wish[str]:
         """Text; None is the empty text."""
@@ -116,7 +107,7 @@ class TheirDocument:
         values = wish.value if isinstance(wish.value, list | tuple) else [wish.value]
         if not all(map(is_number, values)):
             raise self.refusal(wish, "must be finite numbers")
-        return wish.becomes(lambda _: tuple(map(float, values)))
+        return wish.becomes(lambda _: tuple(map(float, values)), list)
 
     def lists(self, key: str, default: Any = MISSING) -> Wish[tuple[tuple[float, ...], ...]]:
         """Lists of finite numbers, none of them empty; a flat list is one list."""
@@ -125,7 +116,9 @@ class TheirDocument:
         rows = rows if any(isinstance(row, list | tuple) for row in rows) else [rows]
         if not rows or not all(isinstance(row, list | tuple) and row and all(map(is_number, row)) for row in rows):
             raise self.refusal(wish, "must be lists of finite numbers")
-        return wish.becomes(lambda _: tuple(tuple(map(float, row)) for row in rows))
+        return wish.becomes(
+            lambda _: tuple(tuple(map(float, row)) for row in rows), lambda lists: list(map(list, lists))
+        )
 
     def names(self, key: str, default: Any = MISSING) -> Wish[tuple[str, ...]]:
         """A list of texts; one alone is a list of one."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from detector.config import ConfigError
-from search.imports.their_document import Span
+from search.imports.wish import Span
 
 MOST_DEPTH, MOST_FIELDS = 40, 20_000
 LONGEST_NUMBER = 40
@@ -74,12 +74,13 @@ class _Reading:
             self._expect(":")
         if has_colon and self._is("["):
             repeated.add(name)
-            self._expect("[")
+            start = self._advance().start
             while not self._is("]"):
                 values.append(self._value(f"{prefix}{name}", len(values), depth))
                 if self._is(","):
                     self._expect(",")
             self._expect("]")
+            self.spans[f"{prefix}{name}"] = Span(line=self._line(start), start=start, stop=self._last_stop)
         else:
             values.append(self._value(f"{prefix}{name}", len(values), depth, only_message=not has_colon))
         while self._is(",") or self._is(";"):

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from detector.config import ConfigError
-from search.imports.their_document import Span, Unreadable
+from search.imports.their_document import Unreadable
+from search.imports.wish import Span
 from spaces.parameters import is_number
 
 MOST_VALUES = 20_000
@@ -79,7 +80,7 @@ class _Reading:
             case ast.Call(func=ast.Name(id="dict"), args=[], keywords=keywords):
                 return self._mapping([(each.arg, each.value) for each in keywords], key)
             case ast.Name(id=name):
-                return self._named(name)
+                return self._named(name, key)
             case _:
                 return self._number(node)
 
@@ -92,10 +93,15 @@ class _Reading:
             result[own] = self._value(value, f"{key}.{own}")
         return result
 
-    def _named(self, name: str) -> Any:
+    def _named(self, name: str, key: str) -> Any:
+        """The value of a name; what lies in it stands where it was assigned."""
         if name not in self._values:
             return Unreadable()
         self._count(_size(self._values[name]))
+        inner = {own: span for own, span in self._spans.items() if own.startswith((f"{name}.", f"{name}["))}
+        self._spans |= {key + own.removeprefix(name): span for own, span in inner.items()}
+        if not isinstance(self._values[name], list | dict):
+            self._spans[key] = self._spans[name]
         return self._values[name]
 
     def _number(self, node: ast.expr) -> Any:

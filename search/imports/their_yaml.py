@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from detector.config import ConfigError
-from search.imports.their_document import Span
+from search.imports.wish import Span
 from search.study.document import Loader, parse_document
 
 
