@@ -65,11 +65,24 @@ def export(
     output: Annotated[Path, typer.Option(help="The file to write.")] = Path("best.yaml"),
     trial: Annotated[int | None, typer.Option(min=0, help="Number of another trial than the best.")] = None,
     format: Annotated[str, typer.Option(help="What to write it as; frcnn is what `train` reads.")] = "frcnn",
+    onto: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The file that trial 0 came from: write it with only those values changed that mend it, or with the "
+            "best trial's.",
+        ),
+    ] = None,
 ) -> None:
     """Write the best configuration, complete, with where it comes from. `train` runs it in full."""
     with exit_codes(), opened(study_file) as (specification, stored):
         from search.export.export import export as write
 
+        if onto is not None:
+            from search.commands.onto import write_onto
+
+            say(write_onto(stored, specification, file=onto, output=output, trial=trial, format=format))
+            return
         say(write(stored, specification, output=output, trial=trial, format=format))
 
 

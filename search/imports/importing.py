@@ -64,6 +64,8 @@ class Import:
     imported: Imported
     zero: TrialZero
     canvas: Canvas  # of the study
+    scale: float  # of images on it, in those of their training
+    images: int  # of the training data
     findings: tuple[Diagnostic, ...]  # worst first
 
 
@@ -77,10 +79,18 @@ def import_onto(source: Source, train: Dataset, *, canvas: Canvas | None) -> Imp
     sizes_px = [(image.height_px, image.width_px) for image in train.images]
     resize = imported.resize.value if imported.resize else None
     canvas = canvas or (their_canvas(resize, sizes_px) if resize else canvas_for(sizes_px))
-    zero = trial_zero(imported, scale=anchor_scale(resize, sizes_px, canvas) if resize else 1.0)
+    scale = anchor_scale(resize, sizes_px, canvas) if resize else 1.0
+    zero = trial_zero(imported, scale=scale)
     boxes = canvas_boxes(train, canvas)
     ground = Ground(images=len(train.images), boxes=boxes, anchors=zero.hyperparameters.anchors)
-    return Import(imported=imported, zero=zero, canvas=canvas, findings=lint(imported, zero, ground))
+    return Import(
+        imported=imported,
+        zero=zero,
+        canvas=canvas,
+        scale=scale,
+        images=len(train.images),
+        findings=lint(imported, zero, ground),
+    )
 
 
 def their_findings(source: Source, train: Dataset, *, canvas: Canvas | None) -> TheirFindings:
@@ -104,6 +114,9 @@ def imported_section(found: Import) -> ImportedSection:
         file=name,
         framework=imported.framework.full_name,
         hyperparameters=found.zero.hyperparameters,
+        gpus=imported.gpus,
+        images=found.images,
+        scale=found.scale,
         findings=tuple(
             f"{each.level} {each.name}: {each.message}; {each.advice}"
             for each in found.findings

@@ -49,7 +49,7 @@ def read_imported(file: Path, *, framework: Framework | None, gpus: int, images:
         ConfigError: it can't be read, is of no framework that is known, or has a value of the wrong kind.
     """
     require(1 <= gpus <= MOST_GPUS, f"--gpus must be from 1 to {MOST_GPUS}, but is {gpus}")
-    text = _read_text(file)
+    text = read_text(file)
     return READERS[framework or recognised(text, file)](text, file, gpus=gpus, images=images)
 
 
@@ -71,7 +71,12 @@ def recognised(text: str, file: Path) -> Framework:
     raise ConfigError(f"{file}: is no configuration that is known here; name its kind by --from-format, one of {known}")
 
 
-def _read_text(file: Path) -> str:
+def read_text(file: Path) -> str:
+    """What stands in the file.
+
+    Raises:
+        ConfigError: it can't be read, is too large, or no UTF-8.
+    """
     try:
         require(file.is_file(), f"{file}: there is no such file{did_you_mean(file)}; --from names a configuration")
         with file.open("rb") as opened:

@@ -29,6 +29,9 @@ class ImportedSection:
     file: Name  # without its folder
     framework: Name
     hyperparameters: Hyperparameters
+    gpus: Annotated[int, Field(ge=1)] = 1  # on which it was said to train
+    images: Annotated[int, Field(ge=1)] = 1  # of the training data, of which its epochs are
+    scale: Annotated[float, Field(gt=0)] = 1.0  # of images on the study's canvas, in those of its training
     findings: tuple[str, ...] = ()  # what was wrong with the file before any training, the worst first
     keys: dict[str, ImportedKey] = field(default_factory=dict)  # by the parameter's name in the space
 

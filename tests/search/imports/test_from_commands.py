@@ -9,6 +9,7 @@ import pytest
 from search.plan import as_launched
 from search.study.study_file import load_study_file
 from storage.connection.database import Database
+from storage.outcomes import read_outcome
 from storage.study import find_study
 
 FAILING = Path(__file__).parent / "failing"
@@ -106,3 +107,51 @@ def test_without_data_there_is_nothing_to_begin(run, theirs):
     done = run("launch", "--from", "eight_gpus.yaml")
     assert done.code == 2
     assert "--from must come with --data" in done.err
+
+
+@pytest.fixture
+def launched(run, shapes, theirs, tmp_path):
+    """A study of the analytic trainer whose trial 0 is the file of eight GPUs, run to its end."""
+    theirs("eight_gpus.yaml")
+    arguments = ("--data", shapes, "--from", "eight_gpus.yaml", "--trials", 3, "--images", 960, "--only-create")
+    assert run("launch", "mine.yaml", *arguments).code == 0
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"trainer: analytic\n{file.read_text()}")
+    done = run("launch", "mine.yaml")
+    assert done.code == 0, done.err
+    assert "trial 0: eight_gpus.yaml (Detectron2) as it is" in " ".join(done.out.split())
+    return file
+
+
+def test_theirs_fails_is_explained_in_its_keys_and_comes_back_mended(run, launched, tmp_path):
+    said = " ".join(run("explain", "mine.yaml", 0).out.split())
+    assert "trial 0 diverged" in said
+    assert "in eight_gpus.yaml (Detectron2): set SOLVER.BASE_LR (line 12) from 0.02 to" in said
+    assert "error rate-for-more-gpus: SOLVER.BASE_LR is 0.02 for batches of 2 images" in said
+    done = run("export", "mine.yaml", "--onto", "eight_gpus.yaml", "--output", "mended.yaml")
+    assert done.code == 0, done.err
+    assert "what should mend trial 0" in done.out
+    before, after = ((tmp_path / name).read_text().splitlines() for name in ("eight_gpus.yaml", "mended.yaml"))
+    changed = [(one, other) for one, other in zip(before, after, strict=True) if one != other]
+    assert [one.strip() for one, _ in changed] == ["BASE_LR: 0.02"]
+    assert float(changed[0][1].split(":")[1]) < 0.0125  # where the analytic trainer no longer explodes, at batch 2
+    with Database.open(load_study_file(launched).storage) as database:
+        first = read_outcome(find_study(database, load_study_file(launched).name), 0)
+    assert first is not None
+    assert first.evidence["effective_rate"] == pytest.approx(0.16)  # 0.02 for 2 images, as the file has it
+
+
+def test_another_trial_goes_onto_the_file_and_onto_no_other(run, launched, theirs, tmp_path):
+    done = run("export", "mine.yaml", "--onto", "eight_gpus.yaml", "--trial", 1, "--output", "other.yaml")
+    assert done.code == 0, done.err
+    assert "with the values of trial 1" in done.out
+    assert "# A rate for eight GPUs, trained on one" in (tmp_path / "other.yaml").read_text()
+    theirs("one_list.yaml")
+    for name, options, message in (
+        ("eight_gpus.yaml", ("--output", "other.yaml"), "other.yaml is there"),
+        ("one_list.yaml", ("--output", "new.yaml"), "one_list.yaml is not what trial 0 was made of"),
+        ("eight_gpus.yaml", ("--format", "mmdet"), "trial 0 came from a file of Detectron2"),
+    ):
+        refused = run("export", "mine.yaml", "--onto", name, *options)
+        assert refused.code == 2
+        assert message in " ".join(refused.err.split())
