@@ -105,12 +105,17 @@ def best(trials: Iterable[RankedTrial]) -> RankedTrial | None:
     return next((trial for trial in trials if trial.rank == 1), None)
 
 
-def reference_text(space: Space | None, imported: object | None = None) -> str:
-    """What trial 0 is: an imported configuration, or Detectron2's defaults, with what the study's space made of them;
-    None where that is unknown.
-    """
+def first_trial_text(space: Space | None, imported: object | None) -> str:
+    """What trial 0 is: an imported configuration, or the reference."""
     if imported is not None:
-        return f"{imported} as it is; the values above are the nearest that the space has"
+        return f"{imported} as it is; the values shown are the nearest that the space has"
+    return f"the reference, {reference_text(space)}"
+
+
+def reference_text(space: Space | None) -> str:
+    """What the reference is: Detectron2's defaults, with what the study's space made of them; None where that is
+    unknown.
+    """
     moves = space.reference_moves() if space else {}
     changes = ", ".join(f"{name} {used} for {default}" for name, (default, used) in moves.items())
     return f"Detectron2's defaults, but {changes}" if changes else "Detectron2's defaults"
@@ -124,7 +129,7 @@ def ranking_table(trials: Sequence[RankedTrial], space: Space | None = None, imp
     table = Table(
         box=SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
-        caption=f"* trial 0: {'' if imported else 'the reference, '}{reference_text(space, imported)}"
+        caption=f"* trial 0: {first_trial_text(space, imported)}"
         + f"\nproposals that were not trained: {refused}" * bool(refused),
         caption_justify="left",
     )
