@@ -34,7 +34,7 @@ class Plan:
             validation=validation,
             validation_share=specification.data.validation_share,
             detector=specification.detector.detector(),
-            anchors_per_cell=specification.space.anchors_per_cell(),
+            anchors_per_cell=specification.anchors_per_cell,
             micro_batch=specification.micro_batch,
             measure_micro_batch=specification.detector.micro_batch is None,
             validation_images=specification.budget.validation_images,
@@ -59,12 +59,15 @@ class Plan:
 
     @property
     def first_points(self) -> tuple[dict[str, Value], ...]:
-        """What the first trials try before the sampler proposes: the reference, what the data suggests, what the user
-        named; each once.
+        """What the first trials try before the sampler proposes: the reference or what was imported, what the data
+        suggests, what the user named; each once.
         """
-        wanted = (self.specification.derived or {}, *self.specification.first_points)
-        points = (self.space.reference(), *(self.space.nearest(values) for values in wanted))
-        return tuple(point for number, point in enumerate(points) if point not in points[:number])
+        specification = self.specification
+        derived = (self.space.nearest(specification.derived or {}),) if specification.has_derived_trial else ()
+        points: tuple[dict[str, Value], ...] = (specification.first_point, *derived)
+        for point in map(self.space.nearest, specification.first_points):
+            points += () if point in points else (point,)
+        return points
 
     def trial_directory(self, trial: int) -> Path:
         """Where the checkpoints of a trial lie. Only the best trial's stay when the trial is over."""

@@ -120,9 +120,9 @@ class Space:
         """Every batch size of the space, ascending."""
         return tuple(sorted(self.whole_values("batch_size")))
 
-    def micro_batch(self, limit: int = 8) -> int:
-        """The greatest number of images, at most `limit`, that divides every batch size."""
-        divisor = math.gcd(*self.batch_sizes())
+    def micro_batch(self, limit: int = 8, *, further: tuple[int, ...] = ()) -> int:
+        """The greatest number of images, at most `limit`, that divides every batch size, `further` ones too."""
+        divisor = math.gcd(*self.batch_sizes(), *further)
         return max(n for n in range(1, limit + 1) if divisor % n == 0)
 
     def whole_values(self, name: str) -> tuple[int, ...]:

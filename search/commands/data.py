@@ -1,6 +1,7 @@
 """Commands on data, before any study."""
 
 import shlex
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,12 +9,15 @@ import typer
 
 from detector.config import ConfigError
 from search.commands.study_file import StudyFile
+from search.commands.their_file import FromFormat, Gpus, TheirFile, their_source
 from search.exit_codes import ExitCode, exit_codes
 from search.study.default_file import DEFAULT_STUDY_FILE
 from search.terminal import PlainConsole, say
 
 if TYPE_CHECKING:
-    from search.doctor.diagnosis import Diagnosis
+    from search.doctor.diagnosis import Diagnosis, Look
+    from search.imports.importing import Source
+    from search.study.specification import Specification
 
 
 def doctor(
@@ -30,6 +34,9 @@ def doctor(
     write_space: Annotated[
         bool, typer.Option("--write-space", help="Put the proposed ranges and counts into the study file.")
     ] = False,
+    from_: TheirFile = None,
+    from_format: FromFormat = None,
+    gpus: Gpus = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
 ) -> None:
     """Say what is wrong with the data and how anchors fit it, before any training. Exit code 2 where it can't train."""
@@ -48,7 +55,8 @@ def doctor(
             else:
                 specification = load_study_file(study_file)
                 require_data(study_file, specification.data)
-            diagnosis = examine(with_options(specification, Options(canvas=canvas)))
+            specification = with_options(specification, Options(canvas=canvas))
+            diagnosis = examine(specification, _look(specification, their_source(from_, from_format, gpus)))
         except ConfigError as error:
             diagnosis = refused(str(data or study_file), error)
         if as_json:
@@ -56,13 +64,22 @@ def doctor(
         else:
             console = PlainConsole()
             console.print(diagnosis_report(diagnosis))
+            if from_ is not None and diagnosis.theirs is None:
+                console.print(f"{from_} is looked at when the data can be used")
             if diagnosis.canvas is not None:
-                console.print(_what_is_next(diagnosis, study_file, data))
+                console.print(_what_is_next(diagnosis, study_file, data, from_))
         if pictures is not None:
             _draw(diagnosis, pictures)
         if write_space:
             _write_space(study_file, diagnosis)
         raise typer.Exit(ExitCode.USER_MUST_ACT if diagnosis.has_errors else ExitCode.DONE)
+
+
+def _look(specification: "Specification", source: "Source | None") -> "Look | None":
+    """What looks at a file of theirs, where one was named."""
+    from search.imports.importing import their_findings
+
+    return None if source is None else partial(their_findings, source, canvas=specification.detector.canvas)
 
 
 def convert(
@@ -95,9 +112,12 @@ def sample_data(
         say(f"wrote {folder}; next: frcnn-search launch --data {shlex.quote(str(folder))}")
 
 
-def _what_is_next(diagnosis: "Diagnosis", study_file: Path, data: Path | None) -> str:
+def _what_is_next(diagnosis: "Diagnosis", study_file: Path, data: Path | None, their_file: Path | None) -> str:
     """The command that follows; where settings are to be changed, one that writes the file in which they stand."""
     of = shlex.quote(str(study_file))
+    if data is not None and their_file is not None and not any(each.level == "error" for each in diagnosis.diagnostics):
+        command = f"frcnn-search launch --data {shlex.quote(str(data))} --from {shlex.quote(str(their_file))}"
+        return f"next, to train it as trial 0 and to search from there: {command}"
     if data is None:
         command = f"frcnn-search launch {of}"
         return f"when the errors are mended: {command}" if diagnosis.has_errors else f"next: {command}"

@@ -1,5 +1,6 @@
 """`launch`: a study created or resumed, and run."""
 
+from dataclasses import replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -9,12 +10,14 @@ import typer
 
 from detector.config import ConfigError
 from search.commands.study_file import StudyFile
+from search.commands.their_file import FromFormat, Gpus, TheirFile, their_source
 from search.exit_codes import exit_codes
 from search.study.default_file import DEFAULT_STUDY_FILE
-from search.terminal import say
+from search.terminal import PlainConsole, say
 
 if TYPE_CHECKING:
     from search.engines.handle import Executor
+    from search.imports.importing import Source
     from search.launch.overrides import Overridden
     from search.study.study_file import Options
 
@@ -88,6 +91,9 @@ def launch(
     workers: Annotated[
         int | None, typer.Option(rich_help_panel=SETTINGS, min=1, help="Number of workers, each with its own trainer.")
     ] = None,
+    from_: TheirFile = None,
+    from_format: FromFormat = None,
+    gpus: Gpus = None,
     weights: Annotated[
         str | None,
         typer.Option(
@@ -153,7 +159,7 @@ def launch(
         chosen = _engine(engine, address=ray_address, gpus_per_worker=gpus_per_worker, cpus_per_worker=cpus_per_worker)
         if continue_as is not None:
             study_file = _continued(study_file, continue_as, data)
-        launched = _launched(study_file, data, options)
+        launched = _launched(study_file, data, options, their_source(from_, from_format, gpus))
         begin = create if only_create else partial(run, executor=chosen)
         code = begin(
             launched.specification,
@@ -181,16 +187,23 @@ def _engine(name: EngineName, **options: Any) -> "Executor":
     return LocalExecutor()
 
 
-def _launched(study_file: Path, data: Path | None, options: "Options") -> "Overridden":
-    """What to launch; with a dataset folder, from a study file that is written first."""
+def _launched(study_file: Path, data: Path | None, options: "Options", source: "Source | None") -> "Overridden":
+    """What to launch; with a dataset folder, from a study file that is written first, with an imported trial 0."""
     from search.launch.overrides import over_file
     from search.study.first_launch import write_study_file
     from search.study.named_paths import require_data
     from search.study.study_file import Options, load_study_file
     from search.worker.local_paths import LocalPaths
 
+    if source is not None and data is None:
+        raise ConfigError("--from must come with --data: it begins a study, and its file is written from both")
     if data is not None:
-        if write_study_file(study_file, data, options):
+        from search.launch.imported_trial import imported_trial
+
+        trial = imported_trial(source, data, options, PlainConsole()) if source else None
+        if trial is not None:
+            options = replace(options, canvas=trial.canvas)
+        if write_study_file(study_file, data, options, *((trial.section, trial.frozen_stages) if trial else ())):
             say(f"wrote {study_file}: every setting of the study, to look at and to change")
         return over_file(load_study_file(study_file), Options())  # the file has them
     useless = [f"--{name}" for name in ("name", "storage") if getattr(options, name) is not None]

@@ -89,6 +89,14 @@ def export(
     source: Annotated[
         Path | None, typer.Option("--from", metavar="WEIGHTS", help="weights.safetensors, as `train` leaves it.")
     ] = None,
+    onto: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The file that trial 0 came from: write it as mended_FILE, or as --output says, with only those "
+            "values changed that mend it, or with the best trial's.",
+        ),
+    ] = None,
 ) -> None:
     """Write the best configuration, complete, with where it comes from: for `train`, or for another framework.
     With --weights: write trained weights for another framework, or as a model that runs elsewhere."""
@@ -100,6 +108,13 @@ def export(
         with opened(study_file) as (specification, stored):
             from search.export.export import export as write
 
+            if onto is not None:
+                from search.commands.onto import write_onto
+
+                require(images is None, "--images has no part in --onto: the file's own length stays")
+                mended = output or Path(f"mended_{onto.name}")
+                say(write_onto(stored, specification, file=onto, output=mended, trial=trial, format=format))
+                return
             written = write(stored, specification, output=output, trial=trial, format=format, images=images)
             for line in written.lines:
                 say(line)

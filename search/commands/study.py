@@ -75,7 +75,8 @@ def status(
         console = PlainConsole()
         console.print(status_table(now))
         if ranking:
-            console.print(ranking_table(rank(stored), as_launched(stored, storage=specification.storage).space))
+            launched = as_launched(stored, storage=specification.storage)
+            console.print(ranking_table(rank(stored), launched.space, launched.imported))
 
 
 def dashboard(
@@ -103,9 +104,11 @@ def dashboard(
         from search.dashboard.server import read_password, serve
         from search.plan import as_launched
 
+        launched = as_launched(stored, storage=specification.storage)
         serve(
             stored,
-            as_launched(stored, storage=specification.storage).space,
+            launched.space,
+            launched.imported,
             host=host,
             port=port,
             password=read_password(password_file),

@@ -10,7 +10,7 @@ from typing import Any
 from optuna.study.study import _SYSTEM_ATTR_METRIC_NAMES as _METRIC_NAMES
 from optuna_dashboard._note import get_note_from_system_attrs, save_note_with_version
 
-from search.report.ranking import reference_text
+from search.report.ranking import first_trial_text
 from search.terminal import visible
 from spaces.faster_rcnn import Space
 from storage.outcomes import read_outcomes
@@ -28,9 +28,10 @@ _MARKDOWN = re.compile(r"[\\`*\[\]<>|$~&#:@!]|(?<!\w)_|_(?!\w)")  # not the `_` 
 class Notes:
     """The notes of one study. What was written is remembered, so that a refresh looks only at what is new."""
 
-    def __init__(self, study: StoredStudy, space: Space | None) -> None:
+    def __init__(self, study: StoredStudy, space: Space | None, imported: object | None = None) -> None:
         self._study = study
         self._space = space
+        self._imported = imported
         self._told: dict[int, OutcomeRecord] = {}  # the outcomes whose notes are there
 
     def publish(self) -> int:
@@ -41,7 +42,7 @@ class Notes:
             return 0
         latest = latest_points(self._study, [record.trial for record in new])
         ids = trial_ids(self._study)
-        texts: dict[int | None, str] = {None: legend(self._space)}
+        texts: dict[int | None, str] = {None: legend(self._space, self._imported)}
         for record in new:
             point = latest.get(record.trial)
             rate = point.figures.get(LEARNING_RATE) if point else None
@@ -70,15 +71,16 @@ class Notes:
         return written
 
 
-def legend(space: Space | None) -> str:
+def legend(space: Space | None, imported: object | None = None) -> str:
     """The note of the study, in Markdown."""
     rows = "\n".join(
         f"| {outcome} | {outcome.state.capitalize()}{', infeasible' * outcome.infeasible} | {outcome.meaning} |"
         for outcome in Outcome
     )
+    first = first_trial_text(space, None if imported is None else _escaped(str(imported)))
     return (
         "The objective is COCO AP (IoU .50:.95) on the validation images, in [0, 1]; a step is a rung of the budget, "
-        f"in images seen. Trial 0 is the reference, {reference_text(space)}. A trial's user attributes and its note "
+        f"in images seen. Trial 0 is {first}. A trial's user attributes and its note "
         f"say how it ended:\n\n| outcome | state here | meaning |\n| --- | --- | --- |\n{rows}\n\n{SIGNATURE}"
     )
 

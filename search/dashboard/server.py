@@ -39,6 +39,7 @@ _log = logging.getLogger(__name__)
 def serve(
     study: StoredStudy,
     space: Space | None,
+    imported: object | None = None,
     *,
     host: str,
     port: int,
@@ -54,7 +55,7 @@ def serve(
         ConfigError: the address is not loopback and there is no password, or cannot be listened on.
     """
     rules = rules_for(host, password=password, writable=writable, allowed_hosts=allowed_hosts)
-    notes = Notes(study, space)
+    notes = Notes(study, space, imported)
     notes.publish()
     application = optuna_dashboard.wsgi(study.database.optuna)
     if not all_studies:

@@ -3,6 +3,7 @@
 Seconds, and no Keras. What `launch` would refuse is a diagnostic of level error here, all of it at once.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,6 +29,18 @@ from spaces.parameters import Parameter
 from spaces.section import write_parameter
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TheirFindings:
+    """What was found in a configuration of another framework, on the same data."""
+
+    title: str  # its file and framework
+    findings: tuple[Diagnostic, ...]  # worst first, in their keys
+    canvas: Canvas  # on which a study would train it
+
+
+Look = Callable[[Dataset], TheirFindings]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Diagnosis:
     """What the doctor found. Without usable data there are diagnostics only."""
@@ -42,10 +55,16 @@ class Diagnosis:
     space: dict[str, Parameter] | None = None  # proposed ranges of anchors and learning rates
     detector: dict[str, int] | None = None  # proposed counts, where the densest image needs more
     rates: tuple[str, ...] = ()  # what the proposed learning rates are at each batch size, in words
+    theirs: TheirFindings | None = None
 
     @property
     def has_errors(self) -> bool:
-        return any(each.level is Level.ERROR for each in self.diagnostics)
+        return any(each.level is Level.ERROR for each in self.all_findings)
+
+    @property
+    def all_findings(self) -> tuple[Diagnostic, ...]:
+        """Those in a file of theirs before those in data and study."""
+        return (*(self.theirs.findings if self.theirs else ()), *self.diagnostics)
 
     def to_json(self) -> dict[str, Any]:
         """What programs read; a figure of a group of boxes that is empty is null."""
@@ -63,22 +82,30 @@ class Diagnosis:
             "space": {name: write_parameter(parameter) for name, parameter in (self.space or {}).items()},
             "detector": self.detector or {},
         }
+        if self.theirs is not None:
+            document["from"] = {
+                "file": self.theirs.title, "findings": [_json_of(each) for each in self.theirs.findings]
+            }  # fmt: skip
         return plain(document, not_finite=lambda _: None)
 
 
-def examine(specification: Specification) -> Diagnosis:
-    """The diagnosis of a study's data. Trouble is a diagnostic, not an exception."""
+def examine(specification: Specification, look: Look | None = None) -> Diagnosis:
+    """The diagnosis of a study's data. Trouble is a diagnostic, not an exception.
+
+    `look` finds more in usable training data, and says the canvas on which all is judged; what it raises goes on.
+    """
     try:
         train, validation = specification.data.sources()
     except DataError as error:
         return refused(specification.name, error, name="no-dataset")
     share, seed = specification.data.validation_share, specification.sampler.seed
     survey = survey_pair(train, validation, share=share, seed=seed)
-    canvas = _canvas(specification, survey)
+    theirs = look(survey.train) if look and survey.train else None
+    canvas = theirs.canvas if theirs else _canvas(specification, survey)
     data = specification.data
     found = [*check_defects(survey, data), *check_files(survey, canvas, data)]
     if survey.train is None or survey.validation is None or canvas is None:
-        return Diagnosis(study=specification.name, diagnostics=worst_first(found))
+        return Diagnosis(study=specification.name, diagnostics=worst_first(found), theirs=theirs)
     found += check_rest(specification.data.folder)
     found += check_remarks([survey.train] if survey.held_out else [survey.train, survey.validation])
     found += check_boxes(survey.train, survey.validation)
@@ -100,6 +127,7 @@ def examine(specification: Specification) -> Diagnosis:
         space=proposed_space(advice, specification.space) | rates,
         detector=needed_counts(survey.train, shape),
         rates=tuple(rate_lines(specification.space, rates)),
+        theirs=theirs,
     )
 
 
@@ -142,7 +170,7 @@ def _canvas(specification: Specification, survey: Survey) -> Canvas | None:
 def _shape(specification: Specification, train: Dataset, canvas: Canvas) -> StepShape:
     return StepShape.for_detector(
         replace(specification.detector, canvas=canvas).detector(),
-        anchors_per_cell=specification.space.anchors_per_cell(),
+        anchors_per_cell=specification.anchors_per_cell,
         boxes_per_image=most_boxes(train),
         classes=len(train.classes),
         micro_batch=specification.micro_batch,

@@ -31,6 +31,10 @@ def diagnosis_json(diagnosis: Diagnosis) -> str:
 def diagnosis_report(diagnosis: Diagnosis) -> RenderableType:
     """Everything that a reader should see, worst first."""
     parts: list[RenderableType] = [_opening(diagnosis)]
+    if diagnosis.theirs is not None:
+        parts.append(Text(f"\n{diagnosis.theirs.title}, on this data:"))
+        parts += [diagnostic_lines(each) for each in diagnosis.theirs.findings]
+        parts.append(Text("\nthe data and the study:"))
     parts += [diagnostic_lines(each) for each in diagnosis.diagnostics]
     if diagnosis.anchors is not None:
         parts.append(fit_table(diagnosis.anchors.fitted))
@@ -113,5 +117,5 @@ def diagnostic_lines(diagnostic: Diagnostic) -> Text:
 
 
 def _closing(diagnosis: Diagnosis) -> Text:
-    counts = Counter(each.level for each in diagnosis.diagnostics)
+    counts = Counter(each.level for each in diagnosis.all_findings)
     return Text(", ".join(f"{counts[level]} {level.value}{'' if counts[level] == 1 else 's'}" for level in Level))

@@ -17,6 +17,7 @@ from search.explanation.neighbour import Neighbour
 from search.explanation.repair import Repair
 from search.explanation.study_edit import NewStudy
 from search.explanation.study_explanation import StudyExplanation
+from search.explanation.their_words import TheirWords
 from search.explanation.trial_explanation import HealthFigure, TrialExplanation
 from search.report.value_text import value_text
 from search.terminal import PlainConsole
@@ -47,6 +48,7 @@ def trial_report(explanation: TrialExplanation) -> RenderableType:
             *_repair_lines("what should mend it" if explanation.record.failed else "what may help", explanation.repair),
             *_steps(explanation.new_study, explanation.repair),
         ]
+    parts += _their_lines(explanation.theirs)
     parts += [Text(f"warning: {rule} {said}", style="yellow") for rule, said in explanation.record.warnings.items()]
     for other in explanation.alternatives:
         parts.append(Text(f"  or: {other.instruction} ({other.reason})", style="dim"))
@@ -176,6 +178,17 @@ def _cause_lines(cause: CauseShare, new_study: NewStudy) -> Iterator[Text]:
 def _repair_lines(heading: str, repair: Repair) -> Iterator[Text]:
     yield Text(f"{heading}: {repair.instruction}", style="bold green")
     yield Text(f"  {repair.reason}")
+
+
+def _their_lines(theirs: TheirWords | None) -> Iterator[Text]:
+    """The same in the keys of the file that trial 0 came from."""
+    if theirs is None:
+        return
+    for change in theirs.changes:
+        yield Text(f"  in {theirs.source}: {change.instruction}", style="bold green")
+    if theirs.findings:
+        yield Text(f"what was found in {theirs.source} before any training:")
+    yield from (Text(f"- {finding}") for finding in theirs.findings)
 
 
 def _steps(new_study: NewStudy, repair: Repair) -> Iterator[Text]:

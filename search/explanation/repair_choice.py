@@ -1,5 +1,7 @@
 """The repairs of a trial: the smallest changes that should mend it, in the order in which to try them."""
 
+from dataclasses import fields, replace
+
 from detector.config import Hyperparameters
 from search.explanation.cause import Entry
 from search.explanation.effects.rate_boundary import rate_is_proven
@@ -35,7 +37,16 @@ def repaired(record: TrialRecord, history: TrialHistory, repair: Repair) -> Hype
     """
     fixed = {name: Fixed(value=value) for name, value in repair.values.items()}
     kept = {name: value for name, value in record.trial.params.items() if name not in fixed}
-    return history.space.replaced(fixed).configuration(kept)
+    changed, point = history.space.replaced(fixed).configuration(kept), history.space.configuration(record.trial.params)
+    return changed if record.hyperparameters in (None, point) else _grafted(record.hyperparameters, point, changed)
+
+
+def _grafted(own: Hyperparameters, before: Hyperparameters, after: Hyperparameters) -> Hyperparameters:
+    """An imported configuration, which is no point of the space, with what the repair changes at the nearest point."""
+    names = (field.name for field in fields(Hyperparameters))
+    return replace(
+        own, **{name: getattr(after, name) for name in names if getattr(after, name) != getattr(before, name)}
+    )
 
 
 def _towards(repair: Repair, neighbour: Neighbour) -> float:

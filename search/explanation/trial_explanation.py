@@ -10,6 +10,7 @@ from search.explanation.neighbour import Neighbour, nearest_healthy, parameter_d
 from search.explanation.repair import Repair
 from search.explanation.repair_choice import repairs
 from search.explanation.study_edit import NewStudy
+from search.explanation.their_words import TheirWords, their_words
 from search.report.plain import plain
 from search.report.trial_history import IMAGES, TrialHistory, TrialRecord
 from search.study.default_file import DEFAULT_STUDY_FILE
@@ -56,6 +57,7 @@ class TrialExplanation:
     alternatives: tuple[Repair, ...]
     new_study: NewStudy  # what a repair that the study has no room for would begin
     neighbour: Neighbour | None  # the healthy trial that differs least; for a healthy trial, the best one
+    theirs: TheirWords | None = None  # of trial 0, where it came from another framework's file
 
     def to_json(self) -> dict[str, Any]:
         """What `--json` prints (docs/explain.md); a figure that is not finite is one of "nan", "inf", "-inf"."""
@@ -87,6 +89,7 @@ class TrialExplanation:
             "alternatives": self.alternatives,
             "steps": self.new_study.steps(self.repair.study_edit) if self.repair else (),
             "nearest_healthy": self.neighbour,
+            "from": self.theirs,
             "curve": self.curve,
         }
         return plain(document)
@@ -124,6 +127,7 @@ def explain_trial(
         alternatives=found[1:],
         new_study=NewStudy.after(history, file, study_names(study.database)),
         neighbour=neighbour,
+        theirs=their_words(record, history, found),
     )
 
 

@@ -157,7 +157,7 @@ def _configuration_of(
     """The complete configuration of one trial; paths to the data are relative to the folder."""
     parameters = read_trials(study)[place.number].params
     return Configuration(
-        hyperparameters=launched.space.configuration(parameters),
+        hyperparameters=launched.hyperparameters(place.number, parameters),
         detector=replace(launched.detector.detector(), micro_batch=launched.micro_batch),
         classes=dataset.classes,
         data=_relative(launched.data, folder),
@@ -170,7 +170,7 @@ def _configuration_of(
             budget_images=launched.rungs[-1],
             seed=training_seed(launched.sampler.seed, place.number),
             study_seed=launched.sampler.seed,
-            anchor_slots=launched.space.anchors_per_cell(),
+            anchor_slots=launched.anchors_per_cell,
             code_version=version("frcnn-search"),
             dataset_fingerprint=dataset.fingerprint,
             exported_at=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -241,7 +241,7 @@ def _close(
         console.print(message)
     if ended.code is ExitCode.DONE:
         places, untrained_ap = ranking(study), read_untrained(study)
-        console.print(ranking_table(places, specification.space))
+        console.print(ranking_table(places, specification.space, specification.imported))
         if text := alike_text(best(places), alike(places)):
             console.print(f"the best trial is {text}")
         if text := untrained_text(best(places), untrained_ap):

@@ -69,7 +69,7 @@ def _untrained_ap(link: TrainerLink, plan: Plan, stop: threading.Event, told: To
     with tempfile.TemporaryDirectory(dir=logs_folder(plan.folder)) as directory:
         start = Start(
             trial=0,
-            hyperparameters=plan.space.configuration(plan.first_points[0]),
+            hyperparameters=plan.specification.hyperparameters(0, plan.first_points[0]),
             seed=training_seed(plan.specification.sampler.seed, 0),
             budget_images=plan.rungs[-1],
             directory=Path(directory),

@@ -133,8 +133,7 @@ class Schedule:
 
 def _derived_trial(specification: Specification) -> tuple[int, ...]:
     """The trial of the derived point, which stands after the reference: no search ends worse than with what it says."""
-    space, derived = specification.space, specification.derived
-    return (1,) if derived and space.nearest(derived) != space.reference() else ()
+    return (1,) if specification.has_derived_trial else ()
 
 
 def is_over(study: StoredStudy, specification: Specification) -> bool:

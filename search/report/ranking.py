@@ -103,14 +103,23 @@ def best(trials: Iterable[RankedTrial]) -> RankedTrial | None:
     return next((trial for trial in trials if trial.rank == 1), None)
 
 
+def first_trial_text(space: Space | None, imported: object | None) -> str:
+    """What trial 0 is: an imported configuration, or the reference."""
+    if imported is not None:
+        return f"{imported} as it is; the values shown are the nearest that the space has"
+    return f"the reference, {reference_text(space)}"
+
+
 def reference_text(space: Space | None) -> str:
-    """What trial 0 is: Detectron2's defaults, with what the study's space made of them; None where that is unknown."""
+    """What the reference is: Detectron2's defaults, with what the study's space made of them; None where that is
+    unknown.
+    """
     moves = space.reference_moves() if space else {}
     changes = ", ".join(f"{name} {used} for {default}" for name, (default, used) in moves.items())
     return f"Detectron2's defaults, but {changes}" if changes else "Detectron2's defaults"
 
 
-def ranking_table(trials: Sequence[RankedTrial], space: Space | None = None) -> Table:
+def ranking_table(trials: Sequence[RankedTrial], space: Space | None = None, imported: object | None = None) -> Table:
     """The ranking for a terminal of 80 columns or more; trial 0, the reference, is marked."""
     refused = refusals(Counter(trial.outcome for trial in trials if trial.outcome))
     trials = [trial for trial in trials if not (trial.outcome and trial.outcome.refused)]
@@ -118,7 +127,7 @@ def ranking_table(trials: Sequence[RankedTrial], space: Space | None = None) -> 
     table = Table(
         box=SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
-        caption=f"* trial 0: the reference, {reference_text(space)}"
+        caption=f"* trial 0: {first_trial_text(space, imported)}"
         + f"\nproposals that were not trained: {refused}" * bool(refused),
         caption_justify="left",
     )

@@ -173,34 +173,36 @@ def read_trial_history(study: StoredStudy, specification: Specification) -> Tria
         ConfigError: the study was never launched.
     """
     launched = as_launched(study, storage=specification.storage)
-    records = trial_records(launched.space, read_trials(study), read_outcomes(study), read_rungs(study))
+    records = trial_records(launched, read_trials(study), read_outcomes(study), read_rungs(study))
     return TrialHistory.of(launched, study.database.label, records)
 
 
 def trial_records(
-    space: Space, trials: Iterable[FrozenTrial], outcomes: Iterable[OutcomeRecord], rungs: Iterable[RungRecord]
+    specification: Specification,
+    trials: Iterable[FrozenTrial],
+    outcomes: Iterable[OutcomeRecord],
+    rungs: Iterable[RungRecord],
 ) -> tuple[TrialRecord, ...]:
-    """A record of each trial of that space that has begun, from what storage has of them."""
+    """A record of each trial of that study that has begun, from what storage has of them."""
     outcome_of = {record.trial: record for record in outcomes}
     rungs_of: dict[int, list[RungRecord]] = {}
     for rung in rungs:
         rungs_of.setdefault(rung.trial, []).append(rung)
-    fixed = space.fixed()
     return tuple(
         TrialRecord(
             trial=trial,
             outcome=outcome_of.get(trial.number),
             rungs=tuple(rungs_of.get(trial.number, ())),
-            point={**fixed, **trial.params},
-            hyperparameters=_hyperparameters(space, trial.params),
+            point=specification.point(trial.number, trial.params),
+            hyperparameters=_hyperparameters(specification, trial),
         )
         for trial in trials
         if trial.state is not TrialState.WAITING
     )
 
 
-def _hyperparameters(space: Space, values: Mapping[str, Value]) -> Hyperparameters | None:
+def _hyperparameters(specification: Specification, trial: FrozenTrial) -> Hyperparameters | None:
     try:
-        return space.configuration(values)
+        return specification.hyperparameters(trial.number, trial.params)
     except ConfigError:  # a person may have enqueued anything
         return None

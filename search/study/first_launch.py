@@ -10,12 +10,20 @@ from detector.config import ConfigError, require
 from detector.data.layout import find_sources
 from detector.data_source import DataSource
 from search.study.fields import plain_name
+from search.study.imported_section import ImportedSection
 from search.study.specification import Specification
 from search.study.study_file import Options, default_study_text, specification_on
 
 
-def write_study_file(file: Path, data: Path, options: Options) -> bool:
+def write_study_file(
+    file: Path,
+    data: Path,
+    options: Options,
+    imported: ImportedSection | None = None,
+    frozen_stages: int | None = None,
+) -> bool:
     """Write a study file on a folder or a file of annotations, and say if it is new: the same may lie there already.
+    With an imported trial 0, and the stages that it freezes.
 
     The dataset is named relative to the file, so that both can move.
 
@@ -26,7 +34,7 @@ def write_study_file(file: Path, data: Path, options: Options) -> bool:
     find_sources(data)  # before anything is written
     section = _section(data, lambda path: os.path.relpath(path.resolve(), file.resolve().parent))
     named = replace(options, name=options.name or study_name(data))
-    text = default_study_text(section, named)
+    text = default_study_text(section, named, imported, frozen_stages)
     try:
         with file.open("x", encoding="utf-8") as new:
             new.write(text)

@@ -4,7 +4,7 @@
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from pathlib import Path
@@ -21,15 +21,25 @@ from pydantic import (
     WrapSerializer,
 )
 
-from detector.config import MOST_CANVAS_PX, Canvas, ConfigError, Detector, DetectorSettings, require
+from detector.config import (
+    MOST_CANVAS_PX,
+    Canvas,
+    ConfigError,
+    Detector,
+    DetectorSettings,
+    Hyperparameters,
+    require,
+)
 from search.study.budget import DEFAULT_TRIALS, Budget, automatic_images
 from search.study.canvas import canvas_for, parse_canvas
 from search.study.data_section import Data
 from search.study.fields import MOST_NAME, STRICT, Auto, Positive, absolute_path, write_auto
+from search.study.imported_section import ImportedSection
 from search.study.problems import validate
 from search.study.storage_url import absolute_storage, check_storage
 from spaces.faster_rcnn import Space
 from spaces.parameters import Value
+from spaces.point import parameters_of
 from spaces.section import parse as parse_space
 from spaces.section import write as write_space
 from trial.counts import COUNT_LIMIT
@@ -178,6 +188,7 @@ class Specification:
         default_factory=DetectorSection
     )
     space: SpaceSection = field(default_factory=Space.default)
+    imported: ImportedSection | None = None  # what trial 0 trains in place of the reference
     derived: Derived = None  # what trial 1 has in place of the reference's values; empty: no such trial
     first_points: tuple[dict[str, Value], ...] = ()  # after trials 0 and 1; what one leaves out is the reference's
     budget: Budget = field(default_factory=Budget)
@@ -191,12 +202,16 @@ class Specification:
         self._check_points()
         micro_batch = self.detector.micro_batch
         if micro_batch is not None:
-            bad = [size for size in self.space.batch_sizes() if size % micro_batch]
+            bad = [size for size in (*self.space.batch_sizes(), *self._imported_batch) if size % micro_batch]
             require(
                 not bad,
                 f"detector.micro_batch must divide every space.batch_size, but {micro_batch} does not divide {bad}; "
-                f"{self.space.micro_batch()} would",
+                f"{self.space.micro_batch(further=self._imported_batch)} would",
             )
+
+    @property
+    def _imported_batch(self) -> tuple[int, ...]:
+        return (self.imported.hyperparameters.batch_size,) if self.imported else ()
 
     def _check_points(self) -> None:
         points = {"derived": self.derived or {}}
@@ -219,7 +234,54 @@ class Specification:
     @property
     def micro_batch(self) -> int:
         """Images of one forward pass; a batch is a multiple of it."""
-        return self.detector.micro_batch or self.space.micro_batch()
+        return self.detector.micro_batch or self.space.micro_batch(further=self._imported_batch)
+
+    @property
+    def anchors_per_cell(self) -> int:
+        """The slots that the step needs: the most anchors at one cell that any trial has."""
+        own = (self.imported.hyperparameters.anchors.per_cell,) if self.imported else ()
+        return max((self.space.anchors_per_cell(), *own))
+
+    @property
+    def first_point(self) -> dict[str, Value]:
+        """The parameters of trial 0: the reference's, or those nearest to what was imported."""
+        if self.imported is None:
+            return self.space.reference()
+        return self.space.nearest(parameters_of(self.imported.hyperparameters))
+
+    @property
+    def has_derived_trial(self) -> bool:
+        """Whether the data suggests a trial 1: trial 0 is not that already."""
+        if not self.derived:
+            return False
+        point = self.space.nearest(self.derived)
+        own = self.imported.hyperparameters if self.imported else self.space.configuration(self.first_point)
+        return self.space.configuration(point) != own
+
+    def hyperparameters(self, trial: int, values: Mapping[str, Value]) -> Hyperparameters:
+        """What the trial of that number trains, by its parameters in Optuna. Trial 0 may be imported: then it is what
+        was imported, which the space need not hold.
+
+        Raises:
+            ConfigError: the values are no point of the space.
+        """
+        if self._is_imported(trial, values) and self.imported is not None:
+            return self.imported.hyperparameters
+        return self.space.configuration(values)
+
+    def point(self, trial: int, values: Mapping[str, Value]) -> dict[str, Value]:
+        """Every parameter's value in that trial, fixed ones included; of an imported one its own, inside or not."""
+        point = {**self.space.fixed(), **values}
+        if self._is_imported(trial, values) and self.imported is not None:
+            own = parameters_of(self.imported.hyperparameters)
+            point |= {name: own[name] for name in point if name in own}
+        return point
+
+    def _is_imported(self, trial: int, values: Mapping[str, Value]) -> bool:
+        """Somebody may have enqueued other values before the launch: those are their trial 0."""
+        if trial != 0 or self.imported is None:
+            return False
+        return all(values.get(name) == value for name, value in self.first_point.items())
 
     @property
     def rungs(self) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from search.study.document import StudyFileError, read_document
+from search.study.imported_section import ImportedSection
 from search.study.specification import ADAPTER, Specification, specification_from
 from search.study.storage_url import default_storage
 from search.study.study_text import study_text
@@ -87,8 +88,11 @@ def option_values(specification: Specification) -> dict[str, Any]:
     return {key: document[section][key] for key, section in _SECTION_OF.items()} | {"workers": specification.workers}
 
 
-def default_study_text(data: dict[str, Any], options: Options) -> str:
-    """A study file on data given as its section: every default shown, each with a short comment.
+def default_study_text(
+    data: dict[str, Any], options: Options, imported: ImportedSection | None = None, frozen_stages: int | None = None
+) -> str:
+    """A study file on data given as its section: every default shown, each with a short comment; with an imported
+    trial 0, and the stages that it freezes.
 
     Paths are written as they are given.
 
@@ -96,7 +100,11 @@ def default_study_text(data: dict[str, Any], options: Options) -> str:
         StudyFileError: an option's value breaks a rule of the study file.
     """
     options_but_name = replace(options, name=None)  # it has it already
-    return study_text(_with_options(specification_on(data, options.name or "study"), options_but_name))
+    specification = _with_options(specification_on(data, options.name or "study"), options_but_name)
+    detector = specification.detector
+    if frozen_stages is not None and detector.weights != "none":
+        detector = replace(detector, frozen_stages=frozen_stages)
+    return study_text(replace(specification, imported=imported, detector=detector))
 
 
 def specification_on(data: dict[str, Any], name: str) -> Specification:

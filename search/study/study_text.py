@@ -4,7 +4,7 @@ from typing import Any
 
 from detector.config import BackboneName
 from search.study.specification import ADAPTER, Specification
-from search.study.yaml_text import yaml_value
+from search.study.yaml_text import yaml_lines, yaml_value
 from spaces.catalogue import DEFINITIONS
 
 #: By section and key; a test holds them complete.
@@ -30,6 +30,7 @@ COMMENTS: dict[str, str] = {
     "detector.micro_batch": "auto: what is fastest and fits, of the divisors of all batch sizes up to 8",
     "detector.proposals": "per image; auto: by canvas, at most 1000",
     "detector.roi_samples": "per image; auto: by canvas, at most 512",
+    "imported": "what trial 0 trains: written by `launch --from FILE`",
     "derived": "trial 1's values; auto: anchors that fit the boxes, from scratch also Adam; none: no such trial",
     "first_points": "tried after trials 0 and 1: [{parameter: value, …}, …]",
     "budget.trials": "in the study, over all launches; auto: 30, or what budget.trainings is enough for",
@@ -67,13 +68,27 @@ def study_text(specification: Specification) -> str:
     for key, value in document.items():
         if _HIDDEN_UNLESS_CHANGED.get(key) == value:
             continue
-        if key == "space":
+        if key == "imported":
+            lines += ["", *_imported_lines(value)]
+        elif key == "space":
             lines += ["", "space:", *_space_lines(value)]
         elif isinstance(value, dict) and key != "derived":
             lines += ["", f"{key}:", *(setting_line(key, *setting) for setting in value.items())]
         else:
             lines += [key_line(key, value)]
     return "\n".join(lines) + "\n"
+
+
+def _imported_lines(document: dict[str, Any]) -> list[str]:
+    """The section of trial 0's configuration, with what it is."""
+    source = " ".join(f"{document['file']} ({document['framework']})".split())  # on one line, whatever its name
+    return [
+        f"# Trial 0 trains this as it is, whatever the space: {source}.",
+        "# `keys` says where each value stood there. Without this section trial 0 is the reference.",
+        *yaml_lines({"imported": {key: value for key, value in document.items() if key != "keys"}}).splitlines(),
+        "  keys:" + ("" if document["keys"] else " {}"),
+        *(f"    {_line(name, key, '')}" for name, key in document["keys"].items()),
+    ]
 
 
 def key_line(key: str, value: object) -> str:

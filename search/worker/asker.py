@@ -35,7 +35,8 @@ class Asker:
         self._handover = handover
         self._worker = worker
         self._memory = Memory.of(plan.specification)
-        self._screening = Screening(plan.space, plan.specification.sampler, read_box_sample(study))
+        specification = plan.specification
+        self._screening = Screening(plan.space, specification.sampler, read_box_sample(study), specification.point)
 
     def ask(self, turn: Turn) -> TrialRecorder | None:
         """A new trial, or one that somebody enqueued, by what the view has read in this turn."""

@@ -190,7 +190,7 @@ class Worker:
     def _start_of(self, trial: TrialRecorder) -> Start:
         return Start(
             trial=trial.number,
-            hyperparameters=self._plan.space.configuration(trial.parameters),
+            hyperparameters=self._plan.specification.hyperparameters(trial.number, trial.parameters),
             seed=training_seed(self._plan.specification.sampler.seed, trial.number),
             budget_images=self._plan.rungs[-1],
             directory=self._plan.trial_directory(trial.number),

@@ -77,7 +77,7 @@ def imagine(specification: Specification, trials: Sequence[Sown]) -> TrialHistor
         if sown.outcome is not None:
             outcomes.append(OutcomeRecord(trial=number, recorded_at=datetime.now(UTC), **asdict(verdict_of(sown))))
             _tell(study, trial, sown.outcome, sown.ap)
-    records = trial_records(specification.space, study.get_trials(deepcopy=False), outcomes, rungs)
+    records = trial_records(specification, study.get_trials(deepcopy=False), outcomes, rungs)
     return TrialHistory.of(specification, "nowhere", records)
 
 

@@ -1,7 +1,7 @@
 """Which proposals are not worth a trainer: with hopeless anchors, or a rate at which trials of the study diverge."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -28,11 +28,19 @@ class Screening:
     """Judges the proposals of one study, each once: by whoever asked for it, before anything of it is trained.
 
     Anchors are judged alike at any time, rates by the trials that have ended so far.
-    `box_sample` is the study's (`AnchorScreen.to_json`), None where there are no anchors to choose.
+    `box_sample` is the study's (`AnchorScreen.to_json`), None where there are no anchors to choose. `point_of` says
+    what a trial really trained, by its number and its parameters.
     """
 
-    def __init__(self, space: Space, settings: Sampler, box_sample: dict[str, Any] | None) -> None:
+    def __init__(
+        self,
+        space: Space,
+        settings: Sampler,
+        box_sample: dict[str, Any] | None,
+        point_of: Callable[[int, Mapping[str, Value]], Mapping[str, Value]] = lambda _, values: values,
+    ) -> None:
         self._space = space
+        self._point_of = point_of
         self._settings = settings
         self._anchors = AnchorScreen.from_json(box_sample) if box_sample and settings.least_anchor_fit else None
 
@@ -67,6 +75,10 @@ class Screening:
         if self._anchors and (verdict := self._anchors.verdict(wanted.anchors, least=settings.least_anchor_fit)):
             return verdict
         if settings.most_divergence_risk < 1:
-            ended = [(trial.params, outcomes[trial.number]) for trial in before if trial.number in outcomes]
+            ended = [
+                (self._point_of(trial.number, trial.params), outcomes[trial.number])
+                for trial in before
+                if trial.number in outcomes
+            ]
             return rate_verdict(self._space, wanted, ended, most=settings.most_divergence_risk)
         return None

@@ -144,7 +144,7 @@ def test_json_is_one_object_with_the_documented_keys(
     assert set(trial) == {
         "schema", "study", "trial", "state", "outcome", "failed", "verdict", "cause", "because", "rule", "term",
         "words", "message", "step", "images", "budget_images", "ap", "parameters", "figures", "evidence", "warnings",
-        "batch_images", "repair", "alternatives", "steps", "nearest_healthy", "curve", "confirmation",
+        "batch_images", "repair", "alternatives", "steps", "nearest_healthy", "from", "curve", "confirmation",
     }  # fmt: skip
     assert trial["evidence"]["loss_rpn_box"] == "inf"
     assert trial["repair"]["values"] == {"lr_per_16": 0.02}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from rich.console import Console
 
-from search.report.ranking import RankedTrial, best, ranked, ranking, ranking_table, reference_text
+from search.report.ranking import RankedTrial, best, first_trial_text, ranked, ranking, ranking_table, reference_text
 from spaces.faster_rcnn import Space
 from spaces.parameters import Categorical, Float
 from storage.connection.database import Database
@@ -133,3 +133,8 @@ def test_ranks_are_1_to_n_without_gaps_and_follow_rung_then_ap(
     keys = [(place.rung, place.ap) for place in winners]
     assert keys == sorted(keys, reverse=True)
     assert {place.number for place in places} == {t.number for t in study[0] if t.state is not TrialState.WAITING}
+
+
+def test_a_trial_0_that_was_imported_is_named_by_its_file():
+    assert first_trial_text(Space.default(), "config.yaml (Detectron2)").startswith("config.yaml (Detectron2) as it is")
+    assert first_trial_text(None, None) == "the reference, Detectron2's defaults"

@@ -48,7 +48,7 @@ def test_the_default_text_shows_every_default_and_reads_back_as_them(load, tmp_p
     assert load(text) == load(f"name: cells\ndata: {{folder: {tmp_path}/data}}")
     document = parse_document(text, "text")
     assert set(document["space"]) == set(Space.default().parameters)
-    assert set(document) == {field.name for field in fields(Specification)} - {"trainer"}
+    assert set(document) == {field.name for field in fields(Specification)} - {"trainer", "imported"}
 
 
 def test_every_key_of_a_study_file_has_a_comment(tmp_path):

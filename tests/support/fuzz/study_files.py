@@ -8,6 +8,7 @@ from detector.data.sample_data import write_sample
 from search.export.configuration_file import Configuration, Provenance, read_configuration, write_configuration
 from search.study.data_section import Data
 from search.study.document import read_document
+from search.study.imported_section import ImportedKey, ImportedSection
 from search.study.specification import specification_from_json, specification_to_json
 from search.study.study_file import Options, default_study_text, load_study_file
 from search.study.study_text import study_text
@@ -17,9 +18,13 @@ from tests.support.fuzz.target import DETECTOR, Target, written
 
 def _study_seeds(folder: Path) -> list[bytes]:
     write_sample(folder / "data", train=2, validation=1)
-    whole = default_study_text({"folder": str(folder / "data")}, Options()).replace(
-        str(folder), "."
-    )  # the same on every machine
+    data = {"folder": str(folder / "data")}
+    imported = ImportedSection(
+        file="config.yaml", framework="Detectron2", hyperparameters=Hyperparameters(lr_per_16=0.16, batch_size=2),
+        findings=("error rate: too high",), keys={"lr_per_16": ImportedKey(key="SOLVER.BASE_LR", line=3, value="0.02")},
+    )  # fmt: skip
+    texts = [default_study_text(data, Options()), default_study_text(data, Options(), imported)]
+    plain, theirs = (text.replace(str(folder), ".").encode() for text in texts)  # the same on every machine
     explicit = {
         "name": "cells", "storage": "sqlite:///a.db", "workers": 2,
         "data": {"train": {"images": "i", "annotations": "a.json"}, "validation_share": 0.1},
@@ -29,13 +34,15 @@ def _study_seeds(folder: Path) -> list[bytes]:
         "derived": {"lr_per_16": 0.01}, "budget": {"trials": 4, "images": 320, "rungs": [80, 160, 320]},
         "sampler": {"name": "tpe", "seed": 3}, "pruner": {"name": "median", "reduction_factor": 2},
     }  # fmt: skip
-    return [whole.encode(), json.dumps(explicit).encode(), json.dumps({**explicit, "space": {}}).encode()]
+    return [plain, theirs, json.dumps(explicit).encode(), json.dumps({**explicit, "space": {}}).encode()]
 
 
 def _read_study(content: bytes, folder: Path) -> None:
     specification = load_study_file(written(folder / "study.yaml", content))
     Address.parse(specification.storage)
     study_text(specification)
+    if specification.imported is not None:
+        specification.hyperparameters(0, specification.first_point)
     specification_from_json(json.loads(json.dumps(specification_to_json(specification))), storage="sqlite:///a.db")
 
 

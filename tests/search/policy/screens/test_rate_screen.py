@@ -280,7 +280,9 @@ def test_refused_proposals_are_shown_as_such_and_explain_nothing(database, wide)
     assert text.count(f"{count} risky (trials at such learning rates diverged)") == 2
     assert "not trained, risky: a learning rate of" in text
     outcomes = read_outcomes(find_study(database, wide.study))
-    cases = trial_records(WIDE, trials_of(database, wide), outcomes, read_rungs(find_study(database, wide.study)))
+    cases = trial_records(
+        wide.specification, trials_of(database, wide), outcomes, read_rungs(find_study(database, wide.study))
+    )
     risky = [case for case in cases if case.ending == Outcome.RISKY]
     assert len(risky) == count
     assert all(case.refused and not (case.failed or case.healthy) for case in risky)
