@@ -27,7 +27,8 @@ from search.policy.derived_point import canvas_boxes, derived_anchors
 from search.study.budget import Budget
 from search.study.canvas import parse_canvas
 from search.study.data_section import Data
-from search.study.specification import DetectorSection, Specification
+from search.study.detector_section import DetectorSection
+from search.study.specification import Specification
 from spaces.anchor_fit import CanvasBoxes, fit_anchors
 from spaces.faster_rcnn import Space
 from spaces.parameters import Fixed

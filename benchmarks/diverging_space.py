@@ -21,7 +21,8 @@ from benchmarks.parts.table import Table, drawing, wide_console
 from detector.data.sample_data import write_sample
 from search.launch.launching import launch
 from search.report.ranking import best, ranking
-from search.study.specification import Sampler, Specification, specification_from
+from search.study.policy_section import Sampler
+from search.study.specification import Specification, specification_from
 from search.terminal import PlainConsole
 from search.trainer.analytic import explosion_step
 from storage.connection.database import Database

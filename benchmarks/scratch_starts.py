@@ -26,7 +26,8 @@ from search.policy.derived_point import derived_anchors, derived_start
 from search.study.budget import Budget
 from search.study.canvas import parse_canvas
 from search.study.data_section import Data
-from search.study.specification import DetectorSection, Specification
+from search.study.detector_section import DetectorSection
+from search.study.specification import Specification
 from spaces.faster_rcnn import Space
 from spaces.parameters import Fixed, Value
 from trial.reports import RungReport

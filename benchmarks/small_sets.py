@@ -28,7 +28,8 @@ from search.plan import Plan
 from search.study.budget import Budget
 from search.study.canvas import parse_canvas
 from search.study.data_section import Data
-from search.study.specification import DetectorSection, Specification
+from search.study.detector_section import DetectorSection
+from search.study.specification import Specification
 from trial.reports import RungReport
 
 SCRIPT = "benchmarks.small_sets"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from search.study.specification import DetectorSection
+from search.study.detector_section import DetectorSection
 from search.study.study_file import load_study_file
 from tests.support.commands import command_lines, parse
 

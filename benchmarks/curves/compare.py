@@ -26,7 +26,9 @@ from benchmarks.parts.table import DOCUMENT, Section, Table, publish, wide_conso
 from search.study.budget import Budget
 from search.study.canvas import parse_canvas
 from search.study.data_section import Data, Split
-from search.study.specification import DetectorSection, Sampler, Specification
+from search.study.detector_section import DetectorSection
+from search.study.policy_section import Sampler
+from search.study.specification import Specification
 from spaces.faster_rcnn import Space
 
 SCRIPT = "benchmarks.curves.compare"

@@ -29,7 +29,8 @@ from search.policy.screens.anchor_screen import AnchorScreen
 from search.study.budget import Budget
 from search.study.canvas import parse_canvas
 from search.study.data_section import Data
-from search.study.specification import DetectorSection, Specification
+from search.study.detector_section import DetectorSection
+from search.study.specification import Specification
 from search.terminal import PlainConsole
 from spaces.faster_rcnn import Space
 from spaces.parameters import Value

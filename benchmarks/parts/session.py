@@ -16,7 +16,8 @@ from search.policy.samplers import training_seed
 from search.study.budget import Budget
 from search.study.canvas import parse_canvas
 from search.study.data_section import Data
-from search.study.specification import DetectorSection, Specification
+from search.study.detector_section import DetectorSection
+from search.study.specification import Specification
 from spaces.faster_rcnn import Space
 from trial.reports import PausedReport, RungReport
 from trial.verdict import Verdict

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from detector.config import Optimizer
 from search.doctor.diagnostic import Diagnostic, Level
 from search.policy.screens.reference_rate import BELOW, DIVERGES, MOSTLY_DIVERGES, reference_rate
-from search.study.specification import SamplerName, Specification
+from search.study.policy_section import SamplerName
+from search.study.specification import Specification
 from spaces.catalogue import DEFINITIONS, RATES
 from spaces.faster_rcnn import Space
 from spaces.parameters import nearest

@@ -11,7 +11,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from detector.config import ConfigError
 from search.launch.compatibility import is_blank
-from search.study.specification import Pruner, Sampler, Specification, specification_from_json
+from search.study.policy_section import Pruner, Sampler
+from search.study.specification import Specification, specification_from_json
 from search.study.study_file import Options, option_values, with_options
 from storage.connection.address import Address
 from storage.connection.database import Database

@@ -16,7 +16,7 @@ from typing import assert_never
 import optuna
 from optuna.trial import FrozenTrial
 
-from search.study.specification import Pruner, PrunerName
+from search.study.policy_section import Pruner, PrunerName
 
 MEDIAN_STARTUP_TRIALS = 4
 

@@ -18,7 +18,8 @@ from optuna.trial import FrozenTrial
 from search.policy.model.cube import Cube
 from search.policy.model.history import History
 from search.policy.model.sampler import ModelSampler
-from search.study.specification import SamplerName, Specification
+from search.study.policy_section import SamplerName
+from search.study.specification import Specification
 
 
 def common_parameters() -> IntersectionSearchSpace:

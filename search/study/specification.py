@@ -4,9 +4,8 @@
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
-from enum import StrEnum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -22,19 +21,17 @@ from pydantic import (
 )
 
 from detector.config import (
-    MOST_CANVAS_PX,
-    Canvas,
     ConfigError,
-    Detector,
-    DetectorSettings,
     Hyperparameters,
     require,
 )
 from search.study.budget import DEFAULT_TRIALS, Budget, automatic_images
-from search.study.canvas import canvas_for, parse_canvas
+from search.study.canvas import canvas_for
 from search.study.data_section import Data
-from search.study.fields import MOST_NAME, STRICT, Auto, Positive, absolute_path, write_auto
+from search.study.detector_section import KNOWN_WEIGHTS, DetectorSection, auto_for_none, none_for_auto
+from search.study.fields import MOST_NAME, STRICT, Positive, absolute_path
 from search.study.imported_section import ImportedSection
+from search.study.policy_section import Pruner, Sampler
 from search.study.problems import validate
 from search.study.storage_url import absolute_storage, check_storage
 from spaces.faster_rcnn import Space
@@ -42,30 +39,6 @@ from spaces.parameters import Value
 from spaces.point import parameters_of
 from spaces.section import parse as parse_space
 from spaces.section import write as write_space
-from trial.counts import COUNT_LIMIT
-
-
-class SamplerName(StrEnum):
-    """The samplers that there are: how trials are proposed."""
-
-    MODEL = "model"
-    TPE = "tpe"
-    RANDOM = "random"
-
-
-class PrunerName(StrEnum):
-    """The pruners that there are: how healthy trials that are worse than their peers are paused or stopped."""
-
-    PROMOTION = "promotion"
-    HALVING = "halving"
-    HYPERBAND = "hyperband"
-    MEDIAN = "median"
-    NONE = "none"
-
-
-MOST_STARTUP_TRIALS, MODEL_STARTUP_TRIALS = 10, 5
-
-KNOWN_WEIGHTS = ("imagenet", "none")  # anything else is a file
 
 
 def _parse_space(value: object) -> Space:
@@ -90,83 +63,6 @@ Derived = Annotated[dict[str, Value] | None, BeforeValidator(_parse_derived), Pl
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DetectorSection(DetectorSettings):
-    """The detector before its canvas is known. In the file, `auto` stands for every None."""
-
-    canvas: Annotated[
-        Canvas | None,
-        PlainValidator(lambda value: None if value is None else parse_canvas(value)),
-        PlainSerializer(str, when_used="unless-none"),
-    ] = None
-    long_side_px: Annotated[int, Field(ge=32, le=MOST_CANVAS_PX)] | None = None  # of an automatic canvas
-
-    def __post_init__(self) -> None:
-        DetectorSettings.__post_init__(self)
-        known = self.weights in KNOWN_WEIGHTS or (bool(Path(self.weights).suffix) and "\0" not in self.weights)
-        require(known, f"weights must be imagenet, none, or a file such as weights.h5, but is {self.weights!r}")
-
-    def detector(self) -> Detector:
-        """The detector's own configuration.
-
-        Raises:
-            ConfigError: the canvas is still `auto`.
-        """
-        if self.canvas is None:
-            raise ConfigError("detector.canvas is auto, but no data was looked at; set it, such as 256x320")
-        return Detector(**{setting.name: getattr(self, setting.name) for setting in fields(Detector)})
-
-
-def _none_for_auto(section: object) -> object:
-    if not isinstance(section, dict):
-        return section
-    automatic = {setting.name for setting in fields(DetectorSection) if setting.default is None}
-    return {key: None if key in automatic and value == "auto" else value for key, value in section.items()}
-
-
-def _auto_for_none(section: DetectorSection, write: Callable[[DetectorSection], dict[str, Any]]) -> dict[str, Any]:
-    return {key: write_auto(value) for key, value in write(section).items()}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sampler:
-    """How trials are proposed."""
-
-    name: SamplerName = SamplerName.MODEL
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    startup_trials: Auto[Annotated[int, Field(ge=0, lt=COUNT_LIMIT)]] = None
-    least_anchor_fit: Annotated[float, Field(ge=0, lt=1)] = 0.5  # of what the best anchors reach; 0 trains them all
-    most_divergence_risk: Annotated[float, Field(gt=0, le=1)] = 0.6  # by the study's own trials; 1 trains them all
-
-    def startup(self, trials: int) -> int:
-        """How many trials of so many come before the sampler learns from them.
-
-        By default five that were read at a rung for the model; a third of all for TPE, at most Optuna's ten.
-        """
-        if self.startup_trials is not None:
-            return self.startup_trials
-        return MODEL_STARTUP_TRIALS if self.name is SamplerName.MODEL else min(MOST_STARTUP_TRIALS, trials // 3)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pruner:
-    """Which healthy trials are trained further."""
-
-    name: PrunerName = PrunerName.PROMOTION
-    reduction_factor: Auto[Annotated[int, Field(ge=2, lt=COUNT_LIMIT)]] = None
-    checkpoints_gb: Annotated[float, Field(gt=0)] = 20.0  # of paused trials, on one machine
-
-    @property
-    def pauses(self) -> bool:
-        """Whether trials wait at their rungs to be promoted."""
-        return self.name is PrunerName.PROMOTION
-
-    @property
-    def factor(self) -> int:
-        """One trial in so many goes on from a rung: as the user says, else what was measured to be best."""
-        return self.reduction_factor or (4 if self.pauses else 3)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Watch:
     """The watch over a trial's own losses, which needs no other trial."""
 
@@ -184,7 +80,7 @@ class Specification:
     workers: Positive = 1
     trainer: Literal["detector", "analytic"] = "detector"  # analytic: a closed-form learning curve, for tests
     data: Data
-    detector: Annotated[DetectorSection, BeforeValidator(_none_for_auto), WrapSerializer(_auto_for_none)] = field(
+    detector: Annotated[DetectorSection, BeforeValidator(none_for_auto), WrapSerializer(auto_for_none)] = field(
         default_factory=DetectorSection
     )
     space: SpaceSection = field(default_factory=Space.default)

@@ -9,7 +9,7 @@ from detector.weight_files.found_weights import AnchorLayout, FileKind, FoundWei
 from detector.weight_files.opening import open_weights
 from search.export.configuration_file import Configuration
 from search.export.weights_file import facts_of, is_whole_detector
-from search.study.specification import KNOWN_WEIGHTS
+from search.study.detector_section import KNOWN_WEIGHTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

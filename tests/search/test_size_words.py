@@ -17,7 +17,8 @@ from detector.data.sample_data import write_sample
 from search.doctor.anchor_advice import advise, check_anchors
 from search.doctor.diagnosis import examine
 from search.study.data_section import Data
-from search.study.specification import DetectorSection, Specification
+from search.study.detector_section import DetectorSection
+from search.study.specification import Specification
 from spaces.anchor_fit import CanvasBoxes
 from spaces.section import parse
 

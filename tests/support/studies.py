@@ -7,7 +7,7 @@ from typing import Any
 import optuna
 
 from search.plan import Plan
-from search.study.specification import PrunerName
+from search.study.policy_section import PrunerName
 from storage.connection.database import Database
 from storage.study import create_study, find_study
 

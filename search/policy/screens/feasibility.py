@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial
 from detector.config import ConfigError
 from search.policy.screens.anchor_screen import AnchorScreen
 from search.policy.screens.rate_screen import rate_verdict
-from search.study.specification import Sampler
+from search.study.policy_section import Sampler
 from spaces.faster_rcnn import Space
 from spaces.parameters import Value
 from trial.outcome import Outcome

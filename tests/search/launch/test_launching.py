@@ -25,13 +25,8 @@ from search.launch.launching import launch, only_create
 from search.launch.settled import settle
 from search.plan import Plan
 from search.report.status import Status, read_status
-from search.study.specification import (
-    Pruner,
-    Specification,
-    specification_from,
-    specification_from_json,
-    specification_to_json,
-)
+from search.study.policy_section import Pruner
+from search.study.specification import Specification, specification_from, specification_from_json, specification_to_json
 from search.terminal import PlainConsole
 from spaces.parameters import Fixed
 from storage.connection.database import Database

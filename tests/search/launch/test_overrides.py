@@ -10,7 +10,7 @@ from detector.config import Canvas, ConfigError
 from search.launch.compatibility import agree
 from search.launch.launching import only_create
 from search.launch.overrides import ATTRIBUTE, Overridden, over_file
-from search.study.specification import Pruner, PrunerName, Sampler, SamplerName
+from search.study.policy_section import Pruner, PrunerName, Sampler, SamplerName
 from search.study.study_file import Options, load_study_file
 from search.terminal import PlainConsole
 from storage.connection.database import Database

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search.policy.pruning import RungPruner, loses, make_pruner
-from search.study.specification import Pruner, PrunerName
+from search.study.policy_section import Pruner, PrunerName
 
 RUNGS = (160, 480, 1440)
 VALUES = st.floats(0, 1)

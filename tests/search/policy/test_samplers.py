@@ -6,7 +6,8 @@ from optuna.samplers import TPESampler
 from optuna.trial import TrialState
 
 from search.policy.samplers import Memory, derive_seed, make_sampler, training_seed
-from search.study.specification import SamplerName, Specification, specification_from
+from search.study.policy_section import SamplerName
+from search.study.specification import Specification, specification_from
 
 
 def specification_with(**sampler: object) -> Specification:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from search.study.specification import Sampler, SamplerName
+from search.study.policy_section import Sampler, SamplerName
 
 
 @pytest.mark.parametrize(("trials", "startup"), [(1, 0), (3, 1), (10, 3), (16, 5), (29, 9), (30, 10), (200, 10)])

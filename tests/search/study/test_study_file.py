@@ -10,13 +10,8 @@ from detector.data_source import DataFormat, DataSource
 from search.study.budget import Budget, automatic_images
 from search.study.data_section import Data, Split
 from search.study.document import StudyFileError, parse_document
-from search.study.specification import (
-    PrunerName,
-    Specification,
-    resolved,
-    specification_from_json,
-    specification_to_json,
-)
+from search.study.policy_section import PrunerName
+from search.study.specification import Specification, resolved, specification_from_json, specification_to_json
 from search.study.study_file import Options, default_study_text, load_study_file, with_options
 from search.study.study_text import COMMENTS, study_text
 from spaces.faster_rcnn import Space

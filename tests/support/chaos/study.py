@@ -14,7 +14,7 @@ from typing import Any
 from search.exit_codes import ExitCode
 from search.faults import history
 from search.faults.history import HistoryEvent
-from search.study.specification import PrunerName
+from search.study.policy_section import PrunerName
 from storage.connection.database import Database
 from storage.study import delete_study
 from tests.support.chaos import faults

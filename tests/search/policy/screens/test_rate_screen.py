@@ -13,7 +13,7 @@ from search.policy.screens.feasibility import Screening
 from search.policy.screens.rate_screen import EndedTrial, rate_verdict
 from search.report.status import read_status
 from search.report.trial_history import trial_records
-from search.study.specification import Sampler
+from search.study.policy_section import Sampler
 from search.worker.loop import Worker
 from search.worker.outage import Outage
 from search.worker.outbox import End, Evaluation, Outbox
