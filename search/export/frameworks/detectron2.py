@@ -5,7 +5,7 @@ from typing import Any
 from detector.config import Optimizer
 from search.export.frameworks.fidelity import EXACT, Fidelity, approximate, exact
 from search.export.frameworks.framework import Framework, Texts
-from search.export.frameworks.recipe import PIXEL_MEAN, PIXEL_ORDER, PIXEL_STD, Recipe
+from search.export.frameworks.recipe import Recipe
 from search.export.frameworks.template import script
 from search.export.frameworks.torch_training import MODULE, module_text, training_notes, training_text
 from search.export.frameworks.torchvision import EXACT_KEYS, weights_note
@@ -33,14 +33,14 @@ def _model(recipe: Recipe) -> dict[str, Any]:
         "META_ARCHITECTURE": "GeneralizedRCNN",
         "WEIGHTS": IMAGENET if imagenet else "",
         "MASK_ON": False,
-        "PIXEL_MEAN": IMAGENET_MEAN if imagenet else PIXEL_MEAN,
-        "PIXEL_STD": PIXEL_STD,
+        "PIXEL_MEAN": IMAGENET_MEAN if imagenet else recipe.geometry.pixels.mean,
+        "PIXEL_STD": recipe.geometry.pixels.deviation,
         "BACKBONE": {"NAME": "build_resnet_fpn_backbone", "FREEZE_AT": counts.frozen_stages},
         "RESNETS": {
             "DEPTH": 50,
             "OUT_FEATURES": ["res2", "res3", "res4", "res5"],
             "NORM": "FrozenBN",
-            "STRIDE_IN_1X1": True,
+            "STRIDE_IN_1X1": recipe.stride_in_1x1,
         },
         "FPN": {"IN_FEATURES": ["res2", "res3", "res4", "res5"], "OUT_CHANNELS": 256},
         "PROPOSAL_GENERATOR": {"NAME": "RPN", "MIN_SIZE": 0},
@@ -96,7 +96,7 @@ def _document(recipe: Recipe) -> dict[str, Any]:
         "VERSION": 2,
         "MODEL": _model(recipe),
         "INPUT": {
-            "FORMAT": PIXEL_ORDER,
+            "FORMAT": str(recipe.geometry.pixels.order),
             "MIN_SIZE_TRAIN": (recipe.short_side_px,),
             "MIN_SIZE_TRAIN_SAMPLING": "choice",
             "MAX_SIZE_TRAIN": recipe.long_side_px,

@@ -13,6 +13,7 @@ from search.export.frameworks.annotation_files import TRAIN, VALIDATION, annotat
 from search.export.frameworks.detectron2 import DETECTRON2
 from search.export.frameworks.fidelity import Fidelity, Level, values_of
 from search.export.frameworks.framework import Framework
+from search.export.frameworks.geometry import expressible_geometry
 from search.export.frameworks.head import WRITTEN, head, one_line, schedule_text, short_head
 from search.export.frameworks.mmdet import MMDET
 from search.export.frameworks.recipe import Recipe
@@ -76,14 +77,19 @@ def write_frameworks(
 def recipe_of(
     configuration: Configuration, datasets: tuple[Dataset, Dataset], *, folder: Path, images: int | None
 ) -> Recipe:
-    """What the frameworks are told; without `images` the training is as long as the study's budget."""
+    """What the frameworks are told; without `images` the training is as long as the study's budget.
+
+    Raises:
+        ConfigError: the detector is none that they can be told of.
+    """
     canvas = configuration.detector.canvas
+    geometry = expressible_geometry(configuration.detector)
     train, validation = (
         split_files(dataset, name, folder=folder, canvas=canvas)
         for dataset, name in zip(datasets, (TRAIN, VALIDATION), strict=True)
     )
     length = configuration.provenance.budget_images if images is None else images
-    return Recipe(configuration=configuration, images=length, train=train, validation=validation)
+    return Recipe(configuration=configuration, images=length, train=train, validation=validation, geometry=geometry)
 
 
 def _texts(

@@ -4,7 +4,8 @@ import math
 from typing import Any
 
 from detector.config import LEAST_BEST_IOU, STRIDES_PX, Anchors, require
-from search.export.frameworks.recipe import PIXEL_MEAN, PIXEL_STD, Recipe
+from detector.geometry import ChannelOrder
+from search.export.frameworks.recipe import Recipe
 
 IMAGENET = "open-mmlab://detectron2/resnet50_caffe"  # the name by which MMDetection knows MSRA's weights
 SAME = 1e-9  # relative: sizes that differ by rounding are the same
@@ -42,7 +43,7 @@ def _backbone(recipe: Recipe) -> dict[str, Any]:
         "frozen_stages": recipe.counts.frozen_stages - 1,  # -1 is none, 0 the stem
         "norm_cfg": {"type": "BN", "requires_grad": trains},
         "norm_eval": not trains,
-        "style": "caffe",  # the stride in the 1 × 1 convolution
+        "style": "caffe" if recipe.stride_in_1x1 else "pytorch",  # where the stride is
         "init_cfg": None if trains else {"type": "Pretrained", "checkpoint": IMAGENET},
     }
 
@@ -137,9 +138,9 @@ def model(recipe: Recipe) -> dict[str, Any]:
         "type": "FasterRCNN",
         "data_preprocessor": {
             "type": "DetDataPreprocessor",
-            "mean": list(PIXEL_MEAN),
-            "std": list(PIXEL_STD),
-            "bgr_to_rgb": False,
+            "mean": list(recipe.geometry.pixels.mean),
+            "std": list(recipe.geometry.pixels.deviation),
+            "bgr_to_rgb": recipe.geometry.pixels.order is ChannelOrder.RGB,
             "pad_size_divisor": 32,
         },
         "backbone": _backbone(recipe),

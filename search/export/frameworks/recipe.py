@@ -7,13 +7,9 @@ import itertools
 from dataclasses import dataclass
 
 from detector.config import STRIDES_PX, Hyperparameters, StepShape
+from detector.geometry import KERAS, Geometry, StridePlace
 from detector.schedule import learning_rate, optimizer_steps
 from search.export.configuration_file import Configuration
-
-#: The pixels that keras.applications' weights, and heads trained on them, have seen: 0..255 less the mean.
-PIXEL_ORDER = "BGR"
-PIXEL_MEAN = (103.939, 116.779, 123.68)
-PIXEL_STD = (1.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +30,7 @@ class Recipe:
     images: int  # the whole training, of which the schedule's numbers are fractions
     train: SplitFiles
     validation: SplitFiles
+    geometry: Geometry = KERAS  # what the backbone's weights mean
 
     @property
     def hyperparameters(self) -> Hyperparameters:
@@ -42,6 +39,11 @@ class Recipe:
     @property
     def batch_size(self) -> int:
         return self.hyperparameters.batch_size
+
+    @property
+    def stride_in_1x1(self) -> bool:
+        """Whether a block of the backbone halves its map in the first convolution."""
+        return self.geometry.stride_place is StridePlace.FIRST
 
     @property
     def micro_batch(self) -> int:

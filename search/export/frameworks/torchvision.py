@@ -2,11 +2,10 @@
 
 import shlex
 
-from detector.config import Detector
 from search.export.frameworks.fidelity import Fidelity, Note, approximate, exact, not_expressed
 from search.export.frameworks.framework import Framework, Texts
 from search.export.frameworks.python_text import call
-from search.export.frameworks.recipe import PIXEL_MEAN, PIXEL_ORDER, PIXEL_STD, Recipe
+from search.export.frameworks.recipe import Recipe
 from search.export.frameworks.template import script
 from search.export.frameworks.torch_training import MODULE, module_text, training_notes, training_text
 
@@ -26,7 +25,7 @@ def _model_text(recipe: Recipe) -> str:
     values = {
         "anchor_sizes_px": ours.anchors.sizes_px,
         "anchor_ratios": ours.anchors.ratios,
-        **_pixels(recipe.configuration.detector),
+        **_pixels(recipe),
         "frozen_stages": counts.frozen_stages,
         "rpn_positive_iou": ours.rpn_positive_iou,
         "rpn_negative_iou": ours.rpn_negative_iou,
@@ -48,9 +47,9 @@ def _model_text(recipe: Recipe) -> str:
     return f"MODEL = {call('Model', values)}\n"
 
 
-def _pixels(detector: Detector) -> dict[str, object]:
+def _pixels(recipe: Recipe) -> dict[str, object]:
     """Weights, and the pixels and the place of strides that they were trained with."""
-    if detector.weights == "imagenet":
+    if recipe.configuration.detector.weights == "imagenet":
         return {
             "pixel_order": "RGB",
             "pixel_mean": tuple(FULL_SCALE * each for each in IMAGENET_MEAN),
@@ -59,10 +58,10 @@ def _pixels(detector: Detector) -> dict[str, object]:
             "weights": "imagenet",
         }
     return {
-        "pixel_order": PIXEL_ORDER,
-        "pixel_mean": PIXEL_MEAN,
-        "pixel_std": PIXEL_STD,
-        "stride_in_1x1": True,
+        "pixel_order": str(recipe.geometry.pixels.order),
+        "pixel_mean": recipe.geometry.pixels.mean,
+        "pixel_std": recipe.geometry.pixels.deviation,
+        "stride_in_1x1": recipe.stride_in_1x1,
         "weights": "none",
     }
 
@@ -75,7 +74,7 @@ def weights_note(weights: str, imagenet: Note) -> Note:
         case "imagenet":
             return imagenet
         case _:
-            return not_expressed("the file is in Keras's format; give --weights FILE with values by this model's names")
+            return not_expressed("a file of your own; give --weights FILE with values by this model's names")
 
 
 def fidelity(recipe: Recipe) -> Fidelity:
