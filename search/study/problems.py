@@ -115,7 +115,8 @@ def _message(model: type, problem: Any, location: tuple[str | int, ...]) -> str:
 def _elsewhere(model: type, location: tuple[str | int, ...]) -> str:
     """Where the key belongs, or the nearest one here."""
     key, hints = str(location[-1]), get_type_hints(model)
-    sections = [name for name, hint in hints.items() if name not in location and key in _fields(hint)]
+    usual = [field.name for field in fields(model) if field.default is not None]  # not what only a program writes
+    sections = [name for name in usual if name not in location and key in _fields(hints[name])]
     if len(sections) == 1:
         return f" here; it belongs in the section `{sections[0]}`"
     return f"; {nearest_key(key, _known_keys(model, location))}"

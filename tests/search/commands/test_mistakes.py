@@ -56,7 +56,7 @@ COMMAND_LINES = {
     ),
     "weights to export in a format that is none": mistake(
         "export --weights tflite --from weights.safetensors --output model",
-        "must be one of savedmodel, onnx, keras",
+        "must be one of torchvision, detectron2, savedmodel, onnx, keras",
         "'tflite'",
     ),
     "weights to export that are not there": mistake(

@@ -37,10 +37,9 @@ def test_without_a_file_the_geometry_is_that_of_keras(weights):
     assert expressible_geometry(replace(DETECTOR, weights=weights)) == KERAS
 
 
-def test_a_files_place_of_strides_and_pixels_stand_in_every_format_that_says_them(file_means, recipe_of):
+def test_a_files_place_of_strides_and_pixels_stand_in_every_format_that_says_them(file_means, awkward):
     file_means(TORCHVISION)
-    recipe = recipe_of("defaults")
-    theirs = replace(recipe, geometry=expressible_geometry(FROM_FILE))
+    theirs = replace(awkward, geometry=expressible_geometry(FROM_FILE))
     for framework, ours_says, theirs_say in (
         (DETECTRON2, "STRIDE_IN_1X1: true", "STRIDE_IN_1X1: false"),
         (DETECTRON2, "FORMAT: BGR", "FORMAT: RGB"),
@@ -49,7 +48,7 @@ def test_a_files_place_of_strides_and_pixels_stand_in_every_format_that_says_the
         (SCRIPT, "stride_in_1x1=True", "stride_in_1x1=False"),
     ):
         name = framework.files[0]
-        assert ours_says in framework.texts(recipe, name)[name]
+        assert ours_says in framework.texts(awkward, name)[name]
         assert theirs_say in framework.texts(theirs, name)[name]
     assert str(TORCHVISION.pixels.mean[0]) in SCRIPT.texts(theirs, SCRIPT.files[0])[SCRIPT.files[0]]
 
