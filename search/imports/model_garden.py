@@ -35,7 +35,7 @@ DEFAULTS: dict[str, Any] = {
             "roi_sampler": {"foreground_fraction": 0.25, "foreground_iou_threshold": 0.5},
             "detection_generator": {"nms_iou_threshold": 0.5, "pre_nms_score_threshold": 0.05},
             "backbone": {"type": "resnet", "resnet": {"model_id": 50}},
-            "norm_activation": {"use_sync_bn": False},
+            "norm_activation": {"use_sync_bn": True},
         },
         "losses": {"l2_weight_decay": 0.00004},
         "train_data": {
