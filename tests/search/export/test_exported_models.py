@@ -236,15 +236,16 @@ def test_keras_alone_opens_the_layers_and_they_compute_what_ours_do(
 
 
 def test_what_cannot_be_written_is_said(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ConfigError, match="must be one of savedmodel, onnx, keras, but is 'tflite'"):
+    with pytest.raises(ConfigError, match=r"must be one of .*keras, but is 'tflite'"):
         export_weights(weights, tmp_path / "model", format="tflite")
     (tmp_path / "mine.onnx").write_text("mine")
     with pytest.raises(ConfigError, match="is there already"):
         export_weights(weights, tmp_path / "mine.onnx", format="onnx")
     assert (tmp_path / "mine.onnx").read_text() == "mine"
     for format in WEIGHT_FORMATS:
+        output = tmp_path / {"torchvision": "new.safetensors", "detectron2": "new.pkl"}.get(format, "new")
         with pytest.raises(ConfigError, match="there is no such file"):
-            export_weights(tmp_path / "absent", tmp_path / "new", format=format)
+            export_weights(tmp_path / "absent", output, format=format)
     (tmp_path / "file").write_text("")
     for format in ("savedmodel", "keras"):
         with pytest.raises(ConfigError, match="cannot be written"):
