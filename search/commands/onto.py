@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from detector.config import ConfigError, Hyperparameters, require
+from search.commands.results import OURS
 from search.explanation.repair import Area
 from search.explanation.repair_choice import repaired
 from search.explanation.trial_explanation import explain_trial
@@ -15,8 +16,6 @@ from search.report.trial_history import TrialHistory, read_trial_history
 from search.study.imported_section import ImportedSection
 from search.study.specification import Specification
 from storage.study import StoredStudy
-
-ANY_FORMAT = "frcnn"  # the default, which no file of theirs is
 
 
 def write_onto(
@@ -35,7 +34,7 @@ def write_onto(
         raise ConfigError(f"--onto {file}: trial 0 of this study came from no file; begin one by `launch --from FILE`")
     basis = _basis(file, imported)
     require(
-        format in (ANY_FORMAT, str(basis.framework)),
+        format in (OURS, str(basis.framework)),
         f"--format is {format}, but trial 0 came from a file of {imported.framework}; leave it out",
     )
     text = read_text(file)

@@ -13,6 +13,8 @@ from search.exit_codes import exit_codes
 from search.study.default_file import DEFAULT_STUDY_FILE
 from search.terminal import PlainConsole, say
 
+OURS = "frcnn"  # the format of a configuration that `train` reads
+
 
 def explain(
     study_file: StudyFile = DEFAULT_STUDY_FILE,
@@ -74,7 +76,7 @@ def export(
             help="frcnn, which `train` reads; detectron2, mmdet, torchvision, tf-od or tfm: files which these "
             "train by; all, into a folder.",
         ),
-    ] = "frcnn",
+    ] = OURS,
     images: Annotated[
         int | None,
         typer.Option(min=1, help="Images of the training in another framework (default: the study's budget)."),
@@ -102,7 +104,14 @@ def export(
     With --weights: write trained weights for another framework, or as a model that runs elsewhere."""
     with exit_codes():
         if weights is not None or source is not None:
-            require(trial is None, "--trial is of a configuration; with --weights, --from says which weights")
+            others = {
+                "--trial": trial,
+                "--images": images,
+                "--onto": onto,
+                "--format": None if format == OURS else format,
+            }
+            given = next((name for name, value in others.items() if value is not None), None)
+            require(given is None, f"{given} is of a configuration; with --weights, --from says which weights")
             say(_exported_weights(weights, source, output))
             return
         with opened(study_file) as (specification, stored):

@@ -65,6 +65,11 @@ COMMAND_LINES = {
     "weights to export of a trial": mistake(
         "export --weights keras --trial 3 --from weights.safetensors --output model.keras", "--trial", "--from"
     ),
+    "weights to export as a configuration": mistake(
+        "export --weights keras --format mmdet --from weights.safetensors --output model.keras",
+        "--format is of",
+        "--from",
+    ),
     "a number with an exponent": mistake("launch --images 1e3", "--images must be a whole number", "'1e3'; write 1000"),
     "a number with a comma": mistake("launch --images 4,000", "must be a whole number", "'4,000'; write 4000"),
     "a number with a k": mistake("launch --images 4k", "must be a whole number", "'4k'; write 4000"),
