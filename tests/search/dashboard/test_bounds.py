@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from waitress import wasyncore
 
 from search.dashboard import server as server_module
 from search.dashboard.channel import MOST_OF_AN_ADDRESS, SETTINGS
@@ -26,16 +27,13 @@ def port(monkeypatch) -> Iterator[int]:
     monkeypatch.setattr(server_module, "SETTINGS", {**SETTINGS, "channel_timeout": 1})
     server = _listen(hello, "127.0.0.1", 0)
 
-    def serve() -> None:
-        with contextlib.suppress(OSError):  # its sockets are closed while it waits for them
-            server.run()
-
-    thread = threading.Thread(target=serve, daemon=True)
+    thread = threading.Thread(target=server.run)
     thread.start()
     yield server.effective_port
-    server.close()
+    # In the server's own thread: sockets closed under its select() would end it, and leave its channels open.
+    server.trigger.pull_trigger(lambda: wasyncore.close_all(server._map))
+    thread.join()
     server.task_dispatcher.shutdown()
-    thread.join(5)
 
 
 def connect(port: int, *, source: str = "127.0.0.1") -> socket.socket:
