@@ -8,8 +8,9 @@ ROOMS := benchmarks detector search spaces storage trial
 
 # The sample study of `make study`; on a faster machine: make study STUDY_TRIALS=30 STUDY_IMAGES=2000
 STUDY_TRIALS ?= 10
-STUDY_IMAGES ?= 720
+STUDY_IMAGES ?= 640
 STUDY_CANVAS ?= 64x96
+STUDY_BACKBONE ?= resnet18
 
 .DEFAULT_GOAL := help
 .PHONY: help setup study quick test test-slow chaos fuzz check-exports check-weights check lint types imports duplicates format bench planted clean
@@ -29,7 +30,7 @@ study: setup ## make a sample dataset in ./study, search on it, print the rankin
 	@mkdir -p study
 	@test -e study/data || $(BIN)/frcnn-search sample-data study/data --seed 0
 	@if test -e study/study.yaml; then $(BIN)/frcnn-search launch study/study.yaml; \
-	else $(BIN)/frcnn-search launch study/study.yaml --data study/data --name sample --canvas $(STUDY_CANVAS) \
+	else $(BIN)/frcnn-search launch study/study.yaml --data study/data --name sample --canvas $(STUDY_CANVAS) --backbone $(STUDY_BACKBONE) \
 	  --trials $(STUDY_TRIALS) --images $(STUDY_IMAGES); fi
 	@$(BIN)/frcnn-search status study/study.yaml
 	@$(BIN)/frcnn-search export study/study.yaml --output study/best.yaml

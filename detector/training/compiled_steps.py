@@ -14,11 +14,12 @@ from detector.data.batches import TrainingBatches
 from detector.network.network import Network, build
 from detector.setup import Progress
 from detector.training.inputs import step_inputs, trial_inputs
-from detector.training.micro_batch import Choices, divisors, fastest
+from detector.training.micro_batch import Choices, divisors, fastest, largest_that_fits
 from detector.training.prediction import PredictStep
 from detector.training.step import TrainStep, initial_state
 
-TIMED_STEPS = 3  # after the two in which a backend may compile
+COMPILING_STEPS = 2  # a backend may compile in each of the first
+TIMED_STEPS = 3  # after those
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,20 +46,25 @@ class CompiledSteps:
 
     def seconds_an_image(self, batches: TrainingBatches) -> float:
         """Median over a few training steps, each with its update. The network's weights stay what they are."""
+        took_s = self.tried_s(batches, COMPILING_STEPS + TIMED_STEPS)
+        return median(took_s[COMPILING_STEPS:]) / self.shape.micro_batch
+
+    def tried_s(self, batches: TrainingBatches, steps: int) -> list[float]:
+        """Seconds of each of so many training steps, compilation included."""
         size = self.shape.micro_batch
         state = initial_state([to_device(to_host(variable)) for variable in self.network.trainable])
         frozen = [to_device(to_host(variable)) for variable in self.network.frozen]
         anchors = Anchors(ratios=(1.0,))  # one a cell, which every shape has slots for
         fixed = on_device(trial_inputs(Hyperparameters(anchors=anchors, batch_size=size), self.shape, seed=0))
         took_s = []
-        for step in range(2 + TIMED_STEPS):
+        for step in range(steps):
             began_s = time.perf_counter()
             batch = on_device(batches.arrays(0, step * size, size))
             varying = on_device(step_inputs(learning_rate=0.0, step=step, micro_step=0, micro_steps=1))
             state, figures = self.train_step(state, frozen, batch, fixed | varying)
             to_host(figures)
             took_s.append(time.perf_counter() - began_s)
-        return median(took_s[2:]) / size
+        return took_s
 
 
 def fastest_steps(
@@ -78,12 +84,17 @@ def fastest_steps(
     candidates = divisors(largest.micro_batch)
     built: dict[int, CompiledSteps] = {}
 
-    def seconds_an_image(count: int) -> float:
+    def built_for(count: int) -> CompiledSteps:
         number = len(built) + 1
         built[count] = CompiledSteps.of(replace(largest, micro_batch=count), fill)
         on_progress("trying micro-batches", number, len(candidates))
-        return built[count].seconds_an_image(batches)
+        return built[count]
 
-    chosen = fastest(candidates, seconds_an_image)
+    if (
+        device_name() == "CPU"
+    ):  # more images a step were never slower there (docs/decisions/0012), and trying takes long
+        chosen = largest_that_fits(candidates, lambda count: built_for(count).tried_s(batches, 1))
+    else:
+        chosen = fastest(candidates, lambda count: built_for(count).seconds_an_image(batches))
     choices.keep(key, chosen)
     return built[chosen]

@@ -6,6 +6,7 @@ The batch size of a trial is a multiple of it, and k micro-batches equal one bat
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from detector.backend import ran_out_of_memory
 from detector.config import ConfigError
@@ -37,12 +38,31 @@ def fastest(candidates: Sequence[int], seconds_an_image: Callable[[int], float])
         if took_s >= best_s:
             break
         best, best_s = candidate, took_s
-    if not best:
-        raise ConfigError(
-            f"a step must fit into the device's memory, but not even {candidates[-1]} image(s) at a time do; use a "
-            "smaller detector.canvas, fewer detector.roi_samples, or detector.precision bfloat16"
-        )
-    return best
+    return best or _none_fits(candidates)
+
+
+def largest_that_fits(candidates: Sequence[int], attempt: Callable[[int], object]) -> int:
+    """The first of the falling candidates whose attempt does not run out of memory: on a CPU that is the fastest, too.
+
+    Raises:
+        ConfigError: none fits.
+    """
+    for candidate in candidates:
+        try:
+            attempt(candidate)
+        except Exception as error:
+            if not ran_out_of_memory(error):
+                raise
+        else:
+            return candidate
+    return _none_fits(candidates)
+
+
+def _none_fits(candidates: Sequence[int]) -> NoReturn:
+    raise ConfigError(
+        f"a step must fit into the device's memory, but not even {candidates[-1]} image(s) at a time do; use a "
+        "smaller detector.canvas, fewer detector.roi_samples, or detector.precision bfloat16"
+    )
 
 
 class Choices:

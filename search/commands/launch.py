@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from detector.config import ConfigError
+from detector.config import BackboneName, ConfigError
 from search.commands.study_file import StudyFile
 from search.commands.their_file import FromFormat, Gpus, TheirFile, their_source
 from search.exit_codes import exit_codes
@@ -88,6 +88,10 @@ def launch(
             rich_help_panel=SETTINGS, metavar="HxW", help="Size of the images in training, in pixels: multiples of 32."
         ),
     ] = None,
+    backbone: Annotated[
+        BackboneName | None,
+        typer.Option(rich_help_panel=SETTINGS, help="Of the detector; the smaller ones make trials cheaper."),
+    ] = None,
     workers: Annotated[
         int | None, typer.Option(rich_help_panel=SETTINGS, min=1, help="Number of workers, each with its own trainer.")
     ] = None,
@@ -153,6 +157,7 @@ def launch(
             trainings=trainings,
             images=images,
             canvas=canvas,
+            backbone=backbone,
             weights=weights,
             seed=seed,
         )

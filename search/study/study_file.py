@@ -17,6 +17,7 @@ _SECTION_OF = {
     "trials": "budget",
     "trainings": "budget",
     "images": "budget",
+    "backbone": "detector",
     "canvas": "detector",
     "weights": "detector",
     "seed": "sampler",
@@ -34,6 +35,7 @@ class Options:
     trainings: float | None = None
     images: int | None = None
     canvas: str | None = None
+    backbone: str | None = None
     weights: str | None = None
     seed: int | None = None
 

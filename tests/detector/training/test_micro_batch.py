@@ -1,13 +1,14 @@
 """The micro-batch is the fastest that fits; what was measured once on a host is not measured again."""
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from detector.config import ConfigError
 from detector.training import micro_batch
-from detector.training.micro_batch import Choices, divisors, fastest
+from detector.training.micro_batch import Choices, divisors, fastest, largest_that_fits
 
 
 class NoRoom(Exception):
@@ -48,17 +49,25 @@ def test_the_fastest_that_fits_is_chosen(seconds: dict[int, float | None], chose
     assert watch.asked == asked
 
 
-def test_a_step_that_fits_in_no_size_is_the_users_to_change() -> None:
+def test_the_largest_that_fits_is_chosen_without_a_look_at_the_smaller_ones() -> None:
+    watch = Stopwatch({8: None, 4: 0.2, 2: 0.1, 1: 0.1})
+    assert largest_that_fits(divisors(8), watch) == 4
+    assert watch.asked == [8, 4]
+
+
+@pytest.mark.parametrize("chosen", [fastest, largest_that_fits])
+def test_a_step_that_fits_in_no_size_is_the_users_to_change(chosen: Callable[..., int]) -> None:
     with pytest.raises(ConfigError, match=r"must fit into the device's memory.*detector\.canvas"):
-        fastest([2, 1], Stopwatch({2: None, 1: None}))
+        chosen([2, 1], Stopwatch({2: None, 1: None}))
 
 
-def test_another_error_is_nobodys_lack_of_memory() -> None:
+@pytest.mark.parametrize("chosen", [fastest, largest_that_fits])
+def test_another_error_is_nobodys_lack_of_memory(chosen: Callable[..., int]) -> None:
     def broken(count: int) -> float:
         raise ValueError("a bug")
 
     with pytest.raises(ValueError, match="a bug"):
-        fastest([2, 1], broken)
+        chosen([2, 1], broken)
 
 
 @pytest.mark.parametrize(("largest", "expected"), [(8, [8, 4, 2, 1]), (6, [6, 3, 2, 1]), (1, [1])])

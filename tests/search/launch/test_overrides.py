@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from detector.config import Canvas, ConfigError
+from detector.config import BackboneName, Canvas, ConfigError
 from search.launch.compatibility import agree
 from search.launch.launching import only_create
 from search.launch.overrides import ATTRIBUTE, Overridden, over_file
@@ -45,11 +45,12 @@ def create(file: Path, **options: object) -> Overridden:
 
 def test_a_second_launch_without_options_goes_on_as_the_first(file):
     write(file)
-    create(file, trials=16, canvas="96x128", seed=3)
+    create(file, trials=16, canvas="96x128", backbone="resnet18", seed=3)
     again = create(file)
     assert again.specification.budget.trials == 16
     assert again.specification.detector.canvas == Canvas(height_px=96, width_px=128)
-    assert set(again.recalled) == {"--trials 16", "--canvas 96x128", "--seed 3"}
+    assert again.specification.detector.backbone is BackboneName.RESNET18
+    assert set(again.recalled) == {"--trials 16", "--canvas 96x128", "--backbone resnet18", "--seed 3"}
     assert create(file).recalled == again.recalled
 
 
