@@ -44,7 +44,9 @@ def read_description(text: str, file: Path, *, gpus: int, images: int) -> Import
         gpus=gpus,
         sizes_px=sizes,
         strides_px=_strides(sizes, pyramid=pyramid),
-        ratios=document.lists("model.anchors.aspect_ratios").becomes(lambda lists: lists[0]),
+        ratios=document.lists("model.anchors.aspect_ratios").becomes(
+            lambda lists: lists[0], lambda ratios: [list(ratios)] * len(sizes.value)
+        ),
         optimizer=optimizer.becomes(lambda name: Optimizer.ADAM if "adam" in name.lower() else Optimizer.SGD),
         learning_rate=document.number("optimizer.lr"),
         batch_size=document.whole("training.batch_size"),

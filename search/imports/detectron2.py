@@ -67,7 +67,9 @@ def _imported(document: TheirDocument, file: Path, gpus: int) -> Imported:
         resize=_resize(document),
         weights=document.text(WEIGHTS),
         frozen_stages=document.whole("MODEL.BACKBONE.FREEZE_AT"),
-        norm_trains=document.text(NORM).becomes(lambda norm: norm in TRAINING_NORMS),
+        norm_trains=document.text(NORM).becomes(
+            lambda norm: norm in TRAINING_NORMS, lambda trains: UNWRITABLE if trains else "FrozenBN"
+        ),
         pixels=Pixels(
             order=document.text("INPUT.FORMAT"),
             mean=document.numbers("MODEL.PIXEL_MEAN"),
