@@ -5,7 +5,8 @@
 The thirteen files in tests/search/imports/failing, each after a public report, as trial 0 on the sample data, by the
 real trainer from scratch, one executable for all. What trial 0 does with seed 0 decides how its file is mended, as if
 it stood alone in a study; both are then trained with the same seeds. A training that stands in the work folder is not
-repeated, equal ones are trained once, and seed 0 of all files comes first: an interrupted run goes on where it was.
+repeated, equal ones are trained once, and seed 0 of all files comes first: an interrupted run goes on where it was,
+and each seed that is done for all files gives a table.
 """
 
 import shutil
@@ -136,7 +137,7 @@ def figures(trainings: Sequence[Training]) -> tuple[str, str]:
 
 def conclusion(cases: Sequence[Case], untrained_ap: float) -> str:
     """The claim, counted: where the fault shows, does the file given back train where theirs did not?"""
-    shown = [case for case in cases if case.cause not in CANNOT_SHOW and case.pairs]
+    shown = [case for case in cases if case.cause not in CANNOT_SHOW]
     failed = [case for case in shown if not all(theirs.is_whole for theirs, _ in case.pairs)]
     mended = [case for case in failed if all(each.is_whole for _, each in case.pairs)]
     better = [case for case in shown if case not in failed and _gain(case) > 0]
@@ -155,15 +156,14 @@ def _gain(case: Case) -> float:
 
 def section_of(cases: Sequence[Case], bench: Bench, untrained_ap: float) -> Section:
     """The table, with its notes."""
-    done = [case for case in cases if case.pairs]
     table = Table(
         caption=f"Failing files and what `export --onto` gives back, {bench.images} images each from scratch, canvas "
         f"{bench.canvas}",
         columns=COLUMNS,
-        rows=tuple(row(case, untrained_ap) for case in done),
+        rows=tuple(row(case, untrained_ap) for case in cases),
     )
     notes = (
-        conclusion(done, untrained_ap),
+        conclusion(cases, untrained_ap),
         "AP and AP50 are means over the seeds that trained to the end. Where a trial here cannot have the fault, both "
         "files train alike, and the claim is the linter's alone: it names the cause, and it is gone from the file.",
     )
@@ -196,8 +196,8 @@ def main(
         for case in cases:
             run_seed(case, seed, bench, kept(finished, trainer, console), work / "mended")
             console.print(f"seed {seed}: {case.file.name}: {ends(case.pairs[-1])}", highlight=False)
-    machine = Machine.here(backend=trainer.backend, device=trainer.device, script=SCRIPT)
-    publish(section_of(cases, bench, mean(before)), machine, document, console)
+        machine = Machine.here(backend=trainer.backend, device=trainer.device, script=SCRIPT)
+        publish(section_of(cases, bench, mean(before)), machine, document, console)  # of so many seeds, if it ends here
 
 
 def kept(finished: Finished, trainer: Train, console: Console) -> Train:

@@ -48,7 +48,7 @@ def _names(imported: Imported, classes: tuple[str, ...]) -> Iterator[Finding]:
                 "class-names-missing", Level.ERROR, needed,
                 "names no classes, so the dataset's own (COCO's) are looked for: every box of others is dropped, and "
                 "training goes on with none",
-                f"{advice}, for validation too", mends=mends,
+                advice, mends=mends,
             )  # fmt: skip
         return
     unknown = [name for name in names.value if name not in classes]

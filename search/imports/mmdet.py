@@ -248,7 +248,11 @@ def _names_key(document: TheirDocument) -> str:
 
 
 def _names(document: TheirDocument) -> Wish[tuple[str, ...]]:
-    return document.names(_names_key(document), [])
+    """Of the training data; other datasets need the same."""
+    datasets = [f"{name}_dataloader.dataset" for name in ("val", "test")]
+    others = [f"{key}.metainfo.classes" for key in datasets if isinstance(document.find(key), dict)]
+    companions = tuple(Wish(value=(), key=key, back=list) for key in others)
+    return replace(document.names(_names_key(document), []), companions=companions)
 
 
 def _needs_names(document: TheirDocument) -> Wish[bool]:

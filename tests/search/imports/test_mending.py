@@ -63,6 +63,17 @@ def test_a_change_says_key_line_and_both_values_as_they_are_written(train):
     assert [str(each) for each in added.changes] == ["SOLVER.WARMUP_ITERS (added): 1000 → 3, for warmup-too-long"]
 
 
+def test_names_of_classes_are_written_for_validation_too():
+    text, basis = basis_of("no_names.py", Framework.MMDET)
+    text += 'val_dataloader = dict(dataset=dict(type="CocoDataset"))\ntest_dataloader = val_dataloader\n'
+    done = mended(text, basis, (ImportedMend(finding="class-names-missing", wish="class_names", value=("a", "b")),))
+    assert changed_lines(text, done.text) == [
+        "dataset=dict(metainfo=dict(classes=['a', 'b']),",
+        "val_dataloader = dict(dataset=dict(metainfo=dict(classes=['a', 'b']), type=\"CocoDataset\"))",
+    ]
+    assert basis.imported(done.text).class_names.value == ("a", "b")  # type: ignore[union-attr]
+
+
 def test_rates_that_hang_on_the_peak_follow_it_and_are_said(train):
     done = mended(*linted(train, "momentum_for_64.config"))
     key = "train_config.optimizer.momentum_optimizer.learning_rate.manual_step_learning_rate"
