@@ -8,10 +8,10 @@ from detector.config import ConfigError, Hyperparameters, require
 from search.commands.results import OURS
 from search.explanation.repair_choice import repaired, trial_repair
 from search.export.export import choose
-from search.imports.basis import Basis, Onto
+from search.imports.edit.basis import Basis, Onto
+from search.imports.edit.mending import mended
+from search.imports.edit.onto import onto
 from search.imports.framework import Framework
-from search.imports.mending import mended
-from search.imports.onto import onto
 from search.imports.recognition import read_text
 from search.report.ranking import ranking
 from search.report.trial_history import TrialHistory, TrialRecord, read_trial_history

@@ -7,11 +7,11 @@ from detector.config import Canvas
 from detector.data.dataset import Dataset
 from search.doctor.diagnosis import TheirFindings
 from search.doctor.diagnostic import Level
-from search.imports.finding import Finding, shown
 from search.imports.framework import Framework
-from search.imports.ground import Ground
 from search.imports.imported import Imported
-from search.imports.lint import lint
+from search.imports.lint.finding import Finding, shown
+from search.imports.lint.ground import Ground
+from search.imports.lint.lint import lint
 from search.imports.recognition import read_imported
 from search.imports.their_canvas import anchor_scale, their_canvas
 from search.imports.trial_zero import TrialZero, trial_zero

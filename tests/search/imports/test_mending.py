@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from search.imports.basis import Basis, Change, Onto
+from search.imports.edit.basis import Basis, Change, Onto
+from search.imports.edit.mending import mended
 from search.imports.framework import Framework
 from search.imports.importing import Source, import_onto, imported_section
-from search.imports.mending import mended
 from search.study.imported_section import ImportedMend
 
 FAILING = Path(__file__).parent / "failing"

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.config import Anchors, Augmentation, Optimizer
-from search.imports.basis import Basis
+from search.imports.edit.basis import Basis
+from search.imports.edit.onto import onto
 from search.imports.framework import Framework
-from search.imports.onto import onto
 from spaces.faster_rcnn import Space
 from spaces.parameters import at_share
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from detector.config import Optimizer
 from search.doctor.diagnostic import Level
-from search.imports.finding import Finding, Mend, finding
-from search.imports.ground import Ground
 from search.imports.imported import Imported
+from search.imports.lint.finding import Finding, Mend, finding
+from search.imports.lint.ground import Ground
 
 REFERENCE_RATE = {Optimizer.SGD: 0.02, Optimizer.ADAM: 1e-4}  # for 16 images, of those who ship such files
 MUCH, FAR_TOO_MUCH = 1.9, 3.9  # × the rate that the linear rule gives: two and four GPUs on one

@@ -9,9 +9,9 @@ from itertools import groupby
 from typing import Any
 
 from detector.config import ConfigError
-from search.imports.basis import Basis, Change, Onto, is_close
-from search.imports.finding import shown
+from search.imports.edit.basis import Basis, Change, Onto, is_close
 from search.imports.imported import Imported
+from search.imports.lint.finding import shown
 from search.imports.wish import Wish
 from search.study.imported_section import ImportedMend
 

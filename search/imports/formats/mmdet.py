@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from detector.config import Optimizer, require
+from search.imports.formats.mmdet_schedule import MmdetSchedule
+from search.imports.formats.their_document import MISSING, TheirDocument
+from search.imports.formats.their_python import parse_python
 from search.imports.framework import Framework
 from search.imports.imported import Difference, Imported, Pixels, Resize
 from search.imports.levels import common_scales
-from search.imports.mmdet_schedule import MmdetSchedule
 from search.imports.their_canvas import frame
-from search.imports.their_document import MISSING, TheirDocument
-from search.imports.their_python import parse_python
 from search.imports.wish import UNWRITABLE, Wish, fixed, same
 
 RPN, RCNN, GENERATOR = "model.train_cfg.rpn", "model.train_cfg.rcnn", "model.rpn_head.anchor_generator"

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from detector.config import Hyperparameters
-from search.imports.finding import shown
+from search.imports.edit.literals import Syntax, literal
+from search.imports.edit.text_edit import span_at, with_value
+from search.imports.formats.their_prototext import parse_prototext
+from search.imports.formats.their_python import parse_python
+from search.imports.formats.their_yaml import parse_yaml
 from search.imports.framework import Framework
 from search.imports.imported import Imported
-from search.imports.literals import Syntax, literal
+from search.imports.lint.finding import shown
 from search.imports.recognition import READERS
-from search.imports.text_edit import span_at, with_value
-from search.imports.their_prototext import parse_prototext
-from search.imports.their_python import parse_python
-from search.imports.their_yaml import parse_yaml
 from search.imports.trial_zero import trial_zero
 from search.imports.wish import UNWRITABLE, Span, Wish
 

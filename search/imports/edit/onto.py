@@ -9,9 +9,9 @@ from dataclasses import fields
 from typing import Any
 
 from detector.config import ConfigError, Hyperparameters
-from search.imports.basis import CLOSE, Basis, Change, Onto, is_close
-from search.imports.finding import shown
+from search.imports.edit.basis import CLOSE, Basis, Change, Onto, is_close
 from search.imports.imported import Imported
+from search.imports.lint.finding import shown
 from search.imports.trial_zero import REFERENCE_BATCH
 
 NEAR = 0.05  # of the training: where drops can be said in epochs only

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from detector.config import ConfigError, Optimizer
-from search.imports.detectron2_file import detectron2_document
+from search.imports.formats.detectron2_file import detectron2_document
+from search.imports.formats.their_document import TheirDocument
 from search.imports.framework import Framework
 from search.imports.imported import Difference, Imported, Pixels, Resize
-from search.imports.their_document import TheirDocument
 from search.imports.wish import UNWRITABLE, Wish, fixed, same
 
 STRIDES = {"p2": 4, "p3": 8, "p4": 16, "p5": 32, "p6": 64, "p7": 128}

@@ -7,10 +7,10 @@ from typing import Any
 from detector.config import STRIDES_PX, Optimizer, require
 from detector.json_text import read_json
 from search.imports.describe import FORMAT, VERSION
+from search.imports.formats.their_document import TheirDocument
 from search.imports.framework import Framework
 from search.imports.imported import Difference, Imported, Pixels, Resize
 from search.imports.levels import Sizes
-from search.imports.their_document import TheirDocument
 from search.imports.wish import Wish, fixed
 
 MOST_STEPS = 1000

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from search.imports.literals import Syntax, entry, nested
+from search.imports.edit.literals import Syntax, entry, nested
 from search.imports.wish import Span
 
 _OPENING = {Syntax.PYTHON: ("dict(", "{"), Syntax.YAML: ("{",), Syntax.JSON: ("{",), Syntax.PROTOTEXT: ("{",)}

@@ -7,9 +7,9 @@ import numpy as np
 
 from detector.config import STRIDES_PX
 from search.doctor.diagnostic import Level
-from search.imports.finding import Finding, Mend, finding
-from search.imports.ground import Ground
 from search.imports.imported import Imported
+from search.imports.lint.finding import Finding, Mend, finding
+from search.imports.lint.ground import Ground
 from spaces.anchor_fit import share_fitted
 from spaces.anchor_search import derive_anchors
 from spaces.faster_rcnn import Space

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from search.doctor.diagnostic import Level
-from search.imports.finding import Finding, Mend, finding, shown
 from search.imports.imported import Imported
+from search.imports.lint.finding import Finding, Mend, finding, shown
 from search.imports.trial_zero import TrialZero
 
 TINY_BATCH, SMALL_BATCH = 2, 7  # images of one GPU, from whose statistics a batch norm would learn

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from search.doctor.diagnostic import Level
-from search.imports.finding import Finding, Mend, finding
-from search.imports.ground import Ground
 from search.imports.imported import Imported
+from search.imports.lint.finding import Finding, Mend, finding
+from search.imports.lint.ground import Ground
 
 MOST_NAMED = 8
 

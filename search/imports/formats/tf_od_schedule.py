@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from detector.config import Optimizer, require
+from search.imports.formats.their_document import MISSING, TheirDocument
 from search.imports.imported import Difference
-from search.imports.their_document import MISSING, TheirDocument
 from search.imports.wish import UNWRITABLE, Wish, fixed
 
 OPTIMIZERS = {

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator, Sequence
 
 from search.doctor.diagnostic import Level
-from search.imports.finding import Finding, Mend, finding
 from search.imports.imported import Imported, Pixels
+from search.imports.lint.finding import Finding, Mend, finding
 
 RGB_MEAN = (123.675, 116.28, 103.53)  # of ImageNet; other lists differ by less than the tolerance
 RGB_DEVIATION = (58.395, 57.12, 57.375)
