@@ -95,8 +95,8 @@ def export(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="The file that trial 0 came from: write it as mended_FILE, or as --output says, with only those "
-            "values changed that mend it, or with the best trial's.",
+            help="The file that trial 0 came from: write it as mended_FILE, or as --output says, with what was found "
+            "wrong in it mended and only those values changed that mend trial 0, or with the best trial's.",
         ),
     ] = None,
 ) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeVar
 
 MOST_EXAMPLES = 5
 
@@ -27,7 +28,10 @@ class Diagnostic:
     examples: tuple[str, ...] = ()  # files first; at most `MOST_EXAMPLES`
 
 
-def worst_first(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+D = TypeVar("D", bound=Diagnostic)
+
+
+def worst_first(diagnostics: Iterable[D]) -> tuple[D, ...]:
     """The diagnostics by level; among equals in the order in which they were found."""
     order = list(Level)
     return tuple(sorted(diagnostics, key=lambda diagnostic: order.index(diagnostic.level)))

@@ -3,11 +3,11 @@
 from dataclasses import fields, replace
 
 from detector.config import Hyperparameters
-from search.explanation.cause import Entry
+from search.explanation.cause import Entry, diagnose
 from search.explanation.effects.rate_boundary import rate_is_proven
-from search.explanation.neighbour import Neighbour
+from search.explanation.neighbour import Neighbour, nearest_healthy
 from search.explanation.remedies import MAKERS
-from search.explanation.repair import Repair, TrialContext
+from search.explanation.repair import Area, Repair, TrialContext
 from search.report.trial_history import TrialHistory, TrialRecord
 from spaces.parameters import Fixed
 
@@ -27,6 +27,13 @@ def repairs(
     if neighbour is not None and rate_is_proven(record, history):
         found.sort(key=lambda repair: -_towards(repair, neighbour))
     return tuple(found)
+
+
+def trial_repair(record: TrialRecord, history: TrialHistory) -> Repair | None:
+    """The first change of the failed trial's own parameters that should mend it; None where there is none."""
+    entry = diagnose(record, others_are_healthy=bool(history.healthy))
+    found = repairs(record, history, entry, nearest_healthy(record, history)) if entry else ()
+    return next((each for each in found if each.area is Area.PARAMETER), None)
 
 
 def repaired(record: TrialRecord, history: TrialHistory, repair: Repair) -> Hyperparameters:

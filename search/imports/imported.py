@@ -82,6 +82,6 @@ class Imported:
     pixels: Pixels | None = None  # None: built into the framework
     classes: Wish[int]  # as their head counts them
     counts_background: bool = False  # theirs is one more than the data's
-    class_names: Wish[tuple[str, ...]] | None = None  # where the file names them
+    class_names: Wish[tuple[str, ...]] | None = None  # empty: the file could name them, but does not
     names_needed: Wish[bool] | None = None  # True: without names the framework takes COCO's
     differences: tuple[Difference, ...] = ()

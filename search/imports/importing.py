@@ -6,18 +6,18 @@ from pathlib import Path
 from detector.config import Canvas
 from detector.data.dataset import Dataset
 from search.doctor.diagnosis import TheirFindings
-from search.doctor.diagnostic import Diagnostic, Level
-from search.imports.finding import shown
+from search.doctor.diagnostic import Level
 from search.imports.framework import Framework
-from search.imports.ground import Ground
 from search.imports.imported import Imported
-from search.imports.lint import lint
+from search.imports.lint.finding import Finding, shown
+from search.imports.lint.ground import Ground
+from search.imports.lint.lint import lint
 from search.imports.recognition import read_imported
 from search.imports.their_canvas import anchor_scale, their_canvas
 from search.imports.trial_zero import TrialZero, trial_zero
 from search.policy.derived_point import canvas_boxes
 from search.study.canvas import canvas_for
-from search.study.imported_section import ImportedKey, ImportedSection
+from search.study.imported_section import ImportedKey, ImportedMend, ImportedSection
 
 #: Where a parameter of the space stands among the wishes.
 PARAMETERS: dict[str, str] = {
@@ -66,7 +66,7 @@ class Import:
     canvas: Canvas  # of the study
     scale: float  # of images on it, in those of their training
     images: int  # of the training data
-    findings: tuple[Diagnostic, ...]  # worst first
+    findings: tuple[Finding, ...]  # worst first
 
 
 def import_onto(source: Source, train: Dataset, *, canvas: Canvas | None) -> Import:
@@ -82,7 +82,7 @@ def import_onto(source: Source, train: Dataset, *, canvas: Canvas | None) -> Imp
     scale = anchor_scale(resize, sizes_px, canvas) if resize else 1.0
     zero = trial_zero(imported, scale=scale)
     boxes = canvas_boxes(train, canvas)
-    ground = Ground(images=len(train.images), boxes=boxes, anchors=zero.hyperparameters.anchors)
+    ground = Ground(images=len(train.images), boxes=boxes, anchors=zero.hyperparameters.anchors, scale=scale)
     return Import(
         imported=imported,
         zero=zero,
@@ -121,6 +121,11 @@ def imported_section(found: Import) -> ImportedSection:
             f"{each.level} {each.name}: {each.message}; {each.advice}"
             for each in found.findings
             if each.level is not Level.NOTE
+        ),
+        mends=tuple(
+            ImportedMend(finding=each.name, wish=mend.wish, value=mend.value)
+            for each in found.findings
+            for mend in each.mends
         ),
         keys=keys,
     )

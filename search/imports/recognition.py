@@ -6,13 +6,13 @@ from typing import Protocol
 
 from detector.config import ConfigError, require
 from detector.similar_path import did_you_mean
-from search.imports.description import read_description
-from search.imports.detectron2 import read_detectron2
+from search.imports.formats.description import read_description
+from search.imports.formats.detectron2 import read_detectron2
+from search.imports.formats.mmdet import read_mmdet
+from search.imports.formats.model_garden import read_model_garden
+from search.imports.formats.tf_od import read_tf_od
 from search.imports.framework import Framework
 from search.imports.imported import Imported
-from search.imports.mmdet import read_mmdet
-from search.imports.model_garden import read_model_garden
-from search.imports.tf_od import read_tf_od
 
 MOST_BYTES = 1_000_000
 MOST_GPUS = 100_000

@@ -26,6 +26,7 @@ class Wish(Generic[T]):
     key: str  # in their file: `SOLVER.BASE_LR`; of several, the first
     line: int | None = None  # None: the file doesn't have it, and the value is the framework's own
     back: Callable[[Any], Any] | None = None  # from a value like this one to what stands at the key; None: no way
+    companions: tuple["Wish[Any]", ...] = ()  # what stands elsewhere and follows; each is written for the same value
 
     @property
     def place(self) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 from detector.config import ConfigError, Optimizer
 from search.imports.describe import describe
-from search.imports.description import read_description
+from search.imports.formats.description import read_description
 from search.imports.trial_zero import NO_CLIPPING, trial_zero
 
 

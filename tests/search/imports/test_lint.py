@@ -8,10 +8,10 @@ import pytest
 
 from detector.config import Canvas
 from search.doctor.diagnostic import Level
-from search.imports.detectron2 import read_detectron2
-from search.imports.ground import Ground
+from search.imports.formats.detectron2 import read_detectron2
 from search.imports.importing import Source, import_onto
-from search.imports.lint import lint
+from search.imports.lint.ground import Ground
+from search.imports.lint.lint import lint
 from search.imports.trial_zero import trial_zero
 from search.imports.wish import Wish
 from spaces.anchor_fit import CanvasBoxes

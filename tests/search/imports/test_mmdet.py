@@ -3,10 +3,10 @@ from pathlib import Path
 import pytest
 
 from detector.config import ConfigError
+from search.imports.formats.mmdet import read_mmdet
+from search.imports.formats.their_python import parse_python
 from search.imports.imported import Imported, Resize
-from search.imports.mmdet import read_mmdet
 from search.imports.recognition import read_imported
-from search.imports.their_python import parse_python
 from search.imports.trial_zero import trial_zero
 
 TEXT = (Path(__file__).parent / "failing" / "no_names.py").read_text(encoding="utf-8")

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from detector.config import Canvas, ConfigError
+from search.imports.formats.model_garden import read_model_garden
 from search.imports.imported import Imported
-from search.imports.model_garden import read_model_garden
 from search.imports.trial_zero import NO_CLIPPING, trial_zero
 
 TEXT = (Path(__file__).parent / "failing" / "coco_schedule.yaml").read_text(encoding="utf-8")

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detector.config import Anchors, Augmentation, ConfigError, Hyperparameters, Optimizer
+from detector.config import Anchors, Augmentation, Optimizer
+from search.imports.edit.basis import Basis
+from search.imports.edit.onto import onto
 from search.imports.framework import Framework
-from search.imports.onto import Basis, onto
 from spaces.faster_rcnn import Space
 from spaces.parameters import at_share
 
@@ -53,7 +54,7 @@ def test_a_single_change_leaves_every_other_line_as_it_is(start, expected):
     assert done.text.splitlines()[0] == text.splitlines()[0]  # the comment
     assert done.unwritten == ()
     assert len(done.changes) == 1
-    assert "→ 0.0025" in done.changes[0]
+    assert "→ 0.0025" in str(done.changes[0])
 
 
 def test_rates_that_belong_to_the_peak_follow_it():
@@ -140,10 +141,33 @@ def test_a_pipeline_config_gets_its_anchors_and_clipping():
     assert where.read(done.text)[1] == target
 
 
-def test_torchvision_has_no_file():
+def test_a_description_of_torchvision_is_changed_like_a_file():
     text, where = basis("background_forgotten.json", Framework.TORCHVISION)
-    with pytest.raises(ConfigError, match="change the training script by hand"):
-        onto(text, where, Hyperparameters())
+    _, own = where.read(text)
+    target = replace(
+        own, lr_per_16=0.004, anchors=Anchors(sizes_px=((8,), (16,), (32,), (64,), (128,)), ratios=(0.5, 2))
+    )
+    done = onto(text, where, target)
+    assert done.unwritten == ()
+    assert changed_lines(text, done.text) == [
+        '"sizes": [[8], [16], [32], [64], [128]],',
+        '"aspect_ratios": [[0.5, 2], [0.5, 2], [0.5, 2], [0.5, 2], [0.5, 2]]',
+        '"optimizer": {"type": "SGD", "lr": 0.001, "rpn_lr_factor": 1.0, "momentum": 0.9, "weight_decay": 0.0005,',
+    ]
+    assert where.read(done.text)[1] == target
+
+
+def test_the_later_rates_of_a_pipeline_config_follow_its_peak():
+    text, where = TF_OD
+    target = replace(where.read(text)[1], lr_per_16=0.02)
+    done = onto(text, where, target)
+    assert done.unwritten == ()
+    assert changed_lines(text, done.text) == [
+        "initial_learning_rate: 6.25e-05",  # of the peak as before: 0.001 / 0.08 · 0.005
+        "schedule { step: 100 learning_rate: 0.005 }",
+        "schedule { step: 1500 learning_rate: 0.0005 }",
+    ]
+    assert where.read(done.text)[1] == target
 
 
 #: What a file of each kind may have no word for, by the beginning of the message.

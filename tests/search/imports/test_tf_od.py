@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 
 from detector.config import Canvas, ConfigError, Optimizer
+from search.imports.formats.tf_od import read_tf_od
+from search.imports.formats.their_prototext import parse_prototext
 from search.imports.imported import Imported, Resize
-from search.imports.tf_od import read_tf_od
-from search.imports.their_prototext import parse_prototext
 from search.imports.trial_zero import NO_CLIPPING, trial_zero
 
 TEXT = (Path(__file__).parent / "failing" / "momentum_for_64.config").read_text(encoding="utf-8")

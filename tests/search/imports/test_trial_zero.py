@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from detector.config import STRIDES_PX, Canvas, ConfigError
-from search.imports.detectron2 import read_detectron2
+from search.imports.formats.detectron2 import read_detectron2
 from search.imports.imported import Imported, Resize
 from search.imports.levels import on_our_levels
 from search.imports.their_canvas import anchor_scale, their_canvas

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from detector.config import Canvas
-from search.imports.detectron2_defaults import DEFAULTS
+from search.imports.formats.detectron2_defaults import DEFAULTS
 from search.imports.framework import Framework
-from search.imports.ground import Ground
-from search.imports.lint import lint
+from search.imports.lint.ground import Ground
+from search.imports.lint.lint import lint
 from search.imports.recognition import read_imported
 from search.imports.their_canvas import their_canvas
 from search.imports.trial_zero import trial_zero

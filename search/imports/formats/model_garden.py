@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from detector.config import Optimizer, require
+from search.imports.formats.their_document import TheirDocument
+from search.imports.formats.their_yaml import parse_yaml
 from search.imports.framework import Framework
 from search.imports.imported import Difference, Imported, Resize
 from search.imports.levels import Sizes, octave_scale
 from search.imports.their_canvas import frame
-from search.imports.their_document import TheirDocument
-from search.imports.their_yaml import parse_yaml
 from search.imports.wish import UNWRITABLE, Wish, fixed, same
 
 EXPERIMENT = "fasterrcnn_resnetfpn_coco"

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from search.imports.formats.their_document import MISSING, TheirDocument
 from search.imports.imported import Difference
-from search.imports.their_document import MISSING, TheirDocument
 from search.imports.wish import UNWRITABLE, Wish, fixed
 
 SCHEDULERS = "param_scheduler"

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from detector.config import ConfigError
-from search.imports.their_document import Unreadable
+from search.imports.formats.their_document import Unreadable
 from search.imports.wish import Span
 from spaces.parameters import is_number
 

@@ -1,5 +1,6 @@
-"""Values as their files write them: YAML, Python and protobuf's text format."""
+"""Values as their files write them: YAML, JSON, Python and protobuf's text format."""
 
+import json
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
@@ -13,6 +14,7 @@ class Syntax(StrEnum):
     """The languages in which they are written."""
 
     YAML = "yaml"
+    JSON = "json"
     PYTHON = "python"
     PROTOTEXT = "prototext"
 
@@ -28,8 +30,14 @@ def literal(value: Any, syntax: Syntax) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(literal(each, syntax) for each in value)}]"
     if syntax is Syntax.PYTHON or value is None:
-        return repr(value)
-    return yaml_value(str(value)) if syntax is Syntax.YAML else f'"{value}"'
+        return "null" if syntax is Syntax.JSON else repr(value)
+    match syntax:
+        case Syntax.YAML:
+            return yaml_value(str(value))
+        case Syntax.JSON:
+            return json.dumps(str(value), ensure_ascii=False)
+        case _:
+            return f'"{value}"'
 
 
 def entry(name: str, text: str, syntax: Syntax) -> str:
@@ -37,6 +45,8 @@ def entry(name: str, text: str, syntax: Syntax) -> str:
     match syntax:
         case Syntax.PYTHON:
             return f"{name}={text}"
+        case Syntax.JSON:
+            return f"{json.dumps(name)}: {text}"
         case Syntax.PROTOTEXT if text.startswith("{"):
             return f"{name} {text}"
         case _:

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from detector.config import Optimizer, require
+from search.imports.formats.mmdet_schedule import MmdetSchedule
+from search.imports.formats.their_document import MISSING, TheirDocument
+from search.imports.formats.their_python import parse_python
 from search.imports.framework import Framework
 from search.imports.imported import Difference, Imported, Pixels, Resize
 from search.imports.levels import common_scales
-from search.imports.mmdet_schedule import MmdetSchedule
 from search.imports.their_canvas import frame
-from search.imports.their_document import MISSING, TheirDocument
-from search.imports.their_python import parse_python
 from search.imports.wish import UNWRITABLE, Wish, fixed, same
 
 RPN, RCNN, GENERATOR = "model.train_cfg.rpn", "model.train_cfg.rcnn", "model.rpn_head.anchor_generator"
@@ -44,7 +44,7 @@ def _imported(document: TheirDocument, file: Path, gpus: int, images: int) -> Im
     batch = _batch(document, gpus)
     schedule = MmdetSchedule.of(document, images=images * _repeats(document), batch=batch.value)
     optimizer = document.text(f"{OPTIMIZER}.type")
-    head, rcnn = _first_of(document, "model.roi_head.bbox_head"), _first_of(document, RCNN)
+    rcnn = _first_of(document, RCNN)
     return Imported(
         framework=Framework.MMDET,
         source=str(file),
@@ -77,10 +77,12 @@ def _imported(document: TheirDocument, file: Path, gpus: int, images: int) -> Im
         flip_probability=_flip(document),
         resize=_resize(document),
         weights=_weights(document),
-        frozen_stages=document.whole("model.backbone.frozen_stages", -1).becomes(lambda stages: stages + 1),
+        frozen_stages=document.whole("model.backbone.frozen_stages", -1).becomes(
+            lambda stages: stages + 1, lambda stages: stages - 1
+        ),
         norm_trains=_norm_trains(document),
         pixels=_pixels(document),
-        classes=document.whole(f"{head}.num_classes", 80),
+        classes=_classes(document),
         class_names=_names(document),
         names_needed=_needs_names(document),
         differences=tuple(_differences(document, optimizer, schedule)),
@@ -90,6 +92,13 @@ def _imported(document: TheirDocument, file: Path, gpus: int, images: int) -> Im
 def _first_of(document: TheirDocument, key: str) -> str:
     """The key of a mapping, or of the first one in a list (Cascade R-CNN)."""
     return next(iter(document.items(key)), key)
+
+
+def _classes(document: TheirDocument) -> Wish[int]:
+    """Of the first head; the others of Cascade R-CNN follow it."""
+    heads = list(document.items("model.roi_head.bbox_head")) or ["model.roi_head.bbox_head"]
+    first, *others = (document.whole(f"{head}.num_classes", 80) for head in heads)
+    return replace(first, companions=tuple(others))
 
 
 def _strides(document: TheirDocument) -> tuple[int, ...]:
@@ -213,7 +222,10 @@ def _weights(document: TheirDocument) -> Wish[str]:
 def _norm_trains(document: TheirDocument) -> Wish[bool]:
     kind = document.text("model.backbone.norm_cfg.type", "BN").value
     trains = document.flag("model.backbone.norm_eval", True)
-    return trains.becomes(lambda frozen: not frozen and kind in ("BN", "SyncBN", "MMSyncBN"))
+    return trains.becomes(
+        lambda frozen: not frozen and kind in ("BN", "SyncBN", "MMSyncBN"),
+        lambda trains: UNWRITABLE if trains else True,
+    )
 
 
 def _pixels(document: TheirDocument) -> Pixels | None:
@@ -222,7 +234,7 @@ def _pixels(document: TheirDocument) -> Pixels | None:
         return None
     rgb = document.flag(f"{key}.bgr_to_rgb", False)
     return Pixels(
-        order=rgb.becomes(lambda turned: "RGB" if turned else "BGR"),
+        order=rgb.becomes(lambda turned: "RGB" if turned else "BGR", lambda order: order == "RGB"),
         mean=document.numbers(f"{key}.mean"),
         std=document.numbers(f"{key}.std"),
         white=255.0,
@@ -235,9 +247,12 @@ def _names_key(document: TheirDocument) -> str:
     return f"{key}.{'CLASSES' if upper else 'classes'}"
 
 
-def _names(document: TheirDocument) -> Wish[tuple[str, ...]] | None:
-    key = _names_key(document)
-    return None if document.find(key) is MISSING else document.names(key)
+def _names(document: TheirDocument) -> Wish[tuple[str, ...]]:
+    """Of the training data; other datasets need the same."""
+    datasets = [f"{name}_dataloader.dataset" for name in ("val", "test")]
+    others = [f"{key}.metainfo.classes" for key in datasets if isinstance(document.find(key), dict)]
+    companions = tuple(Wish(value=(), key=key, back=list) for key in others)
+    return replace(document.names(_names_key(document), []), companions=companions)
 
 
 def _needs_names(document: TheirDocument) -> Wish[bool]:

@@ -5,38 +5,16 @@ Each change is read back before it counts: what the file then means must be what
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
-from functools import lru_cache
-from pathlib import Path
+from dataclasses import fields
 from typing import Any
 
-from detector.config import ConfigError, Hyperparameters, require
-from search.imports.finding import shown
-from search.imports.framework import Framework
+from detector.config import ConfigError, Hyperparameters
+from search.imports.edit.basis import CLOSE, Basis, Change, Onto, is_close
 from search.imports.imported import Imported
-from search.imports.literals import Syntax, literal
-from search.imports.recognition import READERS
-from search.imports.text_edit import with_value
-from search.imports.their_prototext import parse_prototext
-from search.imports.their_python import parse_python
-from search.imports.their_yaml import parse_yaml
-from search.imports.trial_zero import REFERENCE_BATCH, trial_zero
-from search.imports.wish import UNWRITABLE, Span
+from search.imports.lint.finding import shown
+from search.imports.trial_zero import REFERENCE_BATCH
 
-CLOSE = 1e-6
 NEAR = 0.05  # of the training: where drops can be said in epochs only
-
-SYNTAX = {
-    Framework.DETECTRON2: Syntax.YAML,
-    Framework.MMDET: Syntax.PYTHON,
-    Framework.TF_OD: Syntax.PROTOTEXT,
-    Framework.TFM: Syntax.YAML,
-}
-PARSERS: Mapping[Syntax, Callable[[str, str], tuple[dict[str, Any], dict[str, Span]]]] = {
-    Syntax.YAML: parse_yaml,
-    Syntax.PYTHON: parse_python,
-    Syntax.PROTOTEXT: parse_prototext,
-}
 
 #: What is written of a configuration, in this order: a batch before the rate that belongs to it.
 WRITTEN: Mapping[str, Callable[[Hyperparameters, Imported, float], Any]] = {
@@ -64,48 +42,18 @@ WRITTEN: Mapping[str, Callable[[Hyperparameters, Imported, float], Any]] = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Onto:
-    """A file of theirs with other values."""
-
-    text: str
-    changes: tuple[str, ...]  # `SOLVER.BASE_LR: 0.02 → 0.0025`
-    unwritten: tuple[str, ...]  # what the file could not be made to say
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Basis:
-    """How the file was read when its trial 0 was made of it."""
-
-    file: Path
-    framework: Framework
-    gpus: int
-    images: int
-    scale: float
-
-    def read(self, text: str) -> tuple[Imported, Hyperparameters]:
-        """What the text means."""
-        return _read(self, text)
-
-
-@lru_cache(maxsize=8)  # each change is looked at before and after
-def _read(basis: Basis, text: str) -> tuple[Imported, Hyperparameters]:
-    imported = READERS[basis.framework](text, basis.file, gpus=basis.gpus, images=basis.images)
-    return imported, trial_zero(imported, scale=basis.scale).hyperparameters
-
-
 def onto(text: str, basis: Basis, target: Hyperparameters) -> Onto:
     """The text, changed so that it means the target as far as it can.
 
     Raises:
-        ConfigError: the text is none of the framework's, or its framework has no file.
+        ConfigError: the text is none of the framework's.
     """
-    require(basis.framework in SYNTAX, f"{basis.framework.full_name} has no file: change the training script by hand")
-    changes, unwritten = [], []
+    changes: list[Change] = []
+    unwritten = []
     for name, value_of in WRITTEN.items():
         imported, own = basis.read(text)
         wanted, there = (value_of(each, imported, basis.scale) for each in (target, own))
-        if _close(wanted, there):
+        if is_close(wanted, there):
             continue
         wish = getattr(imported, name)
         changed = None if wish is None else _changed(text, basis, name, wanted)
@@ -113,28 +61,19 @@ def onto(text: str, basis: Basis, target: Hyperparameters) -> Onto:
         if changed is None:
             unwritten.append(f"{what}: {shown(there)} stays, {shown(wanted)} is wanted")
         else:
-            text = changed
-            changes.append(f"{what}: {shown(wish.value)} → {shown(_value(text, basis, name))}")
+            changes += basis.changes(text, wish, changed[1])
+            text = changed[0]
     unwritten += _rest(basis.read(text)[1], target)
     return Onto(text=text, changes=tuple(changes), unwritten=tuple(unwritten))
 
 
-def _value(text: str, basis: Basis, name: str) -> Any:
-    return getattr(basis.read(text)[0], name).value
-
-
-def _changed(text: str, basis: Basis, name: str, wanted: Any) -> str | None:
-    """The text with that value, or None where it would not be read back as that, or anything else would change."""
+def _changed(text: str, basis: Basis, name: str, wanted: Any) -> tuple[str, Any] | None:
+    """The text with that value, and the value as it then stands; None where it would not be read back as that, or
+    anything else would change."""
     imported, before = basis.read(text)
-    wish, syntax = getattr(imported, name), SYNTAX[basis.framework]
-    try:
-        native = wish.written(wanted)
-    except (ZeroDivisionError, OverflowError, IndexError):
+    changed = basis.written(text, getattr(imported, name), wanted)
+    if changed is None:
         return None
-    if native is UNWRITABLE:
-        return None
-    _, spans = PARSERS[syntax](text, str(basis.file))
-    changed = with_value(text, spans, wish.key, literal(native, syntax), syntax)
     try:
         imported_after, after = basis.read(changed)
     except ConfigError:
@@ -144,10 +83,10 @@ def _changed(text: str, basis: Basis, name: str, wanted: Any) -> str | None:
         return None
     others = (each for each in WRITTEN if each != name and each not in FOLLOWERS.get(name, ()))
     kept = all(
-        _close(WRITTEN[each](after, imported_after, basis.scale), WRITTEN[each](before, imported, basis.scale))
+        is_close(WRITTEN[each](after, imported_after, basis.scale), WRITTEN[each](before, imported, basis.scale))
         for each in others
     )
-    return changed if kept else None
+    return (changed, getattr(imported_after, name).value) if kept else None
 
 
 #: What may change along with a value, and is set right after it.
@@ -162,7 +101,7 @@ def _rest(own: Hyperparameters, target: Hyperparameters) -> list[str]:
     """Augmentations for which their file has no word here."""
     names = [field.name for field in fields(own.augmentation) if field.name != "flip_probability"]
     pairs = [(name, getattr(own.augmentation, name), getattr(target.augmentation, name)) for name in names]
-    changed = [each for each in pairs if not _close(*each[1:])]
+    changed = [each for each in pairs if not is_close(*each[1:])]
     return [f"augmentation {name}: {there:g} stays, {wanted:g} is wanted" for name, there, wanted in changed]
 
 
@@ -170,12 +109,4 @@ def _near(name: str, found: Any, wanted: Any, iterations: float) -> bool:
     """Whether it is what was wanted; drops may be moved to whole epochs."""
     if name == "milestones" and len(found) == len(wanted):
         return all(abs(one - other) <= NEAR * iterations for one, other in zip(found, wanted, strict=True))
-    return _close(found, wanted)
-
-
-def _close(one: Any, other: Any) -> bool:
-    if isinstance(one, tuple) and isinstance(other, tuple):
-        return len(one) == len(other) and all(map(_close, one, other))
-    if isinstance(one, int | float) and isinstance(other, int | float):
-        return math.isclose(one, other, rel_tol=CLOSE, abs_tol=1e-12)
-    return bool(one == other)
+    return is_close(found, wanted)

@@ -13,6 +13,7 @@ class Ground:
     images: int
     boxes: CanvasBoxes
     anchors: Anchors  # of trial 0
+    scale: float = 1.0  # of images on that canvas, in those of their training
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from search.imports.their_document import merged
+from search.imports.formats.their_document import merged
 
 DEFAULTS: dict[str, Any] = {
     "MODEL": {

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from detector.config import ConfigError, Optimizer
-from search.imports.detectron2_file import detectron2_document
+from search.imports.formats.detectron2_file import detectron2_document
+from search.imports.formats.their_document import TheirDocument
 from search.imports.framework import Framework
 from search.imports.imported import Difference, Imported, Pixels, Resize
-from search.imports.their_document import TheirDocument
 from search.imports.wish import UNWRITABLE, Wish, fixed, same
 
 STRIDES = {"p2": 4, "p3": 8, "p4": 16, "p5": 32, "p6": 64, "p7": 128}
@@ -67,7 +67,9 @@ def _imported(document: TheirDocument, file: Path, gpus: int) -> Imported:
         resize=_resize(document),
         weights=document.text(WEIGHTS),
         frozen_stages=document.whole("MODEL.BACKBONE.FREEZE_AT"),
-        norm_trains=document.text(NORM).becomes(lambda norm: norm in TRAINING_NORMS),
+        norm_trains=document.text(NORM).becomes(
+            lambda norm: norm in TRAINING_NORMS, lambda trains: UNWRITABLE if trains else "FrozenBN"
+        ),
         pixels=Pixels(
             order=document.text("INPUT.FORMAT"),
             mean=document.numbers("MODEL.PIXEL_MEAN"),

@@ -7,10 +7,10 @@ from typing import Any
 from detector.config import STRIDES_PX, Optimizer, require
 from detector.json_text import read_json
 from search.imports.describe import FORMAT, VERSION
+from search.imports.formats.their_document import TheirDocument
 from search.imports.framework import Framework
 from search.imports.imported import Difference, Imported, Pixels, Resize
 from search.imports.levels import Sizes
-from search.imports.their_document import TheirDocument
 from search.imports.wish import Wish, fixed
 
 MOST_STEPS = 1000
@@ -44,7 +44,9 @@ def read_description(text: str, file: Path, *, gpus: int, images: int) -> Import
         gpus=gpus,
         sizes_px=sizes,
         strides_px=_strides(sizes, pyramid=pyramid),
-        ratios=document.lists("model.anchors.aspect_ratios").becomes(lambda lists: lists[0]),
+        ratios=document.lists("model.anchors.aspect_ratios").becomes(
+            lambda lists: lists[0], lambda ratios: [list(ratios)] * len(sizes.value)
+        ),
         optimizer=optimizer.becomes(lambda name: Optimizer.ADAM if "adam" in name.lower() else Optimizer.SGD),
         learning_rate=document.number("optimizer.lr"),
         batch_size=document.whole("training.batch_size"),

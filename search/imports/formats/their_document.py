@@ -126,7 +126,7 @@ class TheirDocument:
         values = wish.value if isinstance(wish.value, list | tuple) else [wish.value]
         if not all(isinstance(value, str) for value in values):
             raise self.refusal(wish, "must be a list of texts")
-        return wish.becomes(lambda _: tuple(values))
+        return wish.becomes(lambda _: tuple(values), list)
 
     def items(self, key: str) -> Iterator[str]:
         """The keys of the members of a list of mappings: `param_scheduler[0]`, …; one mapping alone is its own key."""

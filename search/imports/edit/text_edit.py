@@ -2,16 +2,21 @@
 
 from collections.abc import Mapping
 
-from search.imports.literals import Syntax, entry, nested
+from search.imports.edit.literals import Syntax, entry, nested
 from search.imports.wish import Span
 
-_OPENING = {Syntax.PYTHON: ("dict(", "{"), Syntax.YAML: ("{",), Syntax.PROTOTEXT: ("{",)}
+_OPENING = {Syntax.PYTHON: ("dict(", "{"), Syntax.YAML: ("{",), Syntax.JSON: ("{",), Syntax.PROTOTEXT: ("{",)}
 
 
 def with_value(text: str, spans: Mapping[str, Span], key: str, value: str, syntax: Syntax) -> str:
     """The text with the value in place of the one at the key, or below the nearest group that there is."""
-    span = spans.get(key) or spans.get(key.replace("[0]", ""))
+    span = span_at(spans, key)
     return _replaced(text, span, value) if span else _added(text, spans, key, value, syntax)
+
+
+def span_at(spans: Mapping[str, Span], key: str) -> Span | None:
+    """Where the value at the key stands; of a list of one, its member has no number in some files."""
+    return spans.get(key) or spans.get(key.replace("[0]", ""))
 
 
 def _replaced(text: str, span: Span, value: str) -> str:
@@ -32,8 +37,7 @@ def _trimmed(old: str) -> str:
 def _added(text: str, spans: Mapping[str, Span], key: str, value: str, syntax: Syntax) -> str:
     names = key.split(".")
     for count in range(len(names) - 1, 0, -1):
-        parent = ".".join(names[:count])
-        span = spans.get(parent) or spans.get(parent.replace("[0]", ""))
+        span = span_at(spans, ".".join(names[:count]))
         if span is not None:
             line = entry(names[count], nested(names[count + 1 :], value, syntax), syntax)
             return _inside(text, span, line, syntax)
@@ -53,6 +57,7 @@ def _inside(text: str, span: Span, line: str, syntax: Syntax) -> str:
                 name, _, value = line.partition("=")
                 line = f"{name!r}: {value}"
             between = " " if syntax is Syntax.PROTOTEXT or old[len(opening) :].lstrip()[:1] in "})" else ", "
+            between = between.rstrip() if text[at : at + 1] == "\n" else between
             return f"{text[:at]}{' ' if syntax is Syntax.PROTOTEXT else ''}{line}{between}{text[at:]}"
     column = span.start - (text.rfind("\n", 0, span.start) + 1)
     return f"{text[: span.start]}{line}\n{' ' * column}{text[span.start :]}"

@@ -2,15 +2,15 @@
 
 from collections.abc import Iterator
 
-from search.doctor.diagnostic import Diagnostic, Level
-from search.imports.finding import finding, shown
+from search.doctor.diagnostic import Level
 from search.imports.imported import Imported
+from search.imports.lint.finding import Finding, Mend, finding, shown
 from search.imports.trial_zero import TrialZero
 
 TINY_BATCH, SMALL_BATCH = 2, 7  # images of one GPU, from whose statistics a batch norm would learn
 
 
-def check_norms(imported: Imported) -> Iterator[Diagnostic]:
+def check_norms(imported: Imported) -> Iterator[Finding]:
     """Batch norm that takes its statistics from a few images, and random layers that are frozen."""
     each_gpu = imported.batch_size.value / max(1, imported.gpus)
     if imported.norm_trains.value and each_gpu <= SMALL_BATCH:
@@ -20,17 +20,18 @@ def check_norms(imported: Imported) -> Iterator[Diagnostic]:
             "noise, and in evaluation others. Trial 0 has it frozen, and so it lacks this fault",
             "freeze batch norm (Detectron2: NORM FrozenBN; MMDetection: norm_eval=True, requires_grad=False; "
             "torchvision: FrozenBatchNorm2d)",
+            mends=[Mend(wish="norm_trains", value=False)],
         )  # fmt: skip
     if imported.frozen_stages.value > 0 and not imported.weights.value:
         yield finding(
             "frozen-at-random", Level.ERROR, imported.frozen_stages,
             f"freezes {imported.frozen_stages.value} stages, but {imported.weights.key} names no weights: random "
             "layers stay random",
-            "name weights, or freeze none",
+            "name weights, or freeze none", mends=[Mend(wish="frozen_stages", value=0)],
         )  # fmt: skip
 
 
-def check_differences(imported: Imported, zero: TrialZero | None) -> Iterator[Diagnostic]:
+def check_differences(imported: Imported, zero: TrialZero | None) -> Iterator[Finding]:
     """Notes on everything that trial 0 has instead of theirs."""
     for each in imported.differences:
         yield finding(

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from detector.config import ConfigError, require
-from search.imports.detectron2_defaults import BASES, DEFAULTS
-from search.imports.their_document import TheirDocument, merged
-from search.imports.their_yaml import parse_yaml
+from search.imports.formats.detectron2_defaults import BASES, DEFAULTS
+from search.imports.formats.their_document import TheirDocument, merged
+from search.imports.formats.their_yaml import parse_yaml
 
 BASE = "_BASE_"
 MOST_BASES = 10

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from detector.config import require
+from search.imports.formats.tf_od_schedule import TfOdSchedule
+from search.imports.formats.their_document import MISSING, TheirDocument
+from search.imports.formats.their_prototext import parse_prototext
 from search.imports.framework import Framework
 from search.imports.imported import Difference, Imported, Resize
 from search.imports.levels import Sizes, octave_scale
-from search.imports.tf_od_schedule import TfOdSchedule
 from search.imports.their_canvas import frame
-from search.imports.their_document import MISSING, TheirDocument
-from search.imports.their_prototext import parse_prototext
 from search.imports.wish import UNWRITABLE, Wish, fixed, same
 
 MODEL, TRAIN = "model.faster_rcnn", "train_config"

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from detector.config import Optimizer, require
+from search.imports.formats.their_document import MISSING, TheirDocument
 from search.imports.imported import Difference
-from search.imports.their_document import MISSING, TheirDocument
-from search.imports.wish import Wish, fixed
+from search.imports.wish import UNWRITABLE, Wish, fixed
 
 OPTIMIZERS = {
     "momentum_optimizer": Optimizer.SGD,
@@ -76,12 +76,17 @@ def _manual(document: TheirDocument, key: str) -> dict[str, Any]:
         milestones = drops[0][0].becomes(lambda _: tuple(step.value for step, _ in drops))
     gamma = drops[0][1].becomes(lambda _: factors[0]) if drops and factors else fixed(0.1, f"{key}.schedule")
     return {
-        "learning_rate": replace(peak, back=None) if drops else peak,  # the others would have to follow
+        "learning_rate": replace(peak, companions=tuple(_following(rate, peak.value) for _, rate in drops)),
         "warmup_iterations": warmup,
         "warmup_factor": first.becomes(_share_of(peak.value), lambda share: share * peak.value),
         "milestones": milestones,
         "decay_factor": gamma,
     }
+
+
+def _following(rate: Wish[float], peak: float) -> Wish[float]:
+    """A later rate, which stays the same part of the peak."""
+    return rate.becomes(lambda value: value, lambda new: new * rate.value / peak if peak > 0 else UNWRITABLE)
 
 
 def _smooth(document: TheirDocument, rate: str) -> tuple[dict[str, Any], Wish[str]]:
