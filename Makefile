@@ -8,7 +8,7 @@ ROOMS := benchmarks detector search spaces storage trial
 
 # The sample study of `make study`; on a faster machine: make study STUDY_TRIALS=30 STUDY_IMAGES=2000
 STUDY_TRIALS ?= 10
-STUDY_IMAGES ?= 640
+STUDY_IMAGES ?= 720
 STUDY_CANVAS ?= 64x96
 STUDY_BACKBONE ?= resnet18
 
