@@ -95,6 +95,8 @@ def main(
     write_sample(work / "data", seed=0)
     bench = Bench(data=work / "data", canvas=parse_canvas(canvas), images=images)
     files = sorted(file for file in FAILING.iterdir() if file.is_file() and (not only or file.name in only))
+    if not files:
+        raise typer.BadParameter(f"--only must name files of {FAILING.name}, such as eight_gpus.yaml")
     cases = [Case(file=file, theirs=bench.imported(file)) for file in files]
     trainer = RealTrainer(bench, cases, work)
     finished = Finished(file=work / "finished.jsonl", conditions=f"{images} images, canvas {canvas}")
@@ -107,10 +109,13 @@ def main(
             run_seed(case, seed, bench, kept(finished, trainer, console), work / "mended")
             console.print(f"seed {seed}: {case.file.name}: {ends(case.pairs[-1])}", highlight=False)
         machine = Machine.here(backend=trainer.backend, device=trainer.device, script=SCRIPT)
-        table, notes = table_of(cases, bench, mean(before))
-        name = SCRIPT.removeprefix("benchmarks.")
-        section = Section(script=name, title="Mended files", tables=(table,), notes=notes)
-        publish(section, machine, document, console)  # of so many seeds, if it ends here
+        publish(section_of(cases, bench, mean(before)), machine, document, console)  # of so many seeds, if it ends here
+
+
+def section_of(cases: Sequence[Case], bench: Bench, untrained_ap: float) -> Section:
+    """The table as a section of the document."""
+    table, notes = table_of(cases, bench, untrained_ap)
+    return Section(script=SCRIPT.removeprefix("benchmarks."), title="Mended files", tables=(table,), notes=notes)
 
 
 def kept(finished: Finished, trainer: Train, console: Console) -> Train:
