@@ -1,6 +1,6 @@
 """Failing files of other frameworks, and what `export --onto` gives back: does that train where theirs did not?
 
-    python -m benchmarks.mended_files [--images 480] [--seeds 3] [--only NAME …] [--work FOLDER]
+    python -m benchmarks.mended_files [--images 400] [--seeds 3] [--only NAME …] [--work FOLDER]
 
 The thirteen files in tests/search/imports/failing, each after a public report, as trial 0 on the sample data, by the
 real trainer from scratch, one executable for all. What trial 0 does with seed 0 decides how its file is mended, as if
@@ -11,7 +11,7 @@ and each seed that is done for all files gives a table.
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean
 from typing import Annotated
@@ -21,12 +21,12 @@ from rich.console import Console
 
 from benchmarks.parts.finished import Finished, Training
 from benchmarks.parts.machine import Machine
-from benchmarks.parts.mended_file import CANNOT_SHOW, FAILING, Bench, GivenBack, file_given_back
-from benchmarks.parts.table import DOCUMENT, Cell, Section, Table, publish, wide_console
+from benchmarks.parts.mended_file import FAILING, Bench, file_given_back
+from benchmarks.parts.mended_table import Case, ends, table_of
+from benchmarks.parts.table import DOCUMENT, Section, publish, wide_console
 from detector.config import Hyperparameters
 from detector.data.sample_data import write_sample
 from detector.training.trainer import Trainer
-from search.imports.importing import Import
 from search.plan import Plan
 from search.study.canvas import parse_canvas
 from trial.outcome import Outcome
@@ -35,29 +35,7 @@ from trial.verdict import Verdict
 
 SCRIPT = "benchmarks.mended_files"
 UNTRAINED = "untrained"
-COLUMNS = (
-    "file", "found first", "changed", "theirs", "AP", "AP50", "given back", "AP", "AP50", "cause is gone", "seeds",
-)  # fmt: skip
-
 Train = Callable[[Hyperparameters, int], Training]
-
-
-@dataclass(slots=True)
-class Case:
-    """One file: as it is, and as it is given back."""
-
-    file: Path
-    theirs: Import
-    back: GivenBack | None = None
-    pairs: list[tuple[Training, Training]] = field(default_factory=list)  # theirs and the mended one, by seed
-
-    @property
-    def cause(self) -> str:
-        return self.theirs.findings[0].name
-
-    @property
-    def cause_is_gone(self) -> bool:
-        return self.back is not None and self.cause not in {each.name for each in self.back.found.findings}
 
 
 def run_seed(case: Case, seed: int, bench: Bench, train: Train, mended: Path) -> None:
@@ -82,12 +60,13 @@ class RealTrainer:
     def __call__(self, hyperparameters: Hyperparameters, seed: int) -> Training:
         """Train the whole budget, or until the watch ends it."""
         images = self._begin(hyperparameters, seed)
-        report = self._trainer.advance(images, lambda progress: None, lambda: False)
+        losses: list[float] = []
+        report = self._trainer.advance(images, lambda seen: losses.append(seen.figures["loss"]), lambda: False)
         if isinstance(report, RungReport):
             verdict = Verdict(outcome=Outcome.COMPLETE, step=report.step, images=report.images)
-            return Training(verdict=verdict, ap=report.ap, ap50=report.metrics["ap50"])
+            return Training(verdict=verdict, ap=report.ap, ap50=report.metrics["ap50"], losses=tuple(losses))
         assert isinstance(report, Verdict)
-        return Training(verdict=report)
+        return Training(verdict=report, losses=tuple(losses))
 
     def untrained(self, hyperparameters: Hyperparameters, seed: int) -> Training:
         """Evaluate before any training."""
@@ -101,77 +80,8 @@ class RealTrainer:
         return self._bench.images
 
 
-def row(case: Case, untrained_ap: float) -> tuple[Cell, ...]:
-    """What is said of one file in the table."""
-    assert case.back is not None
-    theirs, mended = [pair[0] for pair in case.pairs], [pair[1] for pair in case.pairs]
-    hidden = CANNOT_SHOW.get(case.cause)
-    fate = f"cannot fail so: {hidden}; {ends(theirs)}" if hidden else ends(theirs)
-    changed = "; ".join((*case.back.changes, *(f"not written: {each}" for each in case.back.unwritten)))
-    return (
-        case.file.name, case.cause, changed or "nothing", fate, *figures(theirs),
-        f"{ends(mended)}; better than untrained in {learnt(mended, untrained_ap)}", *figures(mended),
-        "yes" if case.cause_is_gone else "no", len(case.pairs),
-    )  # fmt: skip
-
-
-def ends(trainings: Sequence[Training]) -> str:
-    """`trained in 2 of 3, diverged (exploding) in 1`."""
-    whole = sum(each.is_whole for each in trainings)
-    words = [f"{each.verdict.outcome} ({each.verdict.evidence.get('rule', each.verdict.cause)})" for each in trainings
-             if not each.is_whole]  # fmt: skip
-    failures = [f"{word} in {words.count(word)}" for word in dict.fromkeys(words)]
-    return ", ".join([f"trained in {whole} of {len(trainings)}", *failures])
-
-
-def learnt(trainings: Sequence[Training], untrained_ap: float) -> int:
-    """How many ended better than the untrained detector."""
-    return sum(each.ap is not None and each.ap > untrained_ap for each in trainings)
-
-
-def figures(trainings: Sequence[Training]) -> tuple[str, str]:
-    """Mean AP and AP50 of those that trained to the end."""
-    whole = [(each.ap, each.ap50) for each in trainings if each.ap is not None and each.ap50 is not None]
-    return tuple(f"{mean(each):.3f}" for each in zip(*whole, strict=True)) if whole else ("–", "–")  # type: ignore[return-value]
-
-
-def conclusion(cases: Sequence[Case], untrained_ap: float) -> str:
-    """The claim, counted: where the fault shows, does the file given back train where theirs did not?"""
-    shown = [case for case in cases if case.cause not in CANNOT_SHOW]
-    failed = [case for case in shown if not all(theirs.is_whole for theirs, _ in case.pairs)]
-    mended = [case for case in failed if all(each.is_whole for _, each in case.pairs)]
-    better = [case for case in shown if case not in failed and _gain(case) > 0]
-    return (
-        f"Of {len(cases)} files {len(shown)} have a fault that a trial here can have. {len(failed)} of these did not "
-        f"train with every seed as they were; of those {len(mended)} do so as they are given back. Of the other "
-        f"{len(shown) - len(failed)}, whose fault costs accuracy, {len(better)} have a higher AP as they are given "
-        f"back. The cause is gone from {sum(case.cause_is_gone for case in cases)} of {len(cases)} files. The "
-        f"untrained detector has an AP of {untrained_ap:.4f}."
-    )
-
-
-def _gain(case: Case) -> float:
-    return mean((mended.ap or 0.0) - (theirs.ap or 0.0) for theirs, mended in case.pairs)
-
-
-def section_of(cases: Sequence[Case], bench: Bench, untrained_ap: float) -> Section:
-    """The table, with its notes."""
-    table = Table(
-        caption=f"Failing files and what `export --onto` gives back, {bench.images} images each from scratch, canvas "
-        f"{bench.canvas}",
-        columns=COLUMNS,
-        rows=tuple(row(case, untrained_ap) for case in cases),
-    )
-    notes = (
-        conclusion(cases, untrained_ap),
-        "AP and AP50 are means over the seeds that trained to the end. Where a trial here cannot have the fault, both "
-        "files train alike, and the claim is the linter's alone: it names the cause, and it is gone from the file.",
-    )
-    return Section(script=SCRIPT.removeprefix("benchmarks."), title="Mended files", tables=(table,), notes=notes)
-
-
 def main(
-    images: Annotated[int, typer.Option(min=1, help="Budget of each training, in images seen.")] = 480,
+    images: Annotated[int, typer.Option(min=1, help="Budget of each training, in images seen.")] = 400,
     seeds: Annotated[int, typer.Option(min=1)] = 3,
     only: Annotated[list[str] | None, typer.Option(help="Names of files; all of them by default.")] = None,
     canvas: Annotated[str, typer.Option()] = "64x96",
@@ -185,6 +95,8 @@ def main(
     write_sample(work / "data", seed=0)
     bench = Bench(data=work / "data", canvas=parse_canvas(canvas), images=images)
     files = sorted(file for file in FAILING.iterdir() if file.is_file() and (not only or file.name in only))
+    if not files:
+        raise typer.BadParameter(f"--only must name files of {FAILING.name}, such as eight_gpus.yaml")
     cases = [Case(file=file, theirs=bench.imported(file)) for file in files]
     trainer = RealTrainer(bench, cases, work)
     finished = Finished(file=work / "finished.jsonl", conditions=f"{images} images, canvas {canvas}")
@@ -198,6 +110,12 @@ def main(
             console.print(f"seed {seed}: {case.file.name}: {ends(case.pairs[-1])}", highlight=False)
         machine = Machine.here(backend=trainer.backend, device=trainer.device, script=SCRIPT)
         publish(section_of(cases, bench, mean(before)), machine, document, console)  # of so many seeds, if it ends here
+
+
+def section_of(cases: Sequence[Case], bench: Bench, untrained_ap: float) -> Section:
+    """The table as a section of the document."""
+    table, notes = table_of(cases, bench, untrained_ap)
+    return Section(script=SCRIPT.removeprefix("benchmarks."), title="Mended files", tables=(table,), notes=notes)
 
 
 def kept(finished: Finished, trainer: Train, console: Console) -> Train:

@@ -19,6 +19,7 @@ class Training:
     verdict: Verdict
     ap: float | None = None  # None: the watch ended it
     ap50: float | None = None
+    losses: tuple[float, ...] = ()  # of the batches at which the watch looked
 
     @property
     def is_whole(self) -> bool:
@@ -64,4 +65,6 @@ class Finished:
 
 def _training(document: dict[str, Any]) -> Training:
     verdict = {**document["verdict"], "outcome": Outcome(document["verdict"]["outcome"])}
-    return Training(verdict=Verdict(**verdict), ap=document["ap"], ap50=document["ap50"])
+    return Training(
+        verdict=Verdict(**verdict), ap=document["ap"], ap50=document["ap50"], losses=tuple(document["losses"])
+    )
