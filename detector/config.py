@@ -42,6 +42,13 @@ class BackboneName(StrEnum):
     RESNET101 = "resnet101"
 
 
+class NamedWeights(StrEnum):
+    """Weights that are called by a name; everything else is the path of a file, which decides the geometry."""
+
+    IMAGENET = "imagenet"  # a backbone
+    NONE = "none"
+
+
 class Optimizer(StrEnum):
     """Update rule, each as PyTorch defines it."""
 
@@ -92,7 +99,7 @@ class DetectorSettings:
     """What the user says of the network, but for its canvas; nothing of it is a hyperparameter of the search."""
 
     backbone: BackboneName = BackboneName.RESNET50
-    weights: str = "none"  # `imagenet`, `none`, or the path of a file, which decides the geometry
+    weights: str = NamedWeights.NONE.value  # one of `NamedWeights`, or the path of a file
     precision: Precision = Precision.FLOAT32
     frozen_stages: int | None = None  # None: 2 with weights (Detectron2's FREEZE_AT), 0 without
     micro_batch: int | None = None  # None: the largest that divides every batch size, at most 8

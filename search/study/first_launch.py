@@ -9,10 +9,13 @@ from typing import Any
 from detector.config import ConfigError, require
 from detector.data.layout import find_sources
 from detector.data_source import DataSource
+from detector.weight_files.starting_point import starting_point
+from search.study.detector_section import KNOWN_WEIGHTS, DetectorSection
 from search.study.fields import plain_name
 from search.study.imported_section import ImportedSection
 from search.study.specification import Specification
 from search.study.study_file import Options, default_study_text, specification_on
+from spaces.fine_tuning import fine_tuning_space
 
 
 def write_study_file(
@@ -25,16 +28,20 @@ def write_study_file(
     """Write a study file on a folder or a file of annotations, and say if it is new: the same may lie there already.
     With an imported trial 0, and the stages that it freezes.
 
-    The dataset is named relative to the file, so that both can move.
+    Dataset and weights are named relative to the file, so that all can move. Of a whole detector the space is that of
+    fine-tuning.
 
     Raises:
         ConfigError: the folder holds no dataset, an option breaks a rule, another file is in the way, or none can be
             written.
     """
     find_sources(data)  # before anything is written
-    section = _section(data, lambda path: os.path.relpath(path.resolve(), file.resolve().parent))
-    named = replace(options, name=options.name or study_name(data))
-    text = default_study_text(section, named, imported, frozen_stages)
+    beside = file.resolve().parent
+    section = _section(data, lambda path: os.path.relpath(path.resolve(), beside))
+    named = replace(options, name=options.name or study_name(data), weights=_weights(options.weights, beside))
+    start = starting_point(options.weights or DetectorSection().weights)
+    space = fine_tuning_space(start.anchors) if start.fine_tunes else None
+    text = default_study_text(section, named, imported, frozen_stages, space=space)
     try:
         with file.open("x", encoding="utf-8") as new:
             new.write(text)
@@ -44,6 +51,11 @@ def write_study_file(
     except OSError as error:
         raise ConfigError(f"{file}: cannot be written ({error.strerror}); launch from a folder of your own") from None
     return True
+
+
+def _weights(weights: str | None, beside: Path) -> str | None:
+    """As they are named in a file in that folder."""
+    return weights if weights is None or weights in KNOWN_WEIGHTS else os.path.relpath(weights, beside)
 
 
 def dataset_specification(data: Path) -> Specification:
