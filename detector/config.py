@@ -45,8 +45,13 @@ class BackboneName(StrEnum):
 class NamedWeights(StrEnum):
     """Weights that are called by a name; everything else is the path of a file, which decides the geometry."""
 
-    IMAGENET = "imagenet"  # a backbone
+    COCO = "coco"  # a whole detector: Detectron2's, fetched
+    IMAGENET = "imagenet"  # a backbone: Keras's, fetched
     NONE = "none"
+
+
+FETCHED = (NamedWeights.COCO, NamedWeights.IMAGENET)
+WEIGHTS_CHOICES = f"{', '.join(NamedWeights)} or a file"  # as messages and help say it
 
 
 class Optimizer(StrEnum):
@@ -113,8 +118,9 @@ class DetectorSettings:
             f"frozen_stages must be 0 (none) to 5 (the whole backbone), not {stages}",
         )
         require(
-            self.weights != "imagenet" or self.backbone in (BackboneName.RESNET50, BackboneName.RESNET101),
-            f"Keras has no ImageNet weights of a {self.backbone}; give torchvision's file in weights, or none",
+            self.weights not in FETCHED or self.backbone in (BackboneName.RESNET50, BackboneName.RESNET101),
+            f"there are no {self.weights} weights of a {self.backbone} to fetch: Keras and Detectron2 have them of "
+            "resnet50 and resnet101; give torchvision's file in weights, or none",
         )
         for name in ("micro_batch", "proposals", "roi_samples"):
             value = getattr(self, name)

@@ -37,14 +37,18 @@ class StartingPoint:
 
 
 SCRATCH, BACKBONE = (StartingPoint(given=given) for given in (Given.NOTHING, Given.BACKBONE))
-NAMED = {NamedWeights.NONE: SCRATCH, NamedWeights.IMAGENET: BACKBONE}
+NAMED = {
+    NamedWeights.COCO: StartingPoint(given=Given.DETECTOR, anchors=AnchorLayout(sizes=1, ratios=3)),
+    NamedWeights.IMAGENET: BACKBONE,
+    NamedWeights.NONE: SCRATCH,
+}
 
 
 def starting_point(weights: str) -> StartingPoint:
-    """What `imagenet`, `none` or a file gives. A file that cannot be read counts as a backbone: whoever loads it says
+    """What weights of a name or a file give. A file that cannot be read counts as a backbone: whoever loads it says
     what is wrong with it.
     """
-    if weights in NAMED:
+    if weights in set(NamedWeights):
         return NAMED[NamedWeights(weights)]
     try:
         return _of_file(weights, Path(weights).stat().st_mtime_ns)

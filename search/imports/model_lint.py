@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from detector.config import FETCHED
 from search.doctor.diagnostic import Diagnostic, Level
 from search.imports.finding import finding, shown
 from search.imports.imported import Imported
@@ -46,5 +47,5 @@ def check_differences(imported: Imported, zero: TrialZero | None) -> Iterator[Di
         yield finding(
             "their-weights", Level.NOTE, imported.weights,
             f"begins from {shown(imported.weights.value)}; trial 0 begins from the study's detector.weights",
-            "give launch --weights imagenet, or a file, where they begin from trained weights",
+            f"give launch --weights {' or '.join(FETCHED)}, or a file, where they begin from trained weights",
         )  # fmt: skip

@@ -7,7 +7,16 @@ from typing import Annotated, Any
 
 from pydantic import Field, PlainSerializer, PlainValidator
 
-from detector.config import MOST_CANVAS_PX, Canvas, ConfigError, Detector, DetectorSettings, NamedWeights, require
+from detector.config import (
+    MOST_CANVAS_PX,
+    WEIGHTS_CHOICES,
+    Canvas,
+    ConfigError,
+    Detector,
+    DetectorSettings,
+    NamedWeights,
+    require,
+)
 from search.study.canvas import parse_canvas
 from search.study.fields import write_auto
 
@@ -28,8 +37,7 @@ class DetectorSection(DetectorSettings):
     def __post_init__(self) -> None:
         DetectorSettings.__post_init__(self)
         known = self.weights in KNOWN_WEIGHTS or (bool(Path(self.weights).suffix) and "\0" not in self.weights)
-        named = ", ".join(KNOWN_WEIGHTS)
-        require(known, f"weights must be {named}, or a file such as weights.h5, but is {self.weights!r}")
+        require(known, f"weights must be {WEIGHTS_CHOICES} such as weights.h5, but is {self.weights!r}")
 
     def detector(self) -> Detector:
         """The detector's own configuration.

@@ -12,6 +12,7 @@ from tests.support.trained_file import BACKBONE_ALONE, trained
 def test_named_weights_give_what_they_are_called_after() -> None:
     assert starting_point("none") == SCRATCH
     assert starting_point("imagenet") == BACKBONE
+    assert starting_point("coco") == StartingPoint(given=Given.DETECTOR, anchors=AnchorLayout(sizes=1, ratios=3))
 
 
 def test_a_whole_detector_says_how_many_anchors_a_cell_has(tmp_path: Path) -> None:
