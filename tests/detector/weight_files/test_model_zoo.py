@@ -12,7 +12,7 @@ from detector.config import BackboneName, ConfigError
 from detector.weight_files import model_zoo, web_answer
 from detector.weight_files.found_weights import FileKind
 from detector.weight_files.model_zoo import cached_file, coco_file, coco_weights
-from tests.support.foreign_files import detectron2_detector
+from tests.support.foreign_files import coco_detector
 from tests.support.zoo import Zoo, serving, unused_address
 
 SMALL = BackboneName.RESNET18  # the way of a file does not hang on what it holds
@@ -21,7 +21,7 @@ SMALL = BackboneName.RESNET18  # the way of a file does not hang on what it hold
 @pytest.fixture(scope="module")
 def detector(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """The content of a file of a whole detector with COCO's classes, in Detectron2's format."""
-    return detectron2_detector(tmp_path_factory.mktemp("zoo") / "model.pkl", SMALL).read_bytes()
+    return coco_detector(tmp_path_factory.mktemp("zoo") / "model.pkl", SMALL).read_bytes()
 
 
 @pytest.fixture

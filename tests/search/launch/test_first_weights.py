@@ -14,7 +14,7 @@ from search.launch.first_weights import VARIABLE, first_weights
 from search.study.first_launch import write_study_file
 from search.study.study_file import Options, load_study_file
 from search.terminal import PlainConsole
-from tests.support.foreign_files import detectron2_detector
+from tests.support.foreign_files import coco_detector
 from tests.support.zoo import Zoo, serving, unused_address
 
 SMALL, LARGE = BackboneName.RESNET18, BackboneName.RESNET50
@@ -31,7 +31,7 @@ def _no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Zoo]:
     """The model zoo, which has a small detector."""
     monkeypatch.setattr(model_zoo, "PUBLISHED", {SMALL: "faster_rcnn/1/model.pkl"})
-    with serving(detectron2_detector(tmp_path / "model.pkl", SMALL).read_bytes()) as server:
+    with serving(coco_detector(tmp_path / "model.pkl", SMALL).read_bytes()) as server:
         monkeypatch.setattr(model_zoo, "HOST", server.address)
         yield server
 

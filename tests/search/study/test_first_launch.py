@@ -51,4 +51,4 @@ def test_named_weights_stand_in_the_file_as_they_are(weights: str) -> None:
 def test_a_file_of_weights_is_found_from_another_folder(tmp_path: Path) -> None:
     trained(tmp_path / "weights.safetensors")
     assert Path(written("weights.safetensors").detector.weights) == tmp_path / "weights.safetensors"
-    assert "weights: ../weights.safetensors" in (tmp_path / "studies/study.yaml").read_text()
+    assert '"../weights.safetensors"' in (tmp_path / "studies/study.yaml").read_text()
