@@ -24,6 +24,7 @@ from benchmarks.parts.other_domain import CANVAS, MICRO_BATCH, SIZE_PX, train_so
 from benchmarks.parts.readings import StudyReading, best, followed, kept_readings, reached
 from benchmarks.parts.table import DOCUMENT, Section, Table, publish, wide_console
 from detector.data.sample_data import write_sample
+from search.exit_codes import ExitCode
 from search.launch.launching import launch
 from search.study.first_launch import write_study_file
 from search.study.specification import Specification
@@ -62,7 +63,7 @@ def search(specification: Specification, folder: Path) -> list[StudyReading]:
     readings = folder / "readings.jsonl"
     with (folder / "launch.log").open("a") as log, followed(specification, readings):
         code = launch(specification, folder=folder, console=PlainConsole(file=log, width=200))
-    if code != 0:
+    if code not in (ExitCode.DONE, ExitCode.USER_MUST_ACT):  # the latter: no trial is of use, which is a finding, too
         raise typer.Exit(code)
     return kept_readings(readings)
 

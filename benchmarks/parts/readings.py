@@ -5,6 +5,7 @@ kept as JSON lines, so that a study that is gone on with keeps its order.
 """
 
 import json
+import math
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -95,4 +96,7 @@ def _current(specification: Specification) -> list[StudyReading]:
     for trial, images in [*((r.trial, r.images) for r in rungs), *((o.trial, o.images) for o in outcomes)]:
         seen[trial] = max(seen.get(trial, 0), images)
     total = sum(seen.values())
-    return [StudyReading(trial=r.trial, images=r.images, ap=r.ap, study_images=total) for r in rungs]
+    return [
+        StudyReading(trial=r.trial, images=r.images, ap=0.0 if math.isnan(r.ap) else r.ap, study_images=total)
+        for r in rungs
+    ]
