@@ -31,7 +31,7 @@ study: setup ## make a sample dataset in ./study, search on it, print the rankin
 	@test -e study/data || $(BIN)/frcnn-search sample-data study/data --seed 0
 	@if test -e study/study.yaml; then $(BIN)/frcnn-search launch study/study.yaml; \
 	else $(BIN)/frcnn-search launch study/study.yaml --data study/data --name sample --canvas $(STUDY_CANVAS) --backbone $(STUDY_BACKBONE) \
-	  --trials $(STUDY_TRIALS) --images $(STUDY_IMAGES); fi
+	  --trials $(STUDY_TRIALS) --images $(STUDY_IMAGES) --weights none; fi
 	@$(BIN)/frcnn-search status study/study.yaml
 	@$(BIN)/frcnn-search export study/study.yaml --output study/best.yaml
 

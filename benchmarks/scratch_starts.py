@@ -21,6 +21,7 @@ from benchmarks.parts.table import DOCUMENT, Section, Table, publish, wide_conso
 from benchmarks.parts.timing import TimedTrainer
 from detector.config import Hyperparameters
 from detector.data.sample_data import write_sample
+from detector.weight_files.starting_point import SCRATCH
 from search.plan import Plan
 from search.policy.derived_point import derived_anchors, derived_start
 from search.study.budget import Budget
@@ -41,7 +42,7 @@ STARTS: dict[str, dict[str, Value]] = {
     "SGD 0.002, batch 4": {"optimizer": "sgd", "lr_per_16": 0.002, "batch_size": 4},
     "Adam 0.0005, batch 16": {"optimizer": "adam", "adam_lr_per_16": 0.0005, "batch_size": 16},
     "Adam 0.0003, batch 4": {"optimizer": "adam", "adam_lr_per_16": 0.0003, "batch_size": 4},
-    "Adam 0.001, batch 4: trial 1": derived_start(SPACE, from_scratch=True),
+    "Adam 0.001, batch 4: trial 1": derived_start(SPACE, start=SCRATCH),
     "Adam 0.003, batch 4": {"optimizer": "adam", "adam_lr_per_16": 0.003, "batch_size": 4},
 }
 

@@ -42,6 +42,18 @@ class BackboneName(StrEnum):
     RESNET101 = "resnet101"
 
 
+class NamedWeights(StrEnum):
+    """Weights that are called by a name; everything else is the path of a file, which decides the geometry."""
+
+    COCO = "coco"  # a whole detector: Detectron2's, fetched
+    IMAGENET = "imagenet"  # a backbone: Keras's, fetched
+    NONE = "none"
+
+
+FETCHED = (NamedWeights.COCO, NamedWeights.IMAGENET)
+WEIGHTS_CHOICES = f"{', '.join(NamedWeights)} or a file"  # as messages and help say it
+
+
 class Optimizer(StrEnum):
     """Update rule, each as PyTorch defines it."""
 
@@ -92,7 +104,7 @@ class DetectorSettings:
     """What the user says of the network, but for its canvas; nothing of it is a hyperparameter of the search."""
 
     backbone: BackboneName = BackboneName.RESNET50
-    weights: str = "none"  # `imagenet`, `none`, or the path of a file, which decides the geometry
+    weights: str = NamedWeights.NONE.value  # one of `NamedWeights`, or the path of a file
     precision: Precision = Precision.FLOAT32
     frozen_stages: int | None = None  # None: 2 with weights (Detectron2's FREEZE_AT), 0 without
     micro_batch: int | None = None  # None: the largest that divides every batch size, at most 8
@@ -106,8 +118,9 @@ class DetectorSettings:
             f"frozen_stages must be 0 (none) to 5 (the whole backbone), not {stages}",
         )
         require(
-            self.weights != "imagenet" or self.backbone in (BackboneName.RESNET50, BackboneName.RESNET101),
-            f"Keras has no ImageNet weights of a {self.backbone}; give torchvision's file in weights, or none",
+            self.weights not in FETCHED or self.backbone in (BackboneName.RESNET50, BackboneName.RESNET101),
+            f"there are no {self.weights} weights of a {self.backbone} to fetch: Keras and Detectron2 have them of "
+            "resnet50 and resnet101; give torchvision's file in weights, or none",
         )
         for name in ("micro_batch", "proposals", "roi_samples"):
             value = getattr(self, name)

@@ -4,7 +4,7 @@ The same ResNet means another function in each framework: where a block halves i
 to a variance. A file of a whole detector also says where its anchors lie and from where its RoIs are read.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
@@ -56,3 +56,5 @@ TORCHVISION = Geometry(
 )
 #: The original ResNets, as Detectron2 has them.
 MSRA = Geometry(pixels=Pixels(order=ChannelOrder.BGR, mean=(103.53, 116.28, 123.675)), norm_epsilon=1e-5)
+#: Its whole detectors, whose anchors begin in the corner.
+DETECTRON2_DETECTOR = replace(MSRA, anchor_offset=0.0)

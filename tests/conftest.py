@@ -26,6 +26,9 @@ HEAVY = frozenset({"jax", "keras", "multiprocessing", "ray", "selenium", "subpro
 #: A database server; a study with trials in a database, half a second each.
 HEAVY_FIXTURES = frozenset({"postgresql_folder", "study"})
 
+#: New studies of the tests begin from nothing, with a network or without: no test reaches out.
+os.environ["FRCNN_WEIGHTS"] = "none"
+
 _NUMBERS = itertools.count()
 
 

@@ -17,10 +17,12 @@ from safetensors.numpy import load_file, save_file
 
 from detector.backend import Compiled, to_device, to_host
 from detector.boxes import Tensor
-from detector.config import ConfigError
+from detector.config import BackboneName, ConfigError, NamedWeights
 from detector.network.hdf5_file import check_hdf5
 from detector.network.network import Network
+from detector.setup import Progress, unheard
 from detector.weight_files.found_weights import FileKind, FoundWeights
+from detector.weight_files.model_zoo import coco_weights
 from detector.weight_files.opening import open_weights
 from detector.whole_file import write_whole
 
@@ -33,34 +35,42 @@ class UntrainedNorms(ConfigError):
     rule = "untrained batch norm"
 
 
-def found_weights(weights: str) -> FoundWeights | None:
-    """What the file holds, and how it is meant; None where it is `imagenet` or `none`.
+def found_weights(
+    weights: str, backbone: BackboneName = BackboneName.RESNET50, on_progress: Progress = unheard
+) -> FoundWeights | None:
+    """What the file holds, and how it is meant; None where Keras knows the weights, or there are none.
 
     Raises:
-        ConfigError: there is no such file, or nothing in it is known.
+        ConfigError: there is no such file, or nothing in it is known, or it could not be fetched.
     """
-    return None if weights in ("imagenet", "none") else open_weights(Path(weights))
+    match weights:
+        case NamedWeights.COCO:
+            return coco_weights(backbone, on_progress)
+        case NamedWeights.IMAGENET | NamedWeights.NONE:
+            return None
+        case _:
+            return open_weights(Path(weights))
 
 
 def stage(weights: str, found: FoundWeights | None) -> str:
     """What goes on while they are loaded, and what of a file is not taken."""
-    if weights == "none":
+    if weights == NamedWeights.NONE:
         return "drawing weights"
     return f"loading weights ({weights}{'; ' + found.remark if found and found.remark else ''})"
 
 
 def load_backbone(network: Network, weights: str, found: FoundWeights | None = None) -> None:
-    """Fill the backbone from `imagenet` or from a file, of which `found` is what it holds, where it was opened before.
+    """Fill the backbone from weights of a name or a file; `found` is what that holds, where it was opened before.
 
     Of a whole detector pyramid and heads are taken, too, where their shapes are the network's.
 
     Raises:
         ConfigError: the download failed, or the file does not hold a trained backbone of this kind.
     """
-    if weights == "imagenet":
+    found = found or found_weights(weights, network.kind.name)
+    if found is None:
         _load_imagenet(network)
     else:
-        found = found or open_weights(Path(weights))
         if found.kind is FileKind.KERAS:
             _load_keras(network, Path(weights))
         else:
@@ -124,7 +134,7 @@ def initial_backbone(
 
     A calibrated one is kept in `cache`, so that every trainer of a host starts from the same values.
     """
-    if weights != "none":
+    if weights != NamedWeights.NONE:
         load_backbone(network, weights, found)
         return
     cache.mkdir(parents=True, exist_ok=True)

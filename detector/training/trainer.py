@@ -62,7 +62,7 @@ class Trainer:
         slots = ground_truth_slots(train_set)
         self._batches = TrainingBatches(train_set, train_cache, slots)
         self._classes = train_set.classes
-        found = weights.found_weights(setup.detector.weights)
+        found = weights.found_weights(setup.detector.weights, setup.detector.backbone, on_progress)
         largest = StepShape.for_detector(
             setup.detector,
             anchors_per_cell=setup.anchors_per_cell,

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from safetensors import safe_open
 
-from detector.config import ConfigError
+from detector.config import WEIGHTS_CHOICES, ConfigError
 from detector.geometry import KERAS
 from detector.weight_files.found_weights import FileKind, FoundWeights
 from detector.weight_files.pickle_file import read_pickle
@@ -32,7 +32,7 @@ def open_weights(path: Path) -> FoundWeights:
         ConfigError: there is no such file, or nothing in it is known.
     """
     if not path.is_file():
-        raise ConfigError(f"weights must be imagenet, none or a file, but there is no file {str(path)!r}")
+        raise ConfigError(f"weights must be {WEIGHTS_CHOICES}, but there is no file {str(path)!r}")
     with path.open("rb") as file:
         start = file.read(64)
     if start.startswith(HDF5) or path.suffix == ".h5":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from detector.config import BackboneName, ConfigError
+from detector.config import WEIGHTS_CHOICES, BackboneName, ConfigError, DetectorSettings
 from search.commands.study_file import StudyFile
 from search.commands.their_file import FromFormat, Gpus, TheirFile, their_source
 from search.exit_codes import exit_codes
@@ -102,7 +102,7 @@ def launch(
         str | None,
         typer.Option(
             rich_help_panel=SETTINGS,
-            help="Weights to start from: imagenet, none, or a file (ours, Keras's, torchvision's, Detectron2's).",
+            help=f"Weights to start from: {WEIGHTS_CHOICES} (ours, Keras's, torchvision's, Detectron2's).",
         ),
     ] = None,
     seed: Annotated[
@@ -203,12 +203,19 @@ def _launched(study_file: Path, data: Path | None, options: "Options", source: "
     if source is not None and data is None:
         raise ConfigError("--from must come with --data: it begins a study, and its file is written from both")
     if data is not None:
+        from search.launch.first_weights import first_weights
         from search.launch.imported_trial import imported_trial
 
         trial = imported_trial(source, data, options, PlainConsole()) if source else None
         if trial is not None:
             options = replace(options, canvas=trial.canvas)
-        if write_study_file(study_file, data, options, *((trial.section, trial.frozen_stages) if trial else ())):
+        if trial is not None:  # with a file of theirs the study has the weights that are named, or none
+            wrote = write_study_file(study_file, data, options, trial.section, trial.frozen_stages)
+        else:
+            backbone = BackboneName(options.backbone) if options.backbone else DetectorSettings().backbone
+            choose = partial(first_weights, backbone, PlainConsole())
+            wrote = write_study_file(study_file, data, options, choose_weights=choose)
+        if wrote:
             say(f"wrote {study_file}: every setting of the study, to look at and to change")
         return over_file(load_study_file(study_file), Options())  # the file has them
     useless = [f"--{name}" for name in ("name", "storage") if getattr(options, name) is not None]

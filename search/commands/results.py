@@ -7,13 +7,15 @@ from typing import Annotated
 
 import typer
 
-from detector.config import ConfigError, require
+from detector.config import ConfigError, NamedWeights, require
 from search.commands.study_file import StudyFile, opened, yaml_files
 from search.exit_codes import exit_codes
 from search.study.default_file import DEFAULT_STUDY_FILE
 from search.terminal import PlainConsole, say
 
 OURS = "frcnn"  # the format of a configuration that `train` reads
+
+STARTS = "|".join(("FILE", *NamedWeights))  # of a full training
 
 
 def explain(
@@ -155,7 +157,7 @@ def train(
     data: Annotated[Path | None, typer.Option(help="Another folder of data than the study's.")] = None,
     weights: Annotated[
         str | None,
-        typer.Option(metavar="FILE|imagenet|none", help="What to start from (default: what the file says)."),
+        typer.Option(metavar=STARTS, help="What to start from (default: what the file says)."),
     ] = None,
     output: Annotated[Path, typer.Option(help="Folder for the weights and the checkpoint.")] = Path("trained"),
     seed: Annotated[int | None, typer.Option(help="Seed of weights and batches (default: the trial's).")] = None,

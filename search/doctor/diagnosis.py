@@ -11,6 +11,7 @@ from detector.config import Canvas, ConfigError, StepShape
 from detector.data.dataset import Dataset, most_boxes
 from detector.data.formats.annotation import DataError
 from detector.data.survey import Survey, survey_pair
+from detector.weight_files.starting_point import starting_point
 from search.doctor.anchor_advice import AnchorAdvice, advise, check_anchors, proposed_space
 from search.doctor.box_checks import check_boxes
 from search.doctor.canvas_checks import check_canvas, needed_counts
@@ -115,7 +116,7 @@ def examine(specification: Specification, look: Look | None = None) -> Diagnosis
     found += check_canvas(survey.train, survey.validation, canvas, shape)
     advice = advise(canvas_boxes(survey.train, canvas), specification.space, seed=seed)
     found += check_anchors(advice, specification.space, seed=seed)
-    rates = proposed_rates(specification.space, from_scratch=specification.detector.weights == "none")
+    rates = proposed_rates(specification.space, start=starting_point(specification.detector.weights))
     return Diagnosis(
         study=specification.name,
         diagnostics=worst_first(found),

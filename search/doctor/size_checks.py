@@ -5,6 +5,7 @@ Where the bounds come from: docs/benchmarks.md, `python -m benchmarks.small_sets
 
 from collections.abc import Iterator
 
+from detector.config import FETCHED, NamedWeights
 from search.doctor.diagnostic import Diagnostic, Level
 from search.study.specification import Specification
 
@@ -24,7 +25,7 @@ def check_sizes(specification: Specification, *, training_images: int, validatio
             "chance ranks trials, too",
             advice="validate on more images (data.validation_share, budget.validation_images)",
         )
-    if specification.detector.weights == "none":
+    if specification.detector.weights == NamedWeights.NONE:
         yield from _too_few(training_images)
         yield from _early_rung(specification)
 
@@ -36,7 +37,7 @@ def _too_few(training_images: int) -> Iterator[Diagnostic]:
             level=Level.WARNING,
             message=f"detector.weights is none, and all that the backbone learns comes from {training_images} images; "
             f"with fewer than {FEWEST_FROM_SCRATCH} a tenth of the AP was lost even on drawn shapes",
-            advice="set detector.weights to imagenet or to a file of weights, or annotate more images",
+            advice=f"set detector.weights to {' or '.join(FETCHED)} or to a file of weights, or annotate more images",
         )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from detector.config import Hyperparameters
+from detector.weight_files.starting_point import StartingPoint, starting_point
 from search.explanation.cause import Remedy
 from search.explanation.effects.rate_boundary import CLEAR_FACTOR
 from search.explanation.neighbour import Neighbour
@@ -52,14 +53,18 @@ class TrialContext:
     own: Hyperparameters
 
     @property
+    def start(self) -> StartingPoint:
+        """From where every trial of the study begins."""
+        return starting_point(self.history.specification.detector.weights)
+
+    @property
     def highest_rate(self) -> float:
         """The doctor's own limit of this trial's learning rate."""
-        weights, sizes = self.history.specification.detector.weights, self.history.space.batch_sizes()
-        return highest_rate(self.own.optimizer, from_scratch=weights == "none", smallest_batch=min(sizes))
+        return highest_rate(self.own.optimizer, start=self.start, smallest_batch=min(self.history.space.batch_sizes()))
 
     def rates_with(self, rate: float) -> Float:
         """The doctor's range of learning rates, with room for that one: a wider one would hold what diverged."""
-        low, high = lowest_rate(self.own.optimizer), self.highest_rate
+        low, high = lowest_rate(self.own.optimizer, start=self.start), self.highest_rate
         return Float(low=three_digits(min(low, rate)), high=max(three_digits(high), rate), log=True)
 
     def beside(self, parameter: str) -> Value | None:

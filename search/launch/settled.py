@@ -10,6 +10,7 @@ from rich.progress import TaskID
 
 from detector.config import Anchors
 from detector.data.formats.annotation import problems_message
+from detector.weight_files.starting_point import StartingPoint, starting_point
 from search.launch.usable_data import usable_data
 from search.policy.screens.anchor_screen import AnchorScreen, varies_anchors
 from search.report.value_text import value_text
@@ -79,7 +80,7 @@ def _decoding(console: PlainConsole) -> Iterator[Callable[[str, int, int], None]
 
 
 def _with_derived(specification: Specification, training_set: "Dataset", data: str, console: PlainConsole) -> Settled:
-    """With anchors derived from the boxes and a rate that random weights bear: for trial 1, unless the user decided.
+    """With anchors derived from the boxes and a rate that the weights bear: for trial 1, unless the user decided.
 
     Proposals are screened by these anchors, too.
     """
@@ -96,12 +97,17 @@ def _with_derived(specification: Specification, training_set: "Dataset", data: s
     settled = replace(settled, screen=AnchorScreen.of(boxes, derived.anchors, seed=seed))
     if specification.derived is not None:
         return settled
-    start = derived_start(specification.space, from_scratch=specification.detector.weights == "none")
+    begins = starting_point(specification.detector.weights)
+    start = derived_start(specification.space, start=begins)
     named = ", ".join(f"{name} {value_text(value)}" for name, value in start.items())
     shares = [share_fitted(boxes.boxes, anchors, canvas) for anchors in (derived.anchors, Anchors())]
     console.print(
         f"trial 1 tries anchors derived from the boxes: {derived.anchors.per_cell} a cell, of which one overlaps "
         f"{shares[0]:.0%} of the boxes by half or more (Detectron2's {Anchors().per_cell}: {shares[1]:.0%})"
-        + (f", with {named}, because its weights begin at random" if named else ""),
+        + (f", with {named}, because {_reason(begins)}" if named else ""),
     )
     return replace(settled, specification=replace(specification, derived=derived.values | start))
+
+
+def _reason(begins: StartingPoint) -> str:
+    return "a whole detector is trained further" if begins.fine_tunes else "its weights begin at random"

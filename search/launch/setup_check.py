@@ -6,7 +6,7 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
-from detector.config import ConfigError
+from detector.config import ConfigError, NamedWeights
 from search.display.foot import Foot
 from search.display.stage_line import StageLine
 from search.plan import Plan, logs_folder
@@ -40,7 +40,7 @@ def require_setup(
         DiskFull: there is no room for its cache.
         KeyboardInterrupt: it was stopped.
     """
-    from_scratch = specification.detector.weights == "none"
+    from_scratch = specification.detector.weights == NamedWeights.NONE
     if specification.trainer != "detector" or (from_scratch and not on_this_machine):
         return None
     paths = LocalPaths.here()

@@ -1,4 +1,4 @@
-"""What trial 1 tries in place of the reference's values: anchors that fit the boxes, and a start for random weights."""
+"""What trial 1 tries in place of the reference's values: anchors that fit the boxes, and a start for its weights."""
 
 import math
 
@@ -7,6 +7,7 @@ import numpy as np
 from detector.config import Canvas, Optimizer
 from detector.data.dataset import Dataset
 from detector.data.image_cache import letterbox
+from detector.weight_files.starting_point import StartingPoint
 from search.policy.screens.reference_rate import BELOW, SAFE_FROM_SCRATCH, reference_rate
 from spaces.anchor_fit import CanvasBoxes
 from spaces.anchor_search import DerivedAnchors, derive_anchors
@@ -15,6 +16,7 @@ from spaces.faster_rcnn import Space
 from spaces.parameters import Fixed, Float, Value, three_digits
 
 SGD, ADAM = RATES[Optimizer.SGD], RATES[Optimizer.ADAM]
+FINE_TUNING_RATE = 0.01  # SGD's per 16 images from a whole detector: amid the published ones (docs/decisions/0026)
 SCRATCH_RATE, SCRATCH_BATCH = 1e-3, 4  # Adam's from scratch, per 16 images (docs/decisions/0022); √batch to others
 
 
@@ -38,13 +40,17 @@ def derived_anchors(boxes: CanvasBoxes, space: Space, *, seed: int) -> DerivedAn
     return None if space.anchors is not None else derive_anchors(space, boxes, seed=seed)
 
 
-def derived_start(space: Space, *, from_scratch: bool) -> dict[str, Value]:
+def derived_start(space: Space, *, start: StartingPoint) -> dict[str, Value]:
     """How trial 1 trains weights that begin at random, by name: Adam in small batches, so that there are many updates.
 
-    Nothing with pretrained weights. Without Adam in the space, the middle of SGD's rates that are safe there, whose end
-    trial 0 has; and nothing for what the study does not search.
+    Without Adam in the space, the middle of SGD's rates that are safe there, whose end trial 0 has. A whole detector is
+    trained further by SGD at half of the reference's rate, in the smallest batches. Nothing with a pretrained backbone,
+    and nothing for what the study does not search.
     """
-    if not from_scratch:
+    if start.fine_tunes:
+        own = {"optimizer": "sgd"} if space.parameters["optimizer"].contains("sgd") else {}
+        return _searched(space, SGD, FINE_TUNING_RATE, batch_size=min(space.batch_sizes()), **own) if own else {}
+    if not start.from_scratch:
         return {}
     if space.parameters["optimizer"].contains("adam"):
         batch_size = min(space.batch_sizes())

@@ -7,11 +7,20 @@ from typing import Annotated, Any
 
 from pydantic import Field, PlainSerializer, PlainValidator
 
-from detector.config import MOST_CANVAS_PX, Canvas, ConfigError, Detector, DetectorSettings, require
+from detector.config import (
+    MOST_CANVAS_PX,
+    WEIGHTS_CHOICES,
+    Canvas,
+    ConfigError,
+    Detector,
+    DetectorSettings,
+    NamedWeights,
+    require,
+)
 from search.study.canvas import parse_canvas
 from search.study.fields import write_auto
 
-KNOWN_WEIGHTS = ("imagenet", "none")  # anything else is a file
+KNOWN_WEIGHTS = tuple(map(str, NamedWeights))  # anything else is a file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +37,7 @@ class DetectorSection(DetectorSettings):
     def __post_init__(self) -> None:
         DetectorSettings.__post_init__(self)
         known = self.weights in KNOWN_WEIGHTS or (bool(Path(self.weights).suffix) and "\0" not in self.weights)
-        require(known, f"weights must be imagenet, none, or a file such as weights.h5, but is {self.weights!r}")
+        require(known, f"weights must be {WEIGHTS_CHOICES} such as weights.h5, but is {self.weights!r}")
 
     def detector(self) -> Detector:
         """The detector's own configuration.

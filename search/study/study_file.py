@@ -6,11 +6,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from detector.config import NamedWeights
 from search.study.document import StudyFileError, read_document
 from search.study.imported_section import ImportedSection
 from search.study.specification import ADAPTER, Specification, specification_from
 from search.study.storage_url import default_storage
 from search.study.study_text import study_text
+from spaces.faster_rcnn import Space
 
 _SECTIONS = ("detector", "space", "budget", "sampler", "pruner", "watch")
 _SECTION_OF = {
@@ -91,10 +93,15 @@ def option_values(specification: Specification) -> dict[str, Any]:
 
 
 def default_study_text(
-    data: dict[str, Any], options: Options, imported: ImportedSection | None = None, frozen_stages: int | None = None
+    data: dict[str, Any],
+    options: Options,
+    imported: ImportedSection | None = None,
+    frozen_stages: int | None = None,
+    *,
+    space: Space | None = None,
 ) -> str:
     """A study file on data given as its section: every default shown, each with a short comment; with an imported
-    trial 0, and the stages that it freezes.
+    trial 0, and the stages that it freezes; with another space than the default one.
 
     Paths are written as they are given.
 
@@ -104,9 +111,9 @@ def default_study_text(
     options_but_name = replace(options, name=None)  # it has it already
     specification = _with_options(specification_on(data, options.name or "study"), options_but_name)
     detector = specification.detector
-    if frozen_stages is not None and detector.weights != "none":
+    if frozen_stages is not None and detector.weights != NamedWeights.NONE:
         detector = replace(detector, frozen_stages=frozen_stages)
-    return study_text(replace(specification, imported=imported, detector=detector))
+    return study_text(replace(specification, imported=imported, detector=detector, space=space or specification.space))
 
 
 def specification_on(data: dict[str, Any], name: str) -> Specification:

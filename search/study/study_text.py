@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from detector.config import BackboneName
+from detector.config import WEIGHTS_CHOICES, BackboneName
 from search.study.specification import ADAPTER, Specification
 from search.study.yaml_text import yaml_lines, yaml_value
 from spaces.catalogue import DEFINITIONS
@@ -22,7 +22,7 @@ COMMENTS: dict[str, str] = {
     "data.most_bad_share": "of a split's images that may be skipped; more are refused",
     "data.left_out": "images without which the study does: {train: [names], validation: [names]}",
     "detector.backbone": " or ".join(BackboneName),
-    "detector.weights": "imagenet, none, or a file",
+    "detector.weights": WEIGHTS_CHOICES,
     "detector.canvas": "HEIGHTxWIDTH in multiples of 32; auto: the data's own aspect",
     "detector.long_side_px": "of an automatic canvas; auto: 512, without a GPU 256",
     "detector.precision": "float32 or bfloat16",

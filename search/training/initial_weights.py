@@ -3,9 +3,10 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from detector.config import Detector, require
+from detector.config import WEIGHTS_CHOICES, Detector, NamedWeights, require
 from detector.detector_facts import DetectorFacts
 from detector.weight_files.found_weights import AnchorLayout, FileKind, FoundWeights
+from detector.weight_files.model_zoo import coco_weights
 from detector.weight_files.opening import open_weights
 from search.export.configuration_file import Configuration
 from search.export.weights_file import facts_of, is_whole_detector
@@ -22,7 +23,7 @@ class InitialWeights:
 
 
 def initial_weights(configuration: Configuration, weights: str) -> InitialWeights:
-    """The configuration's detector with other weights: `imagenet`, `none`, or a file.
+    """The configuration's detector with other weights, of a name or of a file.
 
     A detector that `train` wrote is taken over as a whole where classes and anchors per cell are the configuration's,
     and keeps as many stages frozen as the search had. Of another detector all is taken that fits, and the stages are
@@ -31,12 +32,14 @@ def initial_weights(configuration: Configuration, weights: str) -> InitialWeight
     Raises:
         ConfigError: there is no such file, or nothing in it is known.
     """
+    if weights == NamedWeights.COCO:
+        return _part_of(configuration, weights, coco_weights(configuration.detector.backbone))
     if weights in KNOWN_WEIGHTS:
         return _part_of(configuration, weights, None)
     path = Path(weights).absolute()
     require(
         path.is_file(),
-        f"--weights must be imagenet, none or a file, but there is no file {weights!r}; `frcnn-search train` leaves "
+        f"--weights must be {WEIGHTS_CHOICES}, but there is no file {weights!r}; `frcnn-search train` leaves "
         "weights.safetensors in its --output",
     )
     found = open_weights(path)

@@ -64,3 +64,8 @@ def detectron2_pickle(path: Path, model: Mapping[str, np.ndarray], **beside: Any
 def detectron2_detector(path: Path, backbone: BackboneName = BackboneName.RESNET18, **beside: Any) -> Path:
     """A whole detector of that kind."""
     return detectron2_pickle(path, their_values(DETECTRON2, our_values(backbone), backbone), **beside)
+
+
+def coco_detector(path: Path, backbone: BackboneName = BackboneName.RESNET18) -> Path:
+    """One with as many classes as COCO has."""
+    return detectron2_pickle(path, their_values(DETECTRON2, our_values(backbone, classes=80), backbone))

@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from detector.config import BackboneName, Detector, require
-from detector.geometry import KERAS, Geometry
+from detector.config import BackboneName, Detector, NamedWeights, require
+from detector.geometry import DETECTRON2_DETECTOR, KERAS, Geometry
 from detector.weight_files.opening import open_weights
-from search.study.detector_section import KNOWN_WEIGHTS
 
 
 def expressible_geometry(detector: Detector) -> Geometry:
@@ -20,9 +19,10 @@ def expressible_geometry(detector: Detector) -> Geometry:
         f"files for other frameworks have a ResNet-50, but this detector has a {detector.backbone}: they would be "
         "another one; export --format frcnn writes it",
     )
-    if detector.weights in KNOWN_WEIGHTS:
+    if detector.weights in (NamedWeights.IMAGENET, NamedWeights.NONE):
         return KERAS
-    geometry = open_weights(Path(detector.weights)).geometry
+    fetched = detector.weights == NamedWeights.COCO
+    geometry = DETECTRON2_DETECTOR if fetched else open_weights(Path(detector.weights)).geometry
     placed = geometry.anchor_offset, geometry.rounded_anchors, geometry.aligned_rois
     require(
         placed == (KERAS.anchor_offset, KERAS.rounded_anchors, KERAS.aligned_rois),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from detector.config import FETCHED
 from search.doctor.diagnostic import Level
 from search.imports.imported import Imported
 from search.imports.lint.finding import Finding, Mend, finding, shown
@@ -47,5 +48,5 @@ def check_differences(imported: Imported, zero: TrialZero | None) -> Iterator[Fi
         yield finding(
             "their-weights", Level.NOTE, imported.weights,
             f"begins from {shown(imported.weights.value)}; trial 0 begins from the study's detector.weights",
-            "give launch --weights imagenet, or a file, where they begin from trained weights",
+            f"give launch --weights {' or '.join(FETCHED)}, or a file, where they begin from trained weights",
         )  # fmt: skip

@@ -3,7 +3,9 @@
 import math
 
 from detector.config import Optimizer
+from detector.weight_files.starting_point import StartingPoint
 from spaces.catalogue import DEFINITIONS, RATES
+from spaces.fine_tuning import FINE_TUNING_RATES
 
 BELOW = 100.0  # a short trial at a hundredth of Detectron2's rate hardly moves
 SAFE_FROM_SCRATCH = 1.0  # × Detectron2's: without weights, 0.03 diverged within steps and 0.01 did unclipped
@@ -16,20 +18,25 @@ def reference_rate(optimizer: Optimizer) -> float:
     return float(DEFINITIONS[RATES[optimizer]].reference)
 
 
-def lowest_rate(optimizer: Optimizer) -> float:
+def lowest_rate(optimizer: Optimizer, *, start: StartingPoint) -> float:
     """The lowest rate per 16 images that is ever proposed to a person."""
+    if start.fine_tunes:
+        return FINE_TUNING_RATES[optimizer].low
     return reference_rate(optimizer) / (BELOW if optimizer is Optimizer.SGD else ADAM_AROUND)
 
 
-def highest_rate(optimizer: Optimizer, *, from_scratch: bool, smallest_batch: int) -> float:
+def highest_rate(optimizer: Optimizer, *, start: StartingPoint, smallest_batch: int) -> float:
     """The highest rate per 16 images that is ever proposed to a person.
 
-    SGD's follows the batch linearly, as the space's own scale does: up to 4 × Detectron2's, from scratch that itself.
-    Adam's follows the square root of the batch, so that on the linear scale smaller batches need a higher end.
+    Of a whole detector it is the end of the range for fine-tuning. Else SGD's follows the batch linearly, as the
+    space's own scale does: up to 4 × Detectron2's, from scratch that itself. Adam's follows the square root of the
+    batch, so that on the linear scale smaller batches need a higher end.
     """
+    if start.fine_tunes:
+        return FINE_TUNING_RATES[optimizer].high
     reference = reference_rate(optimizer)
     if optimizer is Optimizer.SGD:
-        return reference * (SAFE_FROM_SCRATCH if from_scratch else MOSTLY_DIVERGES)
+        return reference * (SAFE_FROM_SCRATCH if start.from_scratch else MOSTLY_DIVERGES)
     return reference * ADAM_AROUND * math.sqrt(16 / min(16, smallest_batch))
 
 

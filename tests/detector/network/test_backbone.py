@@ -74,5 +74,5 @@ def test_pixels_are_what_the_weights_were_trained_on(geometry, expected):
 
 
 def test_imagenet_weights_that_keras_does_not_have_are_refused_with_what_to_give_instead():
-    with pytest.raises(ConfigError, match=r"no ImageNet weights of a resnet18; give torchvision's file in weights"):
+    with pytest.raises(ConfigError, match=r"no imagenet weights of a resnet18 to fetch: .*give torchvision's"):
         Detector(canvas=CANVAS, backbone=BackboneName.RESNET18, weights="imagenet")

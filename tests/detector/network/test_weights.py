@@ -87,7 +87,7 @@ def test_a_file_that_holds_no_weights_is_named(network: Network, tmp_path: Path,
 
 
 def test_a_missing_file_is_named(network: Network) -> None:
-    with pytest.raises(ConfigError, match=r"imagenet, none or a file, but there is no file 'nowhere\.h5'"):
+    with pytest.raises(ConfigError, match=r"coco, imagenet, none or a file, but there is no file 'nowhere\.h5'"):
         weights.load_backbone(network, "nowhere.h5")
 
 

@@ -156,7 +156,9 @@ COMMAND_LINES = {
     "a worker with a variable that is not set": mistake(
         "worker --study s --storage env:NO_SUCH", "NO_SUCH is not set", "set it to a URL"
     ),
-    "weights that are none": mistake("launch --weights coco", "weights must be imagenet, none, or a file", "'coco'"),
+    "weights that are none": mistake(
+        "launch --weights imagnet", "weights must be coco, imagenet, none or a file", "'imagnet'"
+    ),
     "a folder as weights": mistake(
         "evaluate photos --data SAMPLE", "photos: is a folder", "leaves weights.safetensors"
     ),

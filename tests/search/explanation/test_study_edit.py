@@ -10,6 +10,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from detector.weight_files.starting_point import starting_point
 from search.explanation.cause import ENDED_BY, diagnose
 from search.explanation.neighbour import nearest_healthy
 from search.explanation.repair import Area, Repair
@@ -135,7 +136,7 @@ def test_each_repair_has_room_in_the_study_or_says_how_to_make_it(sample: Path, 
         assert_new(new_study, specification, read, commands) if steps else None
         if repair.parameter in RATES.values():
             optimizer = next(each for each, name in RATES.items() if name == repair.parameter)
-            limit = highest_rate(optimizer, from_scratch=weights == "none", smallest_batch=min(space.batch_sizes()))
+            limit = highest_rate(optimizer, start=starting_point(weights), smallest_batch=min(space.batch_sizes()))
             assert isinstance(repair.after, float)
             assert repair.after <= limit * 1.005  # three digits
 

@@ -1,35 +1,37 @@
 import pytest
 
+from detector.weight_files.starting_point import BACKBONE, SCRATCH, Given, StartingPoint
 from search.policy.derived_point import derived_start
 from spaces.faster_rcnn import Space
 from spaces.parameters import Categorical, Fixed, Float, Int
 
 SPACE = Space.default()
+DETECTOR = StartingPoint(given=Given.DETECTOR)
 NO_ADAM = SPACE.replaced({"optimizer": Fixed(value="sgd")})
 
 
 def test_from_scratch_trial_1_begins_with_adam_in_the_smallest_batches():
-    assert derived_start(SPACE, from_scratch=True) == {
+    assert derived_start(SPACE, start=SCRATCH) == {
         "optimizer": "adam",
         "batch_size": 4,
         "adam_lr_per_16": 0.001,
     }
-    assert derived_start(SPACE, from_scratch=False) == {}
+    assert derived_start(SPACE, start=BACKBONE) == {}
 
 
 @pytest.mark.parametrize(("batch_size", "rate"), [(Fixed(value=16), 0.0005), (Int(low=1, high=2), 0.002)])
 def test_its_rate_follows_the_square_root_of_the_batch(batch_size, rate):
     """On the linear scale that is 1 / √batch: Adam's 0.00025 at 4 images, 0.0005 at 16."""
-    assert derived_start(SPACE.replaced({"batch_size": batch_size}), from_scratch=True)["adam_lr_per_16"] == rate
+    assert derived_start(SPACE.replaced({"batch_size": batch_size}), start=SCRATCH)["adam_lr_per_16"] == rate
 
 
 def test_what_the_study_fixes_is_not_proposed():
     fixed = SPACE.replaced({"optimizer": Fixed(value="adam"), "batch_size": Fixed(value=4)})
-    assert derived_start(fixed, from_scratch=True) == {"adam_lr_per_16": 0.001}
+    assert derived_start(fixed, start=SCRATCH) == {"adam_lr_per_16": 0.001}
 
 
 def test_without_adam_it_begins_in_the_middle_of_the_safe_rates_of_sgd():
-    assert derived_start(NO_ADAM, from_scratch=True) == {"lr_per_16": 0.002}  # √(0.0002 · 0.02)
+    assert derived_start(NO_ADAM, start=SCRATCH) == {"lr_per_16": 0.002}  # √(0.0002 · 0.02)
 
 
 @pytest.mark.parametrize(
@@ -42,10 +44,17 @@ def test_without_adam_it_begins_in_the_middle_of_the_safe_rates_of_sgd():
     ],
 )
 def test_trial_1_keeps_to_the_rates_of_the_study(space, parameters):
-    assert derived_start(space.replaced(parameters), from_scratch=True) == {}
+    assert derived_start(space.replaced(parameters), start=SCRATCH) == {}
 
 
-@pytest.mark.parametrize("from_scratch", [True, False])
-def test_the_start_is_a_point_of_the_space(from_scratch):
-    start = derived_start(SPACE, from_scratch=from_scratch)
-    assert start.items() <= SPACE.nearest(start).items()
+@pytest.mark.parametrize("start", [SCRATCH, BACKBONE, DETECTOR])
+def test_the_start_is_a_point_of_the_space(start):
+    values = derived_start(SPACE, start=start)
+    assert values.items() <= SPACE.nearest(values).items()
+
+
+def test_a_whole_detector_is_trained_further_by_sgd_in_small_batches():
+    assert derived_start(SPACE, start=DETECTOR) == {"optimizer": "sgd", "batch_size": 4, "lr_per_16": 0.01}
+    assert derived_start(NO_ADAM, start=DETECTOR) == {"batch_size": 4, "lr_per_16": 0.01}
+    adam = SPACE.replaced({"optimizer": Fixed(value="adam")})
+    assert derived_start(adam, start=DETECTOR) == {}

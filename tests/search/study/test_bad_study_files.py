@@ -81,7 +81,7 @@ BAD_STUDIES = [
     pytest.param(DATA + "detector: {canvas: [0, 32]}", "detector.canvas: canvas height must be", id="canvas of 0"),
     pytest.param(DATA + "detector: {backbone: vgg16}", "detector.backbone: must be one of resnet50", id="backbone"),
     pytest.param(DATA + "detector: {precision: float16}", "must be one of float32 or bfloat16", id="precision"),
-    pytest.param(DATA + "detector: {weights: imagnet}", "must be imagenet, none, or a file", id="weights"),
+    pytest.param(DATA + "detector: {weights: imagnet}", "must be coco, imagenet, none or a file", id="weights"),
     pytest.param(DATA + "detector: {weights: 5}", "detector.weights: must be text, but is 5", id="weights of a number"),
     pytest.param(
         DATA + "detector: {precision: auto}", "precision: must be one of float32", id="no automatic precision"
