@@ -3,12 +3,14 @@
     python -m benchmarks.mended_files [--images 400] [--seeds 3] [--only NAME …] [--work FOLDER]
 
 The thirteen files in tests/search/imports/failing, each after a public report, as trial 0 on the sample data, by the
-real trainer from scratch, one executable for all. What trial 0 does with seed 0 decides how its file is mended, as if
-it stood alone in a study; both are then trained with the same seeds. A training that stands in the work folder is not
-repeated, equal ones are trained once, and seed 0 of all files comes first: an interrupted run goes on where it was,
-and each seed that is done for all files gives a table.
+real trainer. Such files begin from trained weights, and so does each training here: from a detector of another domain
+(`benchmarks.parts.other_domain`), which is trained before, in the work folder. What trial 0 does with seed 0 decides
+how its file is mended, as if it stood alone in a study; both are then trained with the same seeds. A training that
+stands in the work folder is not repeated, equal ones are trained once, and seed 0 of all files comes first: an
+interrupted run goes on where it was, and each seed that is done for all files gives a table.
 """
 
+import math
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -23,6 +25,7 @@ from benchmarks.parts.finished import Finished, Training
 from benchmarks.parts.machine import Machine
 from benchmarks.parts.mended_file import FAILING, Bench, file_given_back
 from benchmarks.parts.mended_table import Case, ends, table_of
+from benchmarks.parts.other_domain import train_source, weights_in
 from benchmarks.parts.table import DOCUMENT, Section, publish, wide_console
 from detector.config import Hyperparameters
 from detector.data.sample_data import write_sample
@@ -35,6 +38,7 @@ from trial.verdict import Verdict
 
 SCRIPT = "benchmarks.mended_files"
 UNTRAINED = "untrained"
+MICRO_BATCH = 2
 Train = Callable[[Hyperparameters, int], Training]
 
 
@@ -47,21 +51,27 @@ def run_seed(case: Case, seed: int, bench: Bench, train: Train, mended: Path) ->
 
 
 class RealTrainer:
-    """One warm trainer for all files."""
+    """Warm trainers for all files: one for batches of one image, one for even batches."""
 
     def __init__(self, bench: Bench, cases: Sequence[Case], work: Path) -> None:
-        specifications = [bench.specification(case.theirs) for case in cases]
-        setup = Plan.of(specifications[0], work).setup
-        most = max(each.anchors_per_cell for each in specifications)
-        self._trainer = Trainer(replace(setup, anchors_per_cell=most))
-        self._bench, self._folder = bench, work / "trial"
-        self.backend, self.device = self._trainer.backend, self._trainer.device
+        self._bench, self._work, self._folder = bench, work, work / "trial"
+        self._any = cases[0].theirs
+        self._anchors_per_cell = max(bench.specification(case.theirs).anchors_per_cell for case in cases)
+        self._trainers: dict[int, Trainer] = {}
+        self.backend, self.device = self._of(MICRO_BATCH).backend, self._of(MICRO_BATCH).device
+
+    def _of(self, batch_size: int) -> Trainer:
+        micro_batch = math.gcd(batch_size, MICRO_BATCH)
+        if micro_batch not in self._trainers:
+            setup = Plan.of(self._bench.specification(self._any, micro_batch=micro_batch), self._work).setup
+            self._trainers[micro_batch] = Trainer(replace(setup, anchors_per_cell=self._anchors_per_cell))
+        return self._trainers[micro_batch]
 
     def __call__(self, hyperparameters: Hyperparameters, seed: int) -> Training:
         """Train the whole budget, or until the watch ends it."""
-        images = self._begin(hyperparameters, seed)
-        losses: list[float] = []
-        report = self._trainer.advance(images, lambda seen: losses.append(seen.figures["loss"]), lambda: False)
+        trainer, losses = self._begun(hyperparameters, seed), list[float]()
+        images = self._bench.images
+        report = trainer.advance(images, lambda seen: losses.append(seen.figures["loss"]), lambda: False)
         if isinstance(report, RungReport):
             verdict = Verdict(outcome=Outcome.COMPLETE, step=report.step, images=report.images)
             return Training(verdict=verdict, ap=report.ap, ap50=report.metrics["ap50"], losses=tuple(losses))
@@ -70,14 +80,14 @@ class RealTrainer:
 
     def untrained(self, hyperparameters: Hyperparameters, seed: int) -> Training:
         """Evaluate before any training."""
-        self._begin(hyperparameters, seed)
-        metrics = self._trainer.evaluate()
+        metrics = self._begun(hyperparameters, seed).evaluate()
         return Training(verdict=Verdict(outcome=Outcome.COMPLETE), ap=metrics["ap"], ap50=metrics["ap50"])
 
-    def _begin(self, hyperparameters: Hyperparameters, seed: int) -> int:
+    def _begun(self, hyperparameters: Hyperparameters, seed: int) -> Trainer:
         shutil.rmtree(self._folder, ignore_errors=True)
-        self._trainer.begin(hyperparameters, seed=seed, budget_images=self._bench.images, directory=self._folder)
-        return self._bench.images
+        trainer = self._of(hyperparameters.batch_size)
+        trainer.begin(hyperparameters, seed=seed, budget_images=self._bench.images, directory=self._folder)
+        return trainer
 
 
 def main(
@@ -88,19 +98,24 @@ def main(
     work: Annotated[Path, typer.Option(help="Finished trainings and mended files are kept here.")] = Path(
         "mended-files"
     ),
+    weights: Annotated[
+        str, typer.Option(help="What to begin from; none, or a file.", show_default="trained before")
+    ] = "",
+    source_images: Annotated[int, typer.Option(min=4, help="On which the detector is trained before.")] = 1440,
     document: Annotated[Path, typer.Option(help="Where the table goes.")] = DOCUMENT,
 ) -> None:
     """Train every file as it is and as it is given back, and put the table into the document."""
     console = wide_console()
     write_sample(work / "data", seed=0)
-    bench = Bench(data=work / "data", canvas=parse_canvas(canvas), images=images)
+    weights = weights or str(_trained_before(work / f"source-{source_images}", source_images, console))
+    bench = Bench(data=work / "data", canvas=parse_canvas(canvas), images=images, weights=weights)
     files = sorted(file for file in FAILING.iterdir() if file.is_file() and (not only or file.name in only))
     if not files:
         raise typer.BadParameter(f"--only must name files of {FAILING.name}, such as eight_gpus.yaml")
     cases = [Case(file=file, theirs=bench.imported(file)) for file in files]
     trainer = RealTrainer(bench, cases, work)
-    finished = Finished(file=work / "finished.jsonl", conditions=f"{images} images, canvas {canvas}")
-    untrained = Finished(file=work / "finished.jsonl", conditions=f"{UNTRAINED}, canvas {canvas}")
+    finished = Finished(file=work / "finished.jsonl", conditions=f"{images} images, canvas {canvas}, {weights}")
+    untrained = Finished(file=work / "finished.jsonl", conditions=f"{UNTRAINED}, canvas {canvas}, {weights}")
     before = []
     for seed in range(seeds):
         start = cases[0].theirs.zero.hyperparameters
@@ -110,6 +125,13 @@ def main(
             console.print(f"seed {seed}: {case.file.name}: {ends(case.pairs[-1])}", highlight=False)
         machine = Machine.here(backend=trainer.backend, device=trainer.device, script=SCRIPT)
         publish(section_of(cases, bench, mean(before)), machine, document, console)  # of so many seeds, if it ends here
+
+
+def _trained_before(folder: Path, images: int, console: Console) -> Path:
+    if not folder.exists():
+        with console.status("training a detector of another domain"):
+            train_source(folder, images)
+    return weights_in(folder)
 
 
 def section_of(cases: Sequence[Case], bench: Bench, untrained_ap: float) -> Section:

@@ -38,19 +38,20 @@ class Bench:
     data: Path
     canvas: Canvas
     images: int
+    weights: str = "none"  # as in a study file: what every training begins from
 
     def imported(self, file: Path) -> Import:
         """The file on the training data, on one GPU."""
         train, _ = Data(folder=self.data).load(seed=0)
         return import_onto(Source(file=file), train, canvas=self.canvas)
 
-    def specification(self, found: Import) -> Specification:
+    def specification(self, found: Import, *, micro_batch: int = 1) -> Specification:
         """The study that `launch --from` makes of it."""
         return Specification(
             name="mended-files",
             storage="sqlite:///never-opened.db",
             data=Data(folder=self.data),
-            detector=DetectorSection(canvas=self.canvas, micro_batch=1, weights="none"),
+            detector=DetectorSection(canvas=self.canvas, micro_batch=micro_batch, weights=self.weights),
             imported=imported_section(found),
             budget=Budget(images=self.images),
         )

@@ -98,13 +98,14 @@ def _gain(case: Case) -> float:
 def table_of(cases: Sequence[Case], bench: Bench, untrained_ap: float) -> tuple[Table, tuple[str, ...]]:
     """The table of all files, with its notes."""
     table = Table(
-        caption=f"Failing files and what `export --onto` gives back, {bench.images} images each from scratch, canvas "
-        f"{bench.canvas}",
+        caption=f"Failing files and what `export --onto` gives back, {bench.images} images each, canvas {bench.canvas}",
         columns=COLUMNS,
         rows=tuple(row(case, untrained_ap) for case in cases),
     )
     notes = (
         conclusion(cases, untrained_ap),
+        "Every training begins "
+        + ("from nothing." if bench.weights == "none" else "from a detector of another domain, heads' last rows anew."),
         f"AP and AP50 are means over the seeds that trained to the end; losses are those of the first and the last "
         f"{LOOKS} looks of the watch, the middle of the seeds. Where a trial here cannot have the fault, both files "
         "train alike, and the claim is the linter's alone: it names the cause, and it is gone from the file.",
