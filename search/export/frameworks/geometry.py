@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from detector.config import BackboneName, Detector, require
+from detector.config import Detector, require
 from detector.geometry import KERAS, Geometry
 from detector.weight_files.opening import open_weights
 from search.study.detector_section import KNOWN_WEIGHTS
@@ -12,14 +12,9 @@ def expressible_geometry(detector: Detector) -> Geometry:
     """The geometry of the detector's weights: of their file, else that of keras.applications.
 
     Raises:
-        ConfigError: the backbone is no ResNet-50; the file is not there; or anchors and RoIs lie as in a whole
-            detector of torchvision, which the files that are written place otherwise.
+        ConfigError: the file is not there; or anchors and RoIs lie as in a whole detector of torchvision, which the
+            files that are written place otherwise.
     """
-    require(
-        detector.backbone is BackboneName.RESNET50,
-        f"files for other frameworks have a ResNet-50, but this detector has a {detector.backbone}: they would be "
-        "another one; export --format frcnn writes it",
-    )
     if detector.weights in KNOWN_WEIGHTS:
         return KERAS
     geometry = open_weights(Path(detector.weights)).geometry
