@@ -42,6 +42,9 @@ class BackboneName(StrEnum):
     RESNET101 = "resnet101"
 
 
+IMAGENET_BACKBONES = (BackboneName.RESNET50, BackboneName.RESNET101)  # of which Keras has weights
+
+
 class Optimizer(StrEnum):
     """Update rule, each as PyTorch defines it."""
 
@@ -106,7 +109,7 @@ class DetectorSettings:
             f"frozen_stages must be 0 (none) to 5 (the whole backbone), not {stages}",
         )
         require(
-            self.weights != "imagenet" or self.backbone in (BackboneName.RESNET50, BackboneName.RESNET101),
+            self.weights != "imagenet" or self.backbone in IMAGENET_BACKBONES,
             f"Keras has no ImageNet weights of a {self.backbone}; give torchvision's file in weights, or none",
         )
         for name in ("micro_batch", "proposals", "roi_samples"):

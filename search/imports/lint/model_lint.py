@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from detector.config import IMAGENET_BACKBONES
 from search.doctor.diagnostic import Level
 from search.imports.imported import Imported
 from search.imports.lint.finding import Finding, Mend, finding, shown
@@ -44,8 +45,9 @@ def check_differences(imported: Imported, zero: TrialZero | None) -> Iterator[Fi
             "nothing need be done: this is how trial 0 stays as near as it can",
         )  # fmt: skip
     if imported.weights.value:
+        imagenet = "imagenet, or " if imported.backbone.name in (None, *IMAGENET_BACKBONES) else ""
         yield finding(
             "their-weights", Level.NOTE, imported.weights,
             f"begins from {shown(imported.weights.value)}; trial 0 begins from the study's detector.weights",
-            "give launch --weights imagenet, or a file, where they begin from trained weights",
+            f"give launch --weights {imagenet}a file, where they begin from trained weights",
         )  # fmt: skip
