@@ -52,6 +52,7 @@ class NamedWeights(StrEnum):
 
 FETCHED = (NamedWeights.COCO, NamedWeights.IMAGENET)
 WEIGHTS_CHOICES = f"{', '.join(NamedWeights)} or a file"  # as messages and help say it
+FETCHED_BACKBONES = (BackboneName.RESNET50, BackboneName.RESNET101)  # of which there are such
 
 
 class Optimizer(StrEnum):
@@ -118,7 +119,7 @@ class DetectorSettings:
             f"frozen_stages must be 0 (none) to 5 (the whole backbone), not {stages}",
         )
         require(
-            self.weights not in FETCHED or self.backbone in (BackboneName.RESNET50, BackboneName.RESNET101),
+            self.weights not in FETCHED or self.backbone in FETCHED_BACKBONES,
             f"there are no {self.weights} weights of a {self.backbone} to fetch: Keras and Detectron2 have them of "
             "resnet50 and resnet101; give torchvision's file in weights, or none",
         )

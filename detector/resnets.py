@@ -7,6 +7,8 @@ from detector.config import BackboneName
 
 SHORTCUT = 0  # number of the convolution beside a branch
 FIRST_STAGE = 2  # with blocks; stage 1 is the stem
+WIDTHS = (64, 128, 256, 512)  # filters inside the blocks of the stages 2 to 5
+EXPANSION = 4  # of a bottleneck's last convolution
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +36,21 @@ class ResNetShape:
     def closing(self) -> int:
         """Number of the last convolution of a branch."""
         return 3 if self.bottleneck else 2
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Of C2 to C5, which the stages end in."""
+        return tuple(width * (EXPANSION if self.bottleneck else 1) for width in WIDTHS)
+
+    @property
+    def depth(self) -> int:
+        """Layers as its authors count them: the convolutions of the branches, the stem, and a classifier's last."""
+        return sum(self.blocks) * self.closing + 2
+
+    @property
+    def title(self) -> str:
+        """Its name as its authors write it."""
+        return f"ResNet-{self.depth}"
 
     def convolutions(self) -> Iterator[Convolution]:
         """All of them, from the stem on."""

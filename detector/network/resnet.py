@@ -10,10 +10,7 @@ from keras import layers
 from detector.boxes import Tensor
 from detector.config import Canvas
 from detector.geometry import Geometry, StridePlace
-from detector.resnets import FIRST_STAGE, ResNetShape
-
-WIDTHS = (64, 128, 256, 512)  # filters inside the blocks of the stages 2 to 5
-EXPANSION = 4  # of a bottleneck's last convolution
+from detector.resnets import EXPANSION, FIRST_STAGE, WIDTHS, ResNetShape
 
 
 def build_resnet(shape: ResNetShape, canvas: Canvas, geometry: Geometry) -> keras.Model:

@@ -90,7 +90,10 @@ def launch(
     ] = None,
     backbone: Annotated[
         BackboneName | None,
-        typer.Option(rich_help_panel=SETTINGS, help="Of the detector; the smaller ones make trials cheaper."),
+        typer.Option(
+            rich_help_panel=SETTINGS,
+            help="Of the detector; the smaller ones make trials cheaper (a new study has resnet50, or that of --from).",
+        ),
     ] = None,
     workers: Annotated[
         int | None, typer.Option(rich_help_panel=SETTINGS, min=1, help="Number of workers, each with its own trainer.")
@@ -208,7 +211,7 @@ def _launched(study_file: Path, data: Path | None, options: "Options", source: "
 
         trial = imported_trial(source, data, options, PlainConsole()) if source else None
         if trial is not None:
-            options = replace(options, canvas=trial.canvas)
+            options = replace(options, canvas=trial.canvas, backbone=trial.backbone)
         if trial is not None:  # with a file of theirs the study has the weights that are named, or none
             wrote = write_study_file(study_file, data, options, trial.section, trial.frozen_stages)
         else:

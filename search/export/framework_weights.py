@@ -8,6 +8,7 @@ from safetensors import SafetensorError
 
 from detector.config import ConfigError, require
 from detector.geometry import Geometry, StridePlace
+from detector.resnets import RESNETS
 from detector.weight_files.found_weights import FileKind, FoundWeights
 from detector.weight_files.opening import open_weights
 from detector.weight_files.statement import Statement
@@ -86,11 +87,12 @@ def _torchvision_settings(statement: Statement) -> str:
 
 
 def _detectron2_settings(statement: Statement) -> str:
-    geometry = statement.geometry
+    geometry, shape = statement.geometry, RESNETS[statement.backbone]
     pooler = "ROIAlignV2" if geometry.aligned_rois else "ROIAlign"
     return "it means the same only with " + ", ".join(
         (
-            f"MODEL.RESNETS.DEPTH {str(statement.backbone).removeprefix('resnet')}",
+            f"MODEL.RESNETS.DEPTH {shape.depth}",
+            *([] if shape.bottleneck else [f"MODEL.RESNETS.RES2_OUT_CHANNELS {shape.channels[0]}"]),
             f"MODEL.RESNETS.STRIDE_IN_1X1 {_stride_is_first(geometry)}",
             f"INPUT.FORMAT {geometry.pixels.order}",
             f"MODEL.PIXEL_MEAN [{_listed(geometry.pixels.mean)}]",

@@ -106,7 +106,13 @@ def _backbone(backbone: Any) -> dict[str, Any]:
     layer3 = getattr(body, "layer3", None)
     blocks = len(layer3) if layer3 is not None else 0
     bottleneck = layer3 is not None and type(layer3[0]).__name__ == "Bottleneck"
-    names = {(6, True): "ResNet-50", (23, True): "ResNet-101", (36, True): "ResNet-152", (2, False): "ResNet-18"}
+    names = {
+        (2, False): "ResNet-18",
+        (6, False): "ResNet-34",
+        (6, True): "ResNet-50",
+        (23, True): "ResNet-101",
+        (36, True): "ResNet-152",
+    }
     norms = [type(module).__name__ for module in body.modules()]
     return {
         "name": names.get((blocks, bottleneck), type(body).__name__),

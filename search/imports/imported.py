@@ -1,11 +1,15 @@
 """One configuration of another framework, in one vocabulary: what it wishes, whether or not that can work."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from detector.config import Canvas, Optimizer
+from detector.config import BackboneName, Canvas, DetectorSettings, Optimizer
+from detector.resnets import RESNETS
 from search.imports.framework import Framework
 from search.imports.wish import Wish
+
+BACKBONES: Mapping[str, BackboneName] = {shape.title: name for name, shape in RESNETS.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +38,24 @@ class Difference:
     theirs: Wish[Any]
     what: str  # theirs, in words: `Cascade R-CNN with three box heads`
     instead: str  # ours
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TheirBackbone:
+    """What their features come from."""
+
+    theirs: Wish[Any]  # what says so in their file
+    words: str  # `ResNet-18`, or what another kind is called
+
+    @property
+    def name(self) -> BackboneName | None:
+        """The same here, if there is one."""
+        return BACKBONES.get(self.words)
+
+    def differences(self) -> Iterator[Difference]:
+        """That there is none like it here, if so."""
+        if self.name is None:
+            yield Difference(theirs=self.theirs, what=self.words, instead=RESNETS[DetectorSettings().backbone].title)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +98,7 @@ class Imported:
     flip_probability: Wish[float]
     resize: Wish[Resize] | None
 
+    backbone: TheirBackbone
     weights: Wish[str]  # what training starts from; empty: random
     frozen_stages: Wish[int]
     norm_trains: Wish[bool]  # batch norm with the statistics of each batch

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from detector.config import BackboneName, DetectorSettings
 from search.doctor.diagnosis_text import diagnostic_lines
 from search.doctor.diagnostic import Level
 from search.imports.importing import Import, Source, import_onto, imported_section
@@ -19,6 +20,7 @@ class ImportedTrial:
 
     section: ImportedSection
     canvas: str
+    backbone: BackboneName | None  # None: none like theirs is here
     frozen_stages: int
 
 
@@ -32,12 +34,15 @@ def imported_trial(source: Source, data: Path, options: Options, console: PlainC
     specification = dataset_specification(data)
     train, _ = specification.data.load(seed=options.seed or specification.sampler.seed)
     found = import_onto(source, train, canvas=None if options.canvas is None else parse_canvas(options.canvas))
-    _tell(found, source, console)
+    backbone = found.imported.backbone.name if options.backbone is None else BackboneName(options.backbone)
+    _tell(found, source, backbone or DetectorSettings().backbone, console)
     stages = min(max(found.imported.frozen_stages.value, 0), 5)
-    return ImportedTrial(section=imported_section(found), canvas=str(found.canvas), frozen_stages=stages)
+    return ImportedTrial(
+        section=imported_section(found), canvas=str(found.canvas), backbone=backbone, frozen_stages=stages
+    )
 
 
-def _tell(found: Import, source: Source, console: PlainConsole) -> None:
+def _tell(found: Import, source: Source, backbone: BackboneName, console: PlainConsole) -> None:
     for each in found.findings:
         console.print(diagnostic_lines(each))
     errors = sum(each.level is Level.ERROR for each in found.findings)
@@ -45,6 +50,6 @@ def _tell(found: Import, source: Source, console: PlainConsole) -> None:
     console.print(
         f"trial 0 is {source.file} ({found.imported.framework.full_name}), {fate}: "
         f"{found.zero.hyperparameters.batch_size} images a batch at a rate of "
-        f"{found.zero.hyperparameters.learning_rate:.3g}, on a canvas of {found.canvas}; its schedule is kept in parts "
-        "of the study's budget"
+        f"{found.zero.hyperparameters.learning_rate:.3g}, on a canvas of {found.canvas}, with {backbone}; its schedule "
+        "is kept in parts of the study's budget"
     )

@@ -1,11 +1,11 @@
-"""The three configurations by which exports are judged, and what must come out of them by the project's own code."""
+"""The five configurations by which exports are judged, and what must come out of them by the project's own code."""
 
 import json
 from pathlib import Path
 
 import numpy as np
 
-from detector.config import Anchors, Augmentation, Canvas, Detector, Hyperparameters, Optimizer
+from detector.config import Anchors, Augmentation, BackboneName, Canvas, Detector, Hyperparameters, Optimizer
 from detector.data.dataset import Dataset, load_dataset
 from detector.data.sample_data import write_sample
 from detector.data_source import DataFormat, DataSource
@@ -80,7 +80,8 @@ def configuration(
     )
 
 
-#: By name: Detectron2's defaults, the awkward one, Adam with explicit anchors.
+#: By name: Detectron2's defaults, the awkward one, Adam with explicit anchors; a small backbone from nothing, as
+#: `make study` has it, and a deep one from ImageNet.
 CASES = {
     "defaults": configuration(
         Hyperparameters(), Detector(canvas=Canvas(height_px=128, width_px=128)), images=90_000 * 16
@@ -89,6 +90,16 @@ CASES = {
         AWKWARD, Detector(canvas=Canvas(height_px=96, width_px=128), micro_batch=4), images=10_049
     ),
     "adam": configuration(ADAM, Detector(canvas=Canvas(height_px=128, width_px=96)), images=400),
+    "resnet18": configuration(
+        Hyperparameters(batch_size=4),
+        Detector(canvas=Canvas(height_px=64, width_px=96), backbone=BackboneName.RESNET18),
+        images=640,
+    ),
+    "resnet101": configuration(
+        Hyperparameters(batch_size=4),
+        Detector(canvas=Canvas(height_px=64, width_px=64), backbone=BackboneName.RESNET101, weights="imagenet"),
+        images=640,
+    ),
 }
 
 

@@ -12,8 +12,8 @@ from search.export.frameworks.torchvision import EXACT_KEYS, weights_note
 from search.export.frameworks.yaml_file import yaml_file
 
 FILE, SCRIPT = "detectron2.yaml", "detectron2_train.py"
-IMAGENET = "detectron2://ImageNetPretrained/MSRA/R-50.pkl"  # the name by which Detectron2 knows its own file
-IMAGENET_MEAN = (103.53, 116.28, 123.675)  # BGR, of that file
+IMAGENET = "detectron2://ImageNetPretrained/MSRA/R-{}.pkl"  # the names by which Detectron2 knows its own files
+IMAGENET_MEAN = (103.53, 116.28, 123.675)  # BGR, of these files
 LEVELS = ("p2", "p3", "p4", "p5", "p6")
 TRAIN, TEST = "frcnn_search_train", "frcnn_search_validation"
 
@@ -31,13 +31,14 @@ def _model(recipe: Recipe) -> dict[str, Any]:
     imagenet = detector.weights == "imagenet"
     return {
         "META_ARCHITECTURE": "GeneralizedRCNN",
-        "WEIGHTS": IMAGENET if imagenet else "",
+        "WEIGHTS": IMAGENET.format(recipe.resnet.depth) if imagenet else "",
         "MASK_ON": False,
         "PIXEL_MEAN": IMAGENET_MEAN if imagenet else recipe.geometry.pixels.mean,
         "PIXEL_STD": recipe.geometry.pixels.deviation,
         "BACKBONE": {"NAME": "build_resnet_fpn_backbone", "FREEZE_AT": counts.frozen_stages},
         "RESNETS": {
-            "DEPTH": 50,
+            "DEPTH": recipe.resnet.depth,
+            "RES2_OUT_CHANNELS": recipe.resnet.channels[0],  # Detectron2's own is a bottleneck's, whatever the depth
             "OUT_FEATURES": ["res2", "res3", "res4", "res5"],
             "NORM": "FrozenBN",
             "STRIDE_IN_1X1": recipe.stride_in_1x1,

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from detector.config import BackboneName, Detector, NamedWeights, require
+from detector.config import Detector, NamedWeights, require
 from detector.geometry import DETECTRON2_DETECTOR, KERAS, Geometry
 from detector.weight_files.opening import open_weights
 
@@ -11,14 +11,9 @@ def expressible_geometry(detector: Detector) -> Geometry:
     """The geometry of the detector's weights: of their file, else that of keras.applications.
 
     Raises:
-        ConfigError: the backbone is no ResNet-50; the file is not there; or anchors and RoIs lie as in a whole
-            detector of torchvision, which the files that are written place otherwise.
+        ConfigError: the file is not there; or anchors and RoIs lie as in a whole detector of torchvision, which the
+            files that are written place otherwise.
     """
-    require(
-        detector.backbone is BackboneName.RESNET50,
-        f"files for other frameworks have a ResNet-50, but this detector has a {detector.backbone}: they would be "
-        "another one; export --format frcnn writes it",
-    )
     if detector.weights in (NamedWeights.IMAGENET, NamedWeights.NONE):
         return KERAS
     fetched = detector.weights == NamedWeights.COCO

@@ -7,7 +7,7 @@ from detector.config import LEAST_BEST_IOU, STRIDES_PX, Anchors, require
 from detector.geometry import ChannelOrder
 from search.export.frameworks.recipe import Recipe
 
-IMAGENET = "open-mmlab://detectron2/resnet50_caffe"  # the name by which MMDetection knows MSRA's weights
+IMAGENET = "open-mmlab://detectron2/resnet{}_caffe"  # the names by which MMDetection knows MSRA's weights
 SAME = 1e-9  # relative: sizes that differ by rounding are the same
 
 
@@ -37,14 +37,14 @@ def _backbone(recipe: Recipe) -> dict[str, Any]:
     trains = _trains_norms(recipe)
     return {
         "type": "ResNet",
-        "depth": 50,
+        "depth": recipe.resnet.depth,
         "num_stages": 4,
         "out_indices": (0, 1, 2, 3),
         "frozen_stages": recipe.counts.frozen_stages - 1,  # -1 is none, 0 the stem
         "norm_cfg": {"type": "BN", "requires_grad": trains},
         "norm_eval": not trains,
         "style": "caffe" if recipe.stride_in_1x1 else "pytorch",  # where the stride is
-        "init_cfg": None if trains else {"type": "Pretrained", "checkpoint": IMAGENET},
+        "init_cfg": None if trains else {"type": "Pretrained", "checkpoint": IMAGENET.format(recipe.resnet.depth)},
     }
 
 
@@ -144,7 +144,7 @@ def model(recipe: Recipe) -> dict[str, Any]:
             "pad_size_divisor": 32,
         },
         "backbone": _backbone(recipe),
-        "neck": {"type": "FPN", "in_channels": [256, 512, 1024, 2048], "out_channels": 256, "num_outs": 5},
+        "neck": {"type": "FPN", "in_channels": list(recipe.resnet.channels), "out_channels": 256, "num_outs": 5},
         "rpn_head": _rpn_head(recipe),
         "roi_head": _roi_head(recipe),
         "train_cfg": {

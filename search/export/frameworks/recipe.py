@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from detector.config import STRIDES_PX, Hyperparameters, StepShape
 from detector.geometry import KERAS, Geometry, StridePlace
+from detector.resnets import RESNETS, ResNetShape
 from detector.schedule import learning_rate, optimizer_steps
 from search.export.configuration_file import Configuration
 
@@ -41,9 +42,14 @@ class Recipe:
         return self.hyperparameters.batch_size
 
     @property
+    def resnet(self) -> ResNetShape:
+        """The backbone's."""
+        return RESNETS[self.configuration.detector.backbone]
+
+    @property
     def stride_in_1x1(self) -> bool:
-        """Whether a block of the backbone halves its map in the first convolution."""
-        return self.geometry.stride_place is StridePlace.FIRST
+        """Whether a block of the backbone halves its map in its 1 × 1 convolution; a basic block has none."""
+        return self.resnet.bottleneck and self.geometry.stride_place is StridePlace.FIRST
 
     @property
     def micro_batch(self) -> int:

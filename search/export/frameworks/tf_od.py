@@ -3,7 +3,7 @@
 import shlex
 from typing import Any
 
-from detector.config import NEGATIVE_IOU, POSITIVE_IOU, STRIDES_PX, Optimizer, Precision
+from detector.config import NEGATIVE_IOU, POSITIVE_IOU, STRIDES_PX, BackboneName, Optimizer, Precision, require
 from search.export.frameworks.fidelity import Fidelity, Note, approximate, exact, not_expressed, unless
 from search.export.frameworks.framework import Framework, Texts
 from search.export.frameworks.protobuf_text import Name, protobuf_text
@@ -13,6 +13,7 @@ from search.export.frameworks.tensorflow_notes import training_notes, unsaid
 FILE, LABEL_MAP = "pipeline.config", "label_map.pbtxt"
 ROI_POSITIVE_IOU = 0.5  # fixed there, as are the RPN's thresholds
 ADAM_BETA_1 = 0.9  # fixed there, too
+THEIR_RESNETS = (BackboneName.RESNET50, BackboneName.RESNET101)  # its third has 152 layers
 BATCH_NORM = {"scale": True, "decay": 0.997, "epsilon": 0.001}  # as in the examples that come with it
 
 EXACT_KEYS = (
@@ -26,6 +27,7 @@ EXACT_KEYS = (
 def fidelity(recipe: Recipe) -> Fidelity:
     """Anchors and schedule are exact; the thresholds of matching are the framework's own."""
     ours, detector = recipe.hyperparameters, recipe.configuration.detector
+    _extractor(recipe)
     change = ours.augmentation
     by_adam = ours.optimizer is Optimizer.ADAM
     notes = training_notes(recipe)
@@ -46,7 +48,9 @@ def fidelity(recipe: Recipe) -> Fidelity:
             not (change.scale or change.crop or change.rotation_deg), not_expressed("no box leaves its image there")
         ),
         "detector.canvas": _canvas_note(recipe),
-        "detector.backbone": approximate("its own ResNet-50, pixels in RGB; the pyramid has batch norm, too"),
+        "detector.backbone": approximate(
+            f"its own {recipe.resnet.title}, pixels in RGB; the pyramid has batch norm, too"
+        ),
         "detector.precision": unless(detector.precision is Precision.FLOAT32, not_expressed("float32")),
         "detector.frozen_stages": unless(recipe.counts.frozen_stages == 0, not_expressed("all stages train")),
         "detector.proposals": approximate("after NMS; before NMS all anchors of all levels compete at once"),
@@ -62,6 +66,21 @@ def _canvas_note(recipe: Recipe) -> Note:
     return unless(
         turned == 0, approximate(f"{turned} of {of} images lie otherwise than the canvas and are scaled otherwise")
     )
+
+
+def _extractor(recipe: Recipe) -> str:
+    """The name there of the backbone with its pyramid.
+
+    Raises:
+        ConfigError: it has none of that depth.
+    """
+    backbone = recipe.configuration.detector.backbone
+    require(
+        backbone in THEIR_RESNETS,
+        f"tf-od has no {recipe.resnet.title}, so it would be another detector; export detectron2, mmdet, tfm or "
+        "torchvision",
+    )
+    return f"faster_rcnn_{backbone}_fpn_keras"
 
 
 def _hyperparams(operation: str, initializer: dict[str, Any], weight_decay: float) -> dict[str, Any]:
@@ -111,7 +130,7 @@ def _model(recipe: Recipe) -> dict[str, Any]:
             }
         },
         "feature_extractor": {
-            "type": "faster_rcnn_resnet50_fpn_keras",
+            "type": _extractor(recipe),
             "batch_norm_trainable": True,
             "fpn": {"min_level": 2, "max_level": 6},
             # These go for the backbone, too, which without batch norm here has none at all.

@@ -79,7 +79,9 @@ def fidelity(recipe: Recipe) -> Fidelity:
         "detector.canvas": unless(
             size == str(canvas), approximate(f"{size}, the next multiple of {INPUT_MULTIPLE_PX}")
         ),
-        "detector.backbone": approximate("its own ResNet-50, with pixels of its own and batch norm that trains"),
+        "detector.backbone": approximate(
+            f"its own {recipe.resnet.title}, with pixels of its own and batch norm that trains"
+        ),
         "detector.precision": unless(
             detector.precision is Precision.FLOAT32, approximate("Keras's mixed_bfloat16 chooses which layers")
         ),
@@ -104,7 +106,7 @@ def _model(recipe: Recipe) -> dict[str, Any]:
             "num_scales": len(anchors.sizes_px[0]),
             "aspect_ratios": [1 / ratio for ratio in anchors.ratios],  # width / height
         },
-        "backbone": {"type": "resnet", "resnet": {"model_id": 50}},
+        "backbone": {"type": "resnet", "resnet": {"model_id": recipe.resnet.depth}},
         "rpn_head": {"num_convs": 1, "num_filters": 256},
         "detection_head": {"num_convs": 0, "num_fcs": 2, "fc_dims": 1024},
         "roi_generator": {

@@ -23,6 +23,7 @@ EXACT_KEYS = (
 def _model_text(recipe: Recipe) -> str:
     ours, counts = recipe.hyperparameters, recipe.counts
     values = {
+        "backbone": recipe.configuration.detector.backbone,
         "anchor_sizes_px": ours.anchors.sizes_px,
         "anchor_ratios": ours.anchors.ratios,
         **_pixels(recipe),

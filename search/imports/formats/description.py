@@ -9,7 +9,7 @@ from detector.json_text import read_json
 from search.imports.describe import FORMAT, VERSION
 from search.imports.formats.their_document import TheirDocument
 from search.imports.framework import Framework
-from search.imports.imported import Difference, Imported, Pixels, Resize
+from search.imports.imported import Difference, Imported, Pixels, Resize, TheirBackbone
 from search.imports.levels import Sizes
 from search.imports.wish import Wish, fixed
 
@@ -70,6 +70,7 @@ def read_description(text: str, file: Path, *, gpus: int, images: int) -> Import
         rpn_lr_factor=document.number("optimizer.rpn_lr_factor"),
         flip_probability=document.number("training.flip_probability"),
         resize=_resize(document),
+        backbone=_backbone(document),
         weights=document.text("training.weights"),
         frozen_stages=document.whole("model.backbone.frozen_stages"),
         norm_trains=document.flag("model.backbone.norm_trains"),
@@ -128,10 +129,13 @@ def _resize(document: TheirDocument) -> Wish[Resize]:
     return short.becomes(lambda values: Resize(short_px=values, most_long_px=most.value))
 
 
+def _backbone(document: TheirDocument) -> TheirBackbone:
+    name = document.text("model.backbone.name")
+    return TheirBackbone(theirs=name, words=name.value)
+
+
 def _differences(document: TheirDocument, *, pyramid: bool) -> Iterator[Difference]:
-    backbone = document.text("model.backbone.name")
-    if backbone.value != "ResNet-50":
-        yield Difference(theirs=backbone, what=f"the backbone {backbone.value}", instead="ResNet-50")
+    yield from _backbone(document).differences()
     if not pyramid:
         flag: Wish[Any] = document.flag("model.backbone.pyramid")
         yield Difference(theirs=flag, what="one map", instead="FPN, P2 to P6")

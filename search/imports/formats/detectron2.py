@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from detector.config import ConfigError, Optimizer
+from detector.resnets import WIDTHS
 from search.imports.formats.detectron2_file import detectron2_document
 from search.imports.formats.their_document import TheirDocument
 from search.imports.framework import Framework
-from search.imports.imported import Difference, Imported, Pixels, Resize
+from search.imports.imported import Difference, Imported, Pixels, Resize, TheirBackbone
 from search.imports.wish import UNWRITABLE, Wish, fixed, same
 
 STRIDES = {"p2": 4, "p3": 8, "p4": 16, "p5": 32, "p6": 64, "p7": 128}
@@ -65,6 +66,7 @@ def _imported(document: TheirDocument, file: Path, gpus: int) -> Imported:
             lambda share: {0.5: "horizontal", 0.0: "none"}.get(share, UNWRITABLE),
         ),
         resize=_resize(document),
+        backbone=_backbone(document),
         weights=document.text(WEIGHTS),
         frozen_stages=document.whole("MODEL.BACKBONE.FREEZE_AT"),
         norm_trains=document.text(NORM).becomes(
@@ -124,16 +126,23 @@ def _resize(document: TheirDocument) -> Wish[Resize] | None:
     return short.becomes(lambda values: Resize(short_px=values, most_long_px=most.value))
 
 
+def _backbone(document: TheirDocument) -> TheirBackbone:
+    name, depth = document.text("MODEL.BACKBONE.NAME"), document.whole("MODEL.RESNETS.DEPTH")
+    if "resnet" not in name.value:
+        return TheirBackbone(theirs=name, words=f"the backbone {name.value}")
+    groups, width = (document.whole(f"MODEL.RESNETS.{key}") for key in ("NUM_GROUPS", "WIDTH_PER_GROUP"))
+    if groups.value != 1:
+        return TheirBackbone(theirs=groups, words=f"ResNeXt-{depth.value}")
+    if width.value != WIDTHS[0]:
+        return TheirBackbone(theirs=width, words=f"a ResNet-{depth.value} of {width.value} channels")
+    return TheirBackbone(theirs=depth, words=f"ResNet-{depth.value}")
+
+
 def _differences(document: TheirDocument, strides: tuple[int, ...]) -> Iterator[Difference]:
     if len(strides) == 1:
         features = document.names("MODEL.RPN.IN_FEATURES")
         yield Difference(theirs=features, what=f"one map of stride {strides[0]}", instead="FPN, P2 to P6")
-    depth = document.whole("MODEL.RESNETS.DEPTH")
-    backbone = document.text("MODEL.BACKBONE.NAME")
-    if "resnet" not in backbone.value:
-        yield Difference(theirs=backbone, what=f"the backbone {backbone.value}", instead="ResNet-50")
-    elif depth.value != 50:
-        yield Difference(theirs=depth, what=f"ResNet-{depth.value}", instead="ResNet-50")
+    yield from _backbone(document).differences()
     for key, what in (("MODEL.MASK_ON", "a mask head"), ("MODEL.KEYPOINT_ON", "a keypoint head")):
         if (head := document.flag(key)).value:
             yield Difference(theirs=head, what=what, instead="boxes only")

@@ -38,7 +38,14 @@ DEFAULTS: dict[str, Any] = {
             "SCORE_THRESH_TEST": 0.05,
             "NMS_THRESH_TEST": 0.5,
         },
-        "RESNETS": {"DEPTH": 50, "NORM": "FrozenBN", "STRIDE_IN_1X1": True, "DEFORM_ON_PER_STAGE": [False] * 4},
+        "RESNETS": {
+            "DEPTH": 50,
+            "NUM_GROUPS": 1,
+            "WIDTH_PER_GROUP": 64,
+            "NORM": "FrozenBN",
+            "STRIDE_IN_1X1": True,
+            "DEFORM_ON_PER_STAGE": [False] * 4,
+        },
     },
     "INPUT": {
         "MIN_SIZE_TRAIN": [800],

@@ -10,7 +10,7 @@ from search.imports.formats.mmdet_schedule import MmdetSchedule
 from search.imports.formats.their_document import MISSING, TheirDocument
 from search.imports.formats.their_python import parse_python
 from search.imports.framework import Framework
-from search.imports.imported import Difference, Imported, Pixels, Resize
+from search.imports.imported import Difference, Imported, Pixels, Resize, TheirBackbone
 from search.imports.levels import common_scales
 from search.imports.their_canvas import frame
 from search.imports.wish import UNWRITABLE, Wish, fixed, same
@@ -76,6 +76,7 @@ def _imported(document: TheirDocument, file: Path, gpus: int, images: int) -> Im
         rpn_lr_factor=_rpn_factor(document),
         flip_probability=_flip(document),
         resize=_resize(document),
+        backbone=_backbone(document),
         weights=_weights(document),
         frozen_stages=document.whole("model.backbone.frozen_stages", -1).becomes(
             lambda stages: stages + 1, lambda stages: stages - 1
@@ -260,13 +261,16 @@ def _needs_names(document: TheirDocument) -> Wish[bool]:
     return replace(kind.becomes(lambda name: name in OWN_NAMES), key=_names_key(document))
 
 
+def _backbone(document: TheirDocument) -> TheirBackbone:
+    kind, depth = document.text("model.backbone.type", "ResNet"), document.wish("model.backbone.depth", 50)
+    if kind.value != "ResNet":
+        return TheirBackbone(theirs=kind, words=f"the backbone {kind.value}")
+    return TheirBackbone(theirs=depth, words=f"ResNet-{depth.value}")
+
+
 def _differences(document: TheirDocument, optimizer: Wish[str], schedule: MmdetSchedule) -> Iterator[Difference]:
-    kind, depth = document.text("model.type"), document.wish("model.backbone.depth", 50)
-    backbone = document.text("model.backbone.type", "ResNet")
-    if backbone.value != "ResNet":
-        yield Difference(theirs=backbone, what=f"the backbone {backbone.value}", instead="ResNet-50")
-    elif depth.value != 50:
-        yield Difference(theirs=depth, what=f"ResNet-{depth.value}", instead="ResNet-50")
+    kind = document.text("model.type")
+    yield from _backbone(document).differences()
     if kind.value != "FasterRCNN":
         yield Difference(theirs=kind, what=kind.value, instead="one box head and no masks")
     neck: Wish[Any] = document.wish("model.neck.type", "none")

@@ -11,7 +11,7 @@ from detector.config import Optimizer, require
 from search.imports.formats.their_document import TheirDocument
 from search.imports.formats.their_yaml import parse_yaml
 from search.imports.framework import Framework
-from search.imports.imported import Difference, Imported, Resize
+from search.imports.imported import Difference, Imported, Resize, TheirBackbone
 from search.imports.levels import Sizes, octave_scale
 from search.imports.their_canvas import frame
 from search.imports.wish import UNWRITABLE, Wish, fixed, same
@@ -114,6 +114,7 @@ def read_model_garden(text: str, file: Path, *, gpus: int, images: int) -> Impor
         ),
         resize=_resize(document),
         weights=document.text("task.init_checkpoint"),
+        backbone=_backbone(document),
         frozen_stages=document.flag("task.freeze_backbone").becomes(lambda frozen: 5 if frozen else 0),
         norm_trains=document.flag("task.freeze_backbone").becomes(lambda frozen: not frozen),
         classes=document.whole(f"{MODEL}.num_classes"),
@@ -203,11 +204,16 @@ def _resize(document: TheirDocument) -> Wish[Resize]:
     return size.becomes(lambda sides: frame(sides[0], sides[1]))
 
 
+def _backbone(document: TheirDocument) -> TheirBackbone:
+    kind = document.text(f"{MODEL}.backbone.type")
+    if kind.value != "resnet":
+        return TheirBackbone(theirs=kind, words=f"the backbone {kind.value}")
+    depth = document.wish(f"{MODEL}.backbone.resnet.model_id")
+    return TheirBackbone(theirs=depth, words=f"ResNet-{depth.value}")
+
+
 def _differences(document: TheirDocument) -> Iterator[Difference]:
-    backbone, model = document.text(f"{MODEL}.backbone.type"), document.find(f"{MODEL}.backbone.resnet.model_id")
-    if backbone.value != "resnet" or model != 50:
-        named = f"{backbone.value}-{model}" if backbone.value == "resnet" else backbone.value
-        yield Difference(theirs=backbone, what=f"the backbone {named}", instead="ResNet-50")
+    yield from _backbone(document).differences()
     if (mask := document.flag(f"{MODEL}.include_mask")).value:
         yield Difference(theirs=mask, what="a mask head", instead="boxes only")
     for key, ours in ((f"{CONFIG}.learning_rate.type", ("stepwise", "constant")), (f"{WARMUP}.type", ("linear",))):

@@ -1,5 +1,6 @@
 """pipeline.config of the TensorFlow Object Detection API in our vocabulary. It writes ratios as width / height."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from search.imports.formats.tf_od_schedule import TfOdSchedule
 from search.imports.formats.their_document import MISSING, TheirDocument
 from search.imports.formats.their_prototext import parse_prototext
 from search.imports.framework import Framework
-from search.imports.imported import Difference, Imported, Resize
+from search.imports.imported import Difference, Imported, Resize, TheirBackbone
 from search.imports.levels import Sizes, octave_scale
 from search.imports.their_canvas import frame
 from search.imports.wish import UNWRITABLE, Wish, fixed, same
@@ -62,6 +63,7 @@ def read_tf_od(text: str, file: Path, *, gpus: int, images: int) -> Imported:
         score_threshold=document.number(f"{_NMS}.score_threshold", 0.0),
         flip_probability=_flip(document),
         resize=_resize(document),
+        backbone=_backbone(document),
         weights=document.text(f"{TRAIN}.fine_tune_checkpoint", ""),
         frozen_stages=fixed(0, f"{TRAIN}.freeze_variables"),
         norm_trains=document.flag(f"{MODEL}.feature_extractor.batch_norm_trainable", False),
@@ -158,10 +160,15 @@ def _resize(document: TheirDocument) -> Wish[Resize] | None:
     return short.becomes(lambda value: Resize(short_px=(value,), most_long_px=most.value))
 
 
-def _differences(document: TheirDocument, strides: tuple[int, ...]) -> Iterator[Difference]:
+def _backbone(document: TheirDocument) -> TheirBackbone:
     extractor = document.text(f"{MODEL}.feature_extractor.type", "none")
-    if "resnet50" not in extractor.value.replace("_", ""):
-        yield Difference(theirs=extractor, what=f"the backbone {extractor.value}", instead="ResNet-50")
+    depth = re.search(r"resnet(\d+)", extractor.value.replace("_", ""))
+    words = f"ResNet-{depth[1]}" if depth else f"the backbone {extractor.value}"
+    return TheirBackbone(theirs=extractor, words=words)
+
+
+def _differences(document: TheirDocument, strides: tuple[int, ...]) -> Iterator[Difference]:
+    yield from _backbone(document).differences()
     if len(strides) == 1:
         stride = document.whole(f"{_kind(document)}.height_stride", 16)
         yield Difference(theirs=stride, what=f"one map of stride {strides[0]}", instead="FPN, P2 to P6")

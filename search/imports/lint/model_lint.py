@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from detector.config import FETCHED
+from detector.config import FETCHED, FETCHED_BACKBONES
 from search.doctor.diagnostic import Level
 from search.imports.imported import Imported
 from search.imports.lint.finding import Finding, Mend, finding, shown
@@ -45,8 +45,10 @@ def check_differences(imported: Imported, zero: TrialZero | None) -> Iterator[Fi
             "nothing need be done: this is how trial 0 stays as near as it can",
         )  # fmt: skip
     if imported.weights.value:
+        can_be_fetched = imported.backbone.name in (None, *FETCHED_BACKBONES)
+        named = " or ".join((*FETCHED, "")) if can_be_fetched else ""
         yield finding(
             "their-weights", Level.NOTE, imported.weights,
             f"begins from {shown(imported.weights.value)}; trial 0 begins from the study's detector.weights",
-            f"give launch --weights {' or '.join(FETCHED)}, or a file, where they begin from trained weights",
+            f"give launch --weights {named}a file, where they begin from trained weights",
         )  # fmt: skip

@@ -47,6 +47,7 @@ def test_detectron2_gets_plain_arrays_with_an_author_and_the_line_says_what_to_s
     assert content["model"]["roi_heads.box_predictor.cls_score.bias"].shape == (4,)
     for setting in (
         "MODEL.RESNETS.DEPTH 18",
+        "MODEL.RESNETS.RES2_OUT_CHANNELS 64",
         "STRIDE_IN_1X1 True",
         "INPUT.FORMAT BGR",
         "PIXEL_MEAN [103.939, 116.779, 123.68]",

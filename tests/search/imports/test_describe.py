@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from detector.config import ConfigError, Optimizer
+from detector.config import BackboneName, ConfigError, Optimizer
 from search.imports.describe import describe
 from search.imports.formats.description import read_description
 from search.imports.trial_zero import NO_CLIPPING, trial_zero
@@ -41,10 +41,14 @@ class Bottleneck(Module):
     pass
 
 
+class BasicBlock(Module):
+    pass
+
+
 class Layer(Module):
-    def __init__(self, blocks: int, **options: object) -> None:
+    def __init__(self, blocks: int, kind: type[Module] = Bottleneck, **options: object) -> None:
         super().__init__(**options)
-        self.blocks = [Bottleneck() for _ in range(blocks)]
+        self.blocks = [kind() for _ in range(blocks)]
 
     def __len__(self) -> int:
         return len(self.blocks)
@@ -147,6 +151,24 @@ def test_a_described_detector_comes_back_with_all_its_numbers():
     assert (wish.frozen_stages.value, wish.norm_trains.value, wish.weights.value) == (2, False, "COCO_V1")
     assert (wish.classes.value, wish.counts_background) == (4, True)
     assert wish.differences == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "blocks"),
+    [
+        (BackboneName.RESNET18, BasicBlock, 2),
+        (BackboneName.RESNET34, BasicBlock, 6),
+        (BackboneName.RESNET50, Bottleneck, 6),
+        (BackboneName.RESNET101, Bottleneck, 23),
+        (None, Bottleneck, 36),
+    ],
+)
+def test_a_backbone_is_told_by_the_blocks_of_its_third_layer(name, kind, blocks):
+    model = detector()
+    model.backbone.body.layer3 = Layer(blocks, kind)
+    wish = imported(describe(model, sgd(model), batch_size=1, iterations=1))
+    assert wish.backbone.name is name
+    assert [each.what for each in wish.differences] == ([] if name else ["ResNet-152"])
 
 
 def test_the_rate_is_the_one_before_a_scheduler_changed_it_and_the_rpn_may_have_its_own():

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from detector.config import Anchors, ConfigError, Hyperparameters
+from detector.config import Anchors, BackboneName, ConfigError, Hyperparameters
 from search.imports.framework import Framework
 from search.imports.imported import Imported, Resize
 from search.imports.recognition import read_imported
@@ -104,13 +104,29 @@ def test_one_list_of_sizes_stands_on_every_level_as_detectron2_broadcasts_it(rea
 
 def test_it_is_recognised_and_says_what_no_trial_has(read):
     imported = read(
-        "_BASE_: Base-RCNN-FPN.yaml\nMODEL:\n  RESNETS: {DEPTH: 101}\n  MASK_ON: True\n"
+        "_BASE_: Base-RCNN-FPN.yaml\nMODEL:\n  RESNETS: {DEPTH: 152}\n  MASK_ON: True\n"
         "  ROI_HEADS: {NAME: CascadeROIHeads}\nSOLVER: {LR_SCHEDULER_NAME: WarmupCosineLR, NESTEROV: true}\n"
     )
     assert imported.framework is Framework.DETECTRON2
     assert [each.what for each in imported.differences] == [
-        "ResNet-101", "a mask head", "Cascade R-CNN", "WarmupCosineLR", "Nesterov's momentum",
+        "ResNet-152", "a mask head", "Cascade R-CNN", "WarmupCosineLR", "Nesterov's momentum",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("said", "name", "words"),
+    [
+        ("RESNETS: {DEPTH: 18, RES2_OUT_CHANNELS: 64}", BackboneName.RESNET18, "ResNet-18"),
+        ("RESNETS: {DEPTH: 101}", BackboneName.RESNET101, "ResNet-101"),
+        ("RESNETS: {DEPTH: 101, NUM_GROUPS: 32, WIDTH_PER_GROUP: 8}", None, "ResNeXt-101"),
+        ("RESNETS: {WIDTH_PER_GROUP: 128}", None, "a ResNet-50 of 128 channels"),
+        ("BACKBONE: {NAME: build_swint_fpn_backbone}", None, "the backbone build_swint_fpn_backbone"),
+    ],
+)
+def test_a_plain_resnet_is_the_study_s_and_another_backbone_is_said(read, said, name, words):
+    imported = read(f"_BASE_: Base-RCNN-FPN.yaml\nMODEL:\n  {said}\n")
+    assert (imported.backbone.name, imported.backbone.words) == (name, words)
+    assert [(each.what, each.instead) for each in imported.differences] == ([] if name else [(words, "ResNet-50")])
 
 
 def test_images_are_resized_by_their_short_side(read):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from detector.config import BackboneName
 from search.plan import as_launched
 from search.study.study_file import load_study_file
 from storage.connection.database import Database
@@ -100,6 +101,29 @@ def test_a_canvas_of_ones_own_scales_the_anchors_along(run, shapes, theirs, tmp_
     assert specification.imported is not None
     assert specification.imported.hyperparameters.anchors.sizes_px[0][0] < 32
     assert "and so are the anchors of trial 0" in " ".join(done.out.split())
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"), [((), BackboneName.RESNET18), (("--backbone", "resnet34"), BackboneName.RESNET34)]
+)
+def test_the_study_has_their_backbone_unless_another_is_named(run, shapes, theirs, tmp_path, options, expected):
+    file = theirs("eight_gpus.yaml")
+    text = file.read_text()
+    file.write_text(text.replace("MODEL:\n", "MODEL:\n  RESNETS: {DEPTH: 18, RES2_OUT_CHANNELS: 64}\n", 1))
+    arguments = ("launch", "mine.yaml", "--data", shapes, "--from", file.name, "--only-create", *options)
+    done = run(*arguments)
+    assert done.code == 0, done.err
+    assert load_study_file(tmp_path / "mine.yaml").detector.backbone is expected
+    assert f"with {expected}; its schedule" in " ".join(done.out.split())
+    assert "other-model" not in done.out
+    assert run(*arguments).code == 0  # the same file: nothing is in the way
+
+
+def test_a_small_backbone_has_no_weights_of_keras_and_no_advice_to_take_them(run, shapes, theirs):
+    file = theirs("eight_gpus.yaml")
+    file.write_text(file.read_text().replace("MODEL:\n", "MODEL:\n  RESNETS: {DEPTH: 18}\n", 1))
+    said = " ".join(run("doctor", "--data", shapes, "--from", file.name).out.split())
+    assert "give launch --weights a file, where they begin" in said
 
 
 def test_without_data_there_is_nothing_to_begin(run, theirs):

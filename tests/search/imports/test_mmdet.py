@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from detector.config import ConfigError
+from detector.config import BackboneName, ConfigError
 from search.imports.formats.mmdet import read_mmdet
 from search.imports.formats.their_python import parse_python
 from search.imports.imported import Imported, Resize
@@ -53,6 +53,20 @@ def test_images_of_all_gpus_are_one_batch_and_epochs_get_shorter():
 def test_gradients_gathered_over_steps_are_one_batch():
     text = changed('type="OptimWrapper",', 'type="OptimWrapper", accumulative_counts=4,')
     assert read(text).batch_size.value == 8
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "name", "words"),
+    [
+        ("depth=50", "depth=18", BackboneName.RESNET18, "ResNet-18"),
+        ("depth=50", "depth=152", None, "ResNet-152"),
+        ('type="ResNet"', 'type="ResNeXt"', None, "the backbone ResNeXt"),
+    ],
+)
+def test_a_plain_resnet_is_the_study_s_and_another_backbone_is_said(old, new, name, words):
+    imported = read(changed(old, new))
+    assert imported.backbone.name is name
+    assert [(each.what, each.instead) for each in imported.differences] == ([] if name else [(words, "ResNet-50")])
 
 
 def test_repeated_data_makes_longer_epochs():

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from detector.config import Canvas, ConfigError
+from detector.config import BackboneName, Canvas, ConfigError
 from search.imports.formats.model_garden import read_model_garden
 from search.imports.imported import Imported
 from search.imports.trial_zero import NO_CLIPPING, trial_zero
@@ -45,6 +45,21 @@ def test_their_values_know_their_lines():
     assert imported.resize.value.frame == Canvas(height_px=128, width_px=192)
     assert imported.frozen_stages.value == 5
     assert imported.differences == ()
+
+
+@pytest.mark.parametrize(
+    ("backbone", "name", "words"),
+    [
+        ("{type: resnet, resnet: {model_id: 34}}", BackboneName.RESNET34, "ResNet-34"),
+        ("{type: resnet, resnet: {model_id: 152}}", None, "ResNet-152"),
+        ("{type: spinenet}", None, "the backbone spinenet"),
+    ],
+)
+def test_a_plain_resnet_is_the_study_s_and_another_backbone_is_said(backbone, name, words):
+    imported = read(f"task: {{model: {{backbone: {backbone}}}}}\n")
+    assert imported.backbone.name is name
+    said = [each.what for each in imported.differences if each.instead == "ResNet-50"]
+    assert said == ([] if name else [words])
 
 
 def test_clipping_is_of_the_optimizer():

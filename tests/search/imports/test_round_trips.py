@@ -1,4 +1,5 @@
-"""What is exported to a framework and imported again is the same wherever the export calls it exact."""
+"""What is exported to a framework and imported again is the same wherever the export calls it exact, and the backbone
+always."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from detector.config import Canvas, ConfigError, Detector, Hyperparameters
+from detector.config import BackboneName, Canvas, ConfigError, Detector, Hyperparameters
 from search.export.frameworks.exporting import FRAMEWORKS
 from search.export.frameworks.fidelity import Level, values_of
 from search.export.frameworks.recipe import Recipe, SplitFiles
@@ -32,8 +33,8 @@ BETWEEN_ITERATIONS = {"decay_boundaries", "warmup_fraction"}
 NOT_OF_TRIAL_0 = ("detector.", "augmentation.")
 
 
-def recipe_of(hyperparameters: Hyperparameters) -> Recipe:
-    detector = Detector(canvas=Canvas(height_px=128, width_px=128))
+def recipe_of(hyperparameters: Hyperparameters, backbone: BackboneName) -> Recipe:
+    detector = Detector(canvas=Canvas(height_px=128, width_px=128), backbone=backbone)
     made = configuration(hyperparameters, detector, images=IMAGES)
     return Recipe(configuration=made, images=IMAGES, train=SPLIT, validation=SPLIT)
 
@@ -44,7 +45,9 @@ def check(recipe: Recipe, framework: Framework) -> int:
     name = form.files[0]
     fidelity, text = form.fidelity(recipe), form.texts(recipe, name)[name]
     assert recognised(text, Path(name)) is framework
-    back = trial_zero(READERS[framework](text, Path(name), gpus=1, images=recipe.train.count)).hyperparameters
+    imported = READERS[framework](text, Path(name), gpus=1, images=recipe.train.count)
+    assert imported.backbone.name is recipe.configuration.detector.backbone
+    back = trial_zero(imported).hyperparameters
     before = values_of(recipe.configuration)
     after = values_of(replace(recipe.configuration, hyperparameters=back))
     keys = {key for key, note in fidelity.items() if note.level is Level.EXACT and not key.startswith(NOT_OF_TRIAL_0)}
@@ -73,10 +76,12 @@ FORMATS = [framework for framework in READERS if framework is not Framework.TORC
 
 @pytest.mark.parametrize("framework", FORMATS)
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.filter_too_much])
-@given(seed=st.integers(0, 2**32 - 1))
-def test_any_point_of_the_space_comes_back_where_it_was_called_exact(framework: Framework, seed: int) -> None:
+@given(seed=st.integers(0, 2**32 - 1), backbone=st.sampled_from(BackboneName))
+def test_any_point_of_the_space_comes_back_where_it_was_called_exact(
+    framework: Framework, seed: int, backbone: BackboneName
+) -> None:
     shares = np.random.default_rng(seed).random(len(CUBE.sides))
-    recipe = recipe_of(SPACE.configuration(CUBE.point(shares)))
+    recipe = recipe_of(SPACE.configuration(CUBE.point(shares)), backbone)
     try:
         FRAMEWORKS[str(framework)].texts(recipe, "any")
     except ConfigError:
@@ -85,7 +90,7 @@ def test_any_point_of_the_space_comes_back_where_it_was_called_exact(framework: 
 
 
 @pytest.mark.parametrize("framework", FORMATS)
-@pytest.mark.parametrize("case", ["defaults", "awkward"])
+@pytest.mark.parametrize("case", ["defaults", "awkward", "resnet101"])
 def test_the_judged_configurations_come_back(framework: Framework, case: str) -> None:
     made = CASES[case]
     recipe = Recipe(configuration=made, images=made.provenance.budget_images, train=SPLIT, validation=SPLIT)

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from detector.config import Canvas, ConfigError, Optimizer
+from detector.config import BackboneName, Canvas, ConfigError, Optimizer
 from search.imports.formats.tf_od import read_tf_od
 from search.imports.formats.their_prototext import parse_prototext
 from search.imports.imported import Imported, Resize
@@ -84,12 +84,28 @@ def test_the_shipped_kind_has_one_map_and_a_cosine_and_both_are_said():
     assert own.decay_boundaries == ()
     assert own.clip_norm == 10
     assert imported.norm_trains.value
+    assert imported.backbone.name is BackboneName.RESNET101
     assert {each.what for each in imported.differences} == {
-        "the backbone faster_rcnn_resnet101_keras", "one map of stride 16", "images stretched to one shape",
+        "one map of stride 16", "images stretched to one shape",
         "cosine_decay_learning_rate",
     }  # fmt: skip
     assert imported.resize is not None
     assert imported.resize.value.frame == Canvas(height_px=640, width_px=640)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "words"),
+    [
+        ("faster_rcnn_resnet50_fpn_keras", BackboneName.RESNET50, "ResNet-50"),
+        ("faster_rcnn_resnet101", BackboneName.RESNET101, "ResNet-101"),
+        ("faster_rcnn_resnet152_fpn_keras", None, "ResNet-152"),
+        ("faster_rcnn_inception_resnet_v2_keras", None, "the backbone faster_rcnn_inception_resnet_v2_keras"),
+    ],
+)
+def test_a_plain_resnet_is_the_study_s_and_another_backbone_is_said(kind, name, words):
+    imported = read(TEXT.replace("faster_rcnn_resnet50_fpn_keras", kind))
+    assert imported.backbone.name is name
+    assert [(each.what, each.instead) for each in imported.differences] == ([] if name else [(words, "ResNet-50")])
 
 
 def test_a_flexible_grid_has_paired_lists():

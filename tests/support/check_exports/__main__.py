@@ -1,6 +1,6 @@
 """Loads every exported file in its real framework: python -m tests.support.check_exports [--write docs/exports.md].
 
-For the three configurations of tests/support/export_cases.py and each framework: all anchors of the canvas and the
+For the configurations of tests/support/export_cases.py and each framework: all anchors of the canvas and the
 learning rates are computed by the framework from the file and compared with the detector's own; one training step is
 done. Each must agree, or the export must have refused.
 """
@@ -58,33 +58,47 @@ def main() -> int:
     parser.add_argument("--environments", type=Path, default=Path("build/check-exports"), help="where they are kept")
     parser.add_argument("--write", type=Path, help="the page whose table is replaced")
     parser.add_argument("--only", nargs="*", default=[each.format for each in ENVIRONMENTS], help="formats")
+    parser.add_argument("--cases", nargs="*", default=list(CASES), help="configurations; other rows of a page stay")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         rows = [
             row
             for environment in ENVIRONMENTS
             if environment.format in options.only
-            for row in _rows(environment, options.environments.absolute(), Path(folder))
+            for row in _rows(environment, options.cases, options.environments.absolute(), Path(folder))
         ]
-    table = HEADING + "| --- | --- | --- | --- | --- | --- | --- |\n" + "".join(f"{row.text}\n" for row in rows)
-    print(table)
+    print(HEADING, *(f"{row.text}\n" for row in rows), sep="")
     if options.write:
         page = options.write.read_text(encoding="utf-8")
         before, _, rest = page.partition(START)
-        _, _, after = rest.partition(END)
-        options.write.write_text(f"{before}{START}{table}{END}{after}", encoding="utf-8")
+        former, _, after = rest.partition(END)
+        options.write.write_text(f"{before}{START}{_table(rows, former)}{END}{after}", encoding="utf-8")
     failed = sum(row.so.startswith("failed") for row in rows)
     passed = sum(row.so.startswith(("agrees", "refused")) for row in rows)
     print(f"{passed} passed, {failed} failed, {len(rows) - passed - failed} skipped")
     return 1 if failed else 0
 
 
-def _rows(environment: Environment, environments: Path, folder: Path) -> list[Row]:
+def _table(rows: list[Row], former: str) -> str:
+    """The whole table: these rows, and those of the former one that were not run again."""
+    texts = {_key(line): line for line in former.splitlines()} | {_key(row.text): row.text for row in rows}
+    keys = [(FRAMEWORKS[each.format].title, case) for each in ENVIRONMENTS for case in CASES]
+    lines = [texts[key] for key in keys if key in texts]
+    return HEADING + "| --- | --- | --- | --- | --- | --- | --- |\n" + "".join(f"{line}\n" for line in lines)
+
+
+def _key(line: str) -> tuple[str, str]:
+    """Framework and configuration of a row."""
+    _, title, _, case, *_ = (cell.strip() for cell in line.split("|"))
+    return title, case
+
+
+def _rows(environment: Environment, cases: list[str], environments: Path, folder: Path) -> list[Row]:
     title = FRAMEWORKS[environment.format].title
     if why := why_not(environment):
-        return [Row(title=title, case=case, so=f"not run: {why}", found={}) for case in CASES]
+        return [Row(title=title, case=case, so=f"not run: {why}", found={}) for case in cases]
     python = python_of(environment, environments)
-    return [_row(environment, python, case, folder / case / environment.format) for case in CASES]
+    return [_row(environment, python, case, folder / case / environment.format) for case in cases]
 
 
 def _row(environment: Environment, python: Path, name: str, folder: Path) -> Row:
@@ -124,6 +138,10 @@ def _judged(found: dict[str, Any], recipe: Recipe) -> str:
     factor = recipe.hyperparameters.rpn_lr_factor
     if not math.isclose(found.get("rpn_factor", factor), factor, rel_tol=MOST_RATE_ERROR):
         wrong.append("the RPN's rate")
+    branches = sum(recipe.resnet.blocks)
+    scales = found.get("branch_scales", [branches**-0.5] * branches)
+    if len(scales) != branches or not all(math.isclose(scale, branches**-0.5, rel_tol=1e-5) for scale in scales):
+        wrong.append("the scale of residual branches")
     if not math.isfinite(found["loss"]):
         wrong.append("loss")
     return f"failed: {', '.join(wrong)}" if wrong else "agrees"

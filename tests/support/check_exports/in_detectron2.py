@@ -3,7 +3,7 @@
 import warnings
 
 import torch
-from judge import case, module, tell, walked
+from judge import branch_scales, case, module, tell, walked
 
 warnings.simplefilter("ignore")
 
@@ -21,6 +21,8 @@ def main() -> None:
     annotated = script.Annotated(given.folder / training.train, given.folder / training.train_images, training.upright)
     samples = [TrainingSamples(annotated, training)[number] for number in range(2)]
     model = script.build_model(config, torch.stack([sample["image"] for sample in samples]))
+    norms = [each for each in model.backbone.modules() if isinstance(each, script.FrozenBatchNorm2d)]
+    scales = branch_scales(norms)
     maps = [torch.zeros(1, 1, *size) for size in given.levels]
     anchors = torch.cat([boxes.tensor for boxes in model.proposal_generator.anchor_generator(maps)])
 
@@ -44,6 +46,7 @@ def main() -> None:
         rate_error=given.rate_error(lambda i: rates[i]),
         whole_warmup_rate_error=given.rate_error(lambda i: yaml_rates[i]),
         rpn_factor=factor,
+        branch_scales=scales,
         loss=loss,
         gradient=norm,
     )

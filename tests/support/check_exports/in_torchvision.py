@@ -4,7 +4,7 @@ import warnings
 
 import torch
 import torchvision
-from judge import case, module, tell, walked
+from judge import branch_scales, case, module, tell, walked
 
 warnings.simplefilter("ignore")
 
@@ -19,6 +19,8 @@ def main() -> None:
 
     samples = [TrainingSamples(annotated, training)[number] for number in range(2)]
     model = script.build_model("none", torch.stack([sample["image"] for sample in samples]))
+    norms = [each for each in model.backbone.modules() if isinstance(each, script.FrozenBatchNorm2d)]
+    scales = branch_scales(norms)
     maps = [torch.zeros(1, 1, *size) for size in given.levels]
     anchors = model.rpn.anchor_generator(script.ImageList(torch.zeros(1, 3, *given.canvas), [given.canvas]), maps)[0]
 
@@ -39,6 +41,7 @@ def main() -> None:
         anchor_error_px=given.anchor_error_px(anchors[:, [1, 0, 3, 2]].numpy()),
         rate_error=given.rate_error(lambda i: rates[i]),
         rpn_factor=factor,
+        branch_scales=scales,
         loss=loss,
         gradient=norm,
     )

@@ -7,7 +7,7 @@ rates [I] there, relative to the peak) and facts.json beside them.
 import importlib.util
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,11 @@ class Case:
         """The largest difference of the rates at the expected iterations, as a share of the peak."""
         pairs = zip(self.iterations.tolist(), self.rates.tolist(), strict=True)
         return max(abs(rate_of(i) / self.facts["peak"] - rate) for i, rate in pairs)
+
+
+def branch_scales(norms: Iterable[Any]) -> list[float]:
+    """The scales of batch norms that are below 1: of a backbone from nothing those that end a residual branch."""
+    return [scale for norm in norms if (scale := float(norm.weight.max())) < 1]
 
 
 def module(path: Path) -> Any:

@@ -16,7 +16,7 @@ from detectron2.config import CfgNode, get_cfg
 from detectron2.data.datasets import register_coco_instances
 from detectron2.layers import FrozenBatchNorm2d
 from detectron2.modeling import build_model as build_from_config
-from detectron2.modeling.backbone.resnet import BottleneckBlock
+from detectron2.modeling.backbone.resnet import BasicBlock, BottleneckBlock
 from detectron2.structures import Boxes, ImageList, Instances
 from detectron2.utils.events import EventStorage
 from frcnn_training import (
@@ -70,7 +70,8 @@ def build_model(config: CfgNode, pictures: torch.Tensor | None = None) -> torch.
     predictor.losses = partial(roi_losses, predictor.losses, config.MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE)
     if pictures is not None:
         norms = [module for module in model.backbone.modules() if isinstance(module, FrozenBatchNorm2d)]
-        last = [module.conv3.norm for module in model.backbone.modules() if isinstance(module, BottleneckBlock)]
+        blocks = [module for module in model.backbone.modules() if isinstance(module, (BasicBlock, BottleneckBlock))]
+        last = [(block.conv3 if isinstance(block, BottleneckBlock) else block.conv2).norm for block in blocks]
         pictures = (pictures.flip(-3).to(model.pixel_mean.device) - model.pixel_mean) / model.pixel_std
         calibrate(model.backbone, norms, last, pictures)
     return model.train()

@@ -1,4 +1,4 @@
-"""A Faster R-CNN with a ResNet-50 and a feature pyramid, built of torchvision's parts, trained as it was searched.
+"""A Faster R-CNN with a ResNet and a feature pyramid, built of torchvision's parts, trained as it was searched.
 
 What torchvision does otherwise is replaced: anchors (not rounded, in the middle of their cells, of fixed strides),
 aligned RoIAlign, images on one canvas, losses divided by a fixed number of samples.
@@ -30,6 +30,7 @@ from torchvision.models.detection import FasterRCNN, roi_heads
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.backbone_utils import BackboneWithFPN
 from torchvision.models.detection.image_list import ImageList
+from torchvision.models.resnet import BasicBlock, Bottleneck
 from torchvision.ops import FrozenBatchNorm2d, MultiScaleRoIAlign, roi_align
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
@@ -41,12 +42,13 @@ LEVEL_AREAS_PX2 = (112.0**2, 224.0**2, 448.0**2)  # from which area on an RoI re
 class Model:
     """All of the model that is not torchvision's own. Sizes are in canvas pixels, ratios are height / width."""
 
+    backbone: str  # resnet18, resnet34, resnet50 or resnet101
     anchor_sizes_px: Tuple[Tuple[float, ...], ...]  # of P2 to P6
     anchor_ratios: Tuple[float, ...]
     pixel_order: str
     pixel_mean: Tuple[float, float, float]  # in that order, of 0..255
     pixel_std: Tuple[float, float, float]
-    stride_in_1x1: bool  # where a stage of the backbone halves the map: in a block's first convolution or its second
+    stride_in_1x1: bool  # where a bottleneck halves the map: in its first convolution or its second
     weights: str  # none, imagenet (torchvision's own) or a file
     frozen_stages: int  # 1 is the stem
     rpn_positive_iou: float
@@ -182,9 +184,9 @@ def roi_losses(
 
 
 def build_backbone(weights: str) -> nn.Module:
-    """ResNet-50 with frozen batch norm: torchvision's ImageNet weights, or random ones."""
-    named = torchvision.models.ResNet50_Weights.IMAGENET1K_V1 if weights == "imagenet" else None
-    resnet = torchvision.models.resnet50(weights=named, norm_layer=FrozenBatchNorm2d)
+    """A ResNet with frozen batch norm: torchvision's ImageNet weights, or random ones."""
+    named = "IMAGENET1K_V1" if weights == "imagenet" else None
+    resnet = torchvision.models.get_model(MODEL.backbone, weights=named, norm_layer=FrozenBatchNorm2d)
     if MODEL.stride_in_1x1:
         for stage in (resnet.layer2, resnet.layer3, resnet.layer4):
             stage[0].conv1.stride, stage[0].conv2.stride = (2, 2), (1, 1)
@@ -199,11 +201,13 @@ def build_model(weights: str = "none", pictures: torch.Tensor | None = None) -> 
     """The detector, in training mode. Without weights, `pictures` [n, 3, H, W] give the batch norm its statistics."""
     resnet = build_backbone(weights)
     levels = {f"layer{number}": str(number - 1) for number in (1, 2, 3, 4)}
-    backbone = BackboneWithFPN(resnet, levels, [256, 512, 1024, 2048], 256, LastLevelMaxPool())
+    channels = [resnet.inplanes // 2**halved for halved in (3, 2, 1, 0)]  # of C2 to C5
+    backbone = BackboneWithFPN(resnet, levels, channels, 256, LastLevelMaxPool())
     transform = CanvasTransform(TRAINING.canvas, MODEL)
     if weights == "none" and pictures is not None:
         norms = [module for module in backbone.modules() if isinstance(module, FrozenBatchNorm2d)]
-        last = [m.bn3 for m in backbone.modules() if isinstance(m, torchvision.models.resnet.Bottleneck)]
+        blocks = [module for module in backbone.modules() if isinstance(module, (BasicBlock, Bottleneck))]
+        last = [block.bn3 if isinstance(block, Bottleneck) else block.bn2 for block in blocks]
         calibrate(backbone, norms, last, transform.normalised(pictures))
     model = FasterRCNN(
         backbone,

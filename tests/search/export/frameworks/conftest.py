@@ -1,4 +1,4 @@
-"""The three configurations of tests/support/export_cases.py, as every framework has them."""
+"""The configurations of tests/support/export_cases.py, as every framework has them."""
 
 from pathlib import Path
 

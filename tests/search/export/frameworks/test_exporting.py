@@ -96,6 +96,16 @@ def test_of_all_formats_those_that_can_are_written_and_the_others_named(datasets
     assert any(warning.startswith("mmdet: not written: ") for warning in written.warnings)
 
 
+def test_a_small_backbone_is_written_for_all_but_the_framework_that_lacks_it(datasets: Pair, folder: Path) -> None:
+    written = write("resnet18", datasets, folder)
+    record = json.loads((folder / "export.json").read_text())["exports"]
+    assert set(record) == set(FRAMEWORKS) - {"tf-od"}
+    assert record["tfm"]["keys"]["detector.backbone"].startswith("approximate: its own ResNet-18")
+    assert [each.partition(", ")[0] for each in written.warnings if "not written" in each] == [
+        "tf-od: not written: tf-od has no ResNet-18"
+    ]
+
+
 def test_what_a_format_cannot_say_is_warned_of(datasets: Pair, folder: Path) -> None:
     warnings = write("awkward", datasets, folder, "tf-od").warnings
     assert "tf-od: rpn_positive_iou = 0.66 is not expressed: fixed at 0.7 there" in warnings

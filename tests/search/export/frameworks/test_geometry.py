@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from detector.config import BackboneName, Canvas, ConfigError, Detector
+from detector.config import Canvas, ConfigError, Detector
 from detector.geometry import KERAS, TORCHVISION, Geometry
 from detector.weight_files.found_weights import FileKind, FoundWeights
 from search.export.frameworks import geometry
@@ -60,11 +60,6 @@ def test_a_whole_detector_that_places_anchors_or_rois_otherwise_is_not_written(f
         ConfigError, match=r"theirs\.safetensors is a whole detector .* export --format frcnn writes it"
     ):
         expressible_geometry(FROM_FILE)
-
-
-def test_another_backbone_than_resnet_50_is_not_written():
-    with pytest.raises(ConfigError, match="this detector has a resnet18"):
-        expressible_geometry(replace(DETECTOR, backbone=BackboneName.RESNET18))
 
 
 def test_weights_that_are_not_here_are_asked_for():

@@ -1,4 +1,4 @@
-"""The texts of all formats for the three configurations, as they were when the real frameworks loaded them.
+"""The texts of all formats for the configurations, as they were when the real frameworks loaded them.
 
 After a change that is meant: python -m tests.support.golden_exports, look at the difference, run `make check-exports`.
 """

@@ -19,7 +19,7 @@ from tests.support.export_cases import CASES, expected_anchors, telling_iteratio
 from tests.support.framework_files import STRIDES_PX, Levels, grid, protobuf_values, python_values, stepped, warmed
 
 Rate = Callable[[int], float]
-REFUSED = {("mmdet", "adam"), ("tfm", "adam")}
+REFUSED = {("mmdet", "adam"), ("tfm", "adam"), ("tf-od", "resnet18")}
 WHOLE_WARMUP = ("detectron2 alone", "mmdet", "tf-od", "tfm")  # the others count it as a real number
 
 

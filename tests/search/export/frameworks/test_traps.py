@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from detector.config import Anchors, ConfigError, Detector, Optimizer
+from detector.config import Anchors, BackboneName, ConfigError, Detector, Optimizer
 from search.export.frameworks.exporting import FRAMEWORKS
 from search.export.frameworks.recipe import Recipe
 from search.export.frameworks.tfm import input_px
@@ -105,6 +105,50 @@ def test_mmdet_counts_frozen_stages_from_the_stem_as_0(stages: int, theirs: int)
     assert backbone["norm_cfg"] == {"type": "BN", "requires_grad": False}
     assert backbone["norm_eval"] is True
     assert detectron2(made)["MODEL"]["BACKBONE"]["FREEZE_AT"] == stages
+
+
+@pytest.mark.parametrize(
+    ("backbone", "depth", "channels"),
+    [
+        (BackboneName.RESNET18, 18, [64, 128, 256, 512]),
+        (BackboneName.RESNET34, 34, [64, 128, 256, 512]),
+        (BackboneName.RESNET50, 50, [256, 512, 1024, 2048]),
+        (BackboneName.RESNET101, 101, [256, 512, 1024, 2048]),
+    ],
+)
+def test_a_backbone_s_depth_stands_with_the_channels_that_it_has(
+    backbone: BackboneName, depth: int, channels: list[int]
+) -> None:
+    made = changed("defaults", detector={"backbone": backbone})
+    resnets = detectron2(made)["MODEL"]["RESNETS"]
+    assert (resnets["DEPTH"], resnets["RES2_OUT_CHANNELS"]) == (depth, channels[0])
+    assert (mmdet(made)["model"]["backbone"]["depth"], mmdet(made)["model"]["neck"]["in_channels"]) == (depth, channels)
+    assert tfm(made)["task"]["model"]["backbone"] == {"type": "resnet", "resnet": {"model_id": depth}}
+    script = python_values(texts("torchvision", made)["torchvision_train.py"])
+    assert script["MODEL"]["backbone"] == f"resnet{depth}"
+
+
+def test_a_basic_block_has_no_1x1_convolution_to_halve_its_map_in() -> None:
+    for backbone, first in ((BackboneName.RESNET18, False), (BackboneName.RESNET101, True)):
+        made = changed("defaults", detector={"backbone": backbone})
+        assert detectron2(made)["MODEL"]["RESNETS"]["STRIDE_IN_1X1"] is first
+        assert python_values(texts("torchvision", made)["torchvision_train.py"])["MODEL"]["stride_in_1x1"] is first
+
+
+def test_of_a_deep_backbone_its_own_imagenet_weights_are_named() -> None:
+    made = changed("defaults", detector={"backbone": BackboneName.RESNET101, "weights": "imagenet"})
+    assert detectron2(made)["MODEL"]["WEIGHTS"] == "detectron2://ImageNetPretrained/MSRA/R-101.pkl"
+    checkpoint = mmdet(made)["model"]["backbone"]["init_cfg"]["checkpoint"]
+    assert checkpoint == "open-mmlab://detectron2/resnet101_caffe"
+
+
+def test_the_object_detection_api_has_no_small_backbone() -> None:
+    (model,) = tf_od(changed("defaults", detector={"backbone": BackboneName.RESNET101}))["model"]
+    (extractor,) = model["faster_rcnn"][0]["feature_extractor"]
+    assert extractor["type"] == [b"faster_rcnn_resnet101_fpn_keras"]
+    for backbone, title in ((BackboneName.RESNET18, "ResNet-18"), (BackboneName.RESNET34, "ResNet-34")):
+        with pytest.raises(ConfigError, match=f"tf-od has no {title}, so it would be another detector"):
+            FRAMEWORKS["tf-od"].fidelity(changed("defaults", detector={"backbone": backbone}))
 
 
 def test_a_box_without_any_overlap_is_matched_to_nothing_in_mmdet(awkward: Recipe) -> None:
