@@ -39,14 +39,13 @@ from trial.outcome import Outcome
 PROGRAM = """
 import json, sys
 from pathlib import Path
-from detector.data.sample_data import write_sample
-from search.launch.launching import launch
-from search.launch.settled import settle
+from search.launch import launching
 from search.study.specification import specification_from_json
+launching.TICK_S = 0.1
 document = json.loads(sys.argv[1])
 storage = document.pop("storage")
 specification = specification_from_json(document, storage=storage)
-sys.exit(launch(specification, folder=Path(sys.argv[2]), options=("--lease-s", "2")))
+sys.exit(launching.launch(specification, folder=Path(sys.argv[2]), options=("--lease-s", "2")))
 """
 
 
