@@ -211,7 +211,7 @@ print(len(found))
 """
 
 
-@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+@pytest.mark.parametrize("backend", ["tensorflow", pytest.param("jax", marks=pytest.mark.slow)])
 def test_keras_alone_opens_the_layers_and_they_compute_what_ours_do(
     weights: Path, tmp_path: Path, backend: str
 ) -> None:

@@ -170,7 +170,7 @@ def test_another_space_or_budget_is_refused_with_the_difference(specification, t
     assert len(trials_of(specification)) == 8
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_signal_stops_cleanly_and_a_second_launch_goes_on(specification, tmp_path, number):
     first = start(specification, tmp_path, FRCNN_ANALYTIC_STEP_S="0.01")
     wait_for_figures(specification, first, trial=1)
@@ -277,7 +277,7 @@ def test_a_password_in_the_storage_url_reaches_no_command_line(specification, tm
 
 def test_canvas_budget_and_split_come_from_the_data_before_any_trial(tmp_path, console):
     folder = tmp_path / "sample"
-    write_sample(folder, seed=0)
+    write_sample(folder, train=20, validation=8)
     document = {"name": "sample", "storage": f"sqlite:///{tmp_path / 'study.db'}", "data": {"folder": str(folder)}}
     result = settle(specification_from(document, "this test"), console, folder=tmp_path)
     settled, fingerprint = result.specification, result.data
