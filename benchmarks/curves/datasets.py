@@ -12,6 +12,8 @@ from benchmarks.parts.planted_data import BCCD
 from detector.data.sample_data import write_sample
 
 TILE_PX = 64
+TILES = (640, 256)  # images to train and to validate, of which four become one
+LARGE = (360, 144)
 RARE = "triangle"
 KEPT_OF_RARE = 12  # one image in so many of those with an object of the rare class
 
@@ -33,7 +35,9 @@ def _cells(folder: Path) -> Path:
 def _small_and_dense(folder: Path) -> Path:
     """Images of 2 × 2 sample images, each with objects of 6 to 16 px."""
     tiles, own = folder / "tiles", folder / "dense"
-    write_sample(tiles, seed=1, train=640, validation=256, size_px=(TILE_PX, TILE_PX), sizes_px=(6.0, 16.0))
+    train, validation = TILES
+    size_px, sizes_px = (TILE_PX, TILE_PX), (6.0, 16.0)
+    write_sample(tiles, seed=1, train=train, validation=validation, size_px=size_px, sizes_px=sizes_px)
     for split in ("train", "val"):
         _write(own, split, _mosaic(tiles, own, split))
     return own
@@ -42,7 +46,8 @@ def _small_and_dense(folder: Path) -> Path:
 def _few_and_large(folder: Path) -> Path:
     """Images of the sample whose third class is rare."""
     whole = folder / "rare"
-    write_sample(whole, seed=2, train=360, validation=144, sizes_px=(28.0, 60.0))
+    train, validation = LARGE
+    write_sample(whole, seed=2, train=train, validation=validation, sizes_px=(28.0, 60.0))
     for split in ("train", "val"):
         _write(whole, split, _without_most(json.loads((whole / f"{split}.json").read_text()), RARE))
     return whole

@@ -35,15 +35,25 @@ def open_weights(path: Path) -> FoundWeights:
         raise ConfigError(f"weights must be {WEIGHTS_CHOICES}, but there is no file {str(path)!r}")
     with path.open("rb") as file:
         start = file.read(64)
+    if _begins_with_header(start, size=path.stat().st_size):
+        return _safetensors(path)
     if start.startswith(HDF5) or path.suffix == ".h5":
         return FoundWeights(kind=FileKind.KERAS, geometry=KERAS)
     if start.startswith(ZIP) or TORCH_MAGIC in start:
         return _foreign(path, lambda: replace(unwrapped(read_torch(path)), epsilon=NO_EPSILON.get(digest(path))))
     if start.startswith(PICKLE) or path.suffix == ".pkl":
         return _foreign(path, lambda: unwrapped(read_pickle(path)))
-    if start[8:9] == b"{" or path.suffix == ".safetensors":
+    if path.suffix == ".safetensors":
         return _safetensors(path)
     raise ConfigError(f"{path} is no file of weights that is known: {KNOWN}")
+
+
+def _begins_with_header(start: bytes, *, size: int) -> bool:
+    """Whether it is a safetensors file: the length of its header, and JSON.
+
+    This is asked first: each 32nd length begins with the byte that a pickle begins with.
+    """
+    return start[8:9] == b"{" and 8 + int.from_bytes(start[:8], "little") <= size
 
 
 def _foreign(path: Path, state: Callable[[], StateDict]) -> FoundWeights:

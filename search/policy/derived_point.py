@@ -1,6 +1,8 @@
 """What trial 1 tries in place of the reference's values: anchors that fit the boxes, and a start for its weights."""
 
 import math
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -12,8 +14,8 @@ from search.policy.screens.reference_rate import BELOW, SAFE_FROM_SCRATCH, refer
 from spaces.anchor_fit import CanvasBoxes
 from spaces.anchor_search import DerivedAnchors, derive_anchors
 from spaces.catalogue import RATES
-from spaces.faster_rcnn import Space
-from spaces.parameters import Fixed, Float, Value, three_digits
+from spaces.faster_rcnn import ANCHOR_PARAMETERS, Space
+from spaces.parameters import Fixed, Float, Parameter, Value, three_digits
 
 SGD, ADAM = RATES[Optimizer.SGD], RATES[Optimizer.ADAM]
 FINE_TUNING_RATE = 0.01  # SGD's per 16 images from a whole detector: amid the published ones (docs/decisions/0026)
@@ -36,8 +38,32 @@ def canvas_boxes(dataset: Dataset, canvas: Canvas) -> CanvasBoxes:
 
 
 def derived_anchors(boxes: CanvasBoxes, space: Space, *, seed: int) -> DerivedAnchors | None:
-    """Anchors of the space that fit the boxes, or None where the study names its anchors itself."""
-    return None if space.anchors is not None else derive_anchors(space, boxes, seed=seed)
+    """Anchors of the space that fit the boxes, or None where the study names its anchors itself.
+
+    The search takes seconds, and a launch asks for the same when it examines the data and when it settles the study, so
+    the last few answers are kept.
+    """
+    if space.anchors is not None:
+        return None
+    ranges = tuple(space.parameters[name] for name in ANCHOR_PARAMETERS)
+    key = (ranges, boxes.canvas, boxes.boxes.tobytes(), seed)
+    found = _derived(_Asked(key=key, space=space, boxes=boxes))
+    return replace(found, values=dict(found.values))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """All that derived anchors depend on; two with the same key have the same answer."""
+
+    key: tuple[tuple[Parameter, ...], Canvas, bytes, int]  # ranges of the anchor parameters, canvas, boxes, seed
+    space: Space = field(compare=False)
+    boxes: CanvasBoxes = field(compare=False)
+
+
+@lru_cache(maxsize=16)
+def _derived(asked: _Asked) -> DerivedAnchors:
+    *_, seed = asked.key
+    return derive_anchors(asked.space, asked.boxes, seed=seed)
 
 
 def derived_start(space: Space, *, start: StartingPoint) -> dict[str, Value]:

@@ -6,10 +6,19 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.curves import datasets
 from benchmarks.curves.curve import Curve, CurveReading, append_curve, read_curves, trainings
 from benchmarks.curves.datasets import DATASETS, KEPT_OF_RARE, RARE
 from detector.data.dataset import Dataset, load_dataset
 from detector.data.layout import find_sources
+
+
+@pytest.fixture
+def fewer_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fifth of what is recorded on: how an image is made hangs on no other."""
+    for name in ("TILES", "LARGE"):
+        train, validation = getattr(datasets, name)
+        monkeypatch.setattr(datasets, name, (train // 5, validation // 5))
 
 
 def read(folder: Path) -> Dataset:
@@ -45,6 +54,7 @@ def test_all_configurations_come_with_one_seed_before_the_first_eight_with_other
     assert order[10:] == [(number, 1) for number in range(8)]
 
 
+@pytest.mark.usefixtures("fewer_images")
 def test_a_dense_image_is_made_of_four_whose_boxes_move_with_them(tmp_path: Path) -> None:
     folder = DATASETS["dense"].folder(tmp_path)
     tiles = json.loads((tmp_path / "tiles" / "train.json").read_text())
@@ -58,6 +68,7 @@ def test_a_dense_image_is_made_of_four_whose_boxes_move_with_them(tmp_path: Path
     assert not read(folder).dropped
 
 
+@pytest.mark.usefixtures("fewer_images")
 def test_one_class_is_rare_in_the_set_of_uneven_classes(tmp_path: Path) -> None:
     dataset = read(DATASETS["rare"].folder(tmp_path))
     counts = Counter(dataset.classes[label] for image in dataset.images for label in image.training_labels)
@@ -66,6 +77,7 @@ def test_one_class_is_rare_in_the_set_of_uneven_classes(tmp_path: Path) -> None:
     assert KEPT_OF_RARE > 3
 
 
+@pytest.mark.usefixtures("fewer_images")
 @pytest.mark.parametrize("name", ["dense", "rare"])
 def test_the_same_data_is_made_again_where_a_recording_goes_on(name: str, tmp_path: Path) -> None:
     first = read(DATASETS[name].folder(tmp_path))

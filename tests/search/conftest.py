@@ -1,8 +1,11 @@
 """A small study made by hand, as workers leave it behind, for everything that only reads studies."""
 
 import io
+import shutil
+import sqlite3
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +22,7 @@ from search.plan import Plan
 from search.report.ranking import ranking, ranking_table
 from search.report.status import read_status
 from search.report.status_table import status_table
-from search.study.specification import specification_from, specification_to_json
+from search.study.specification import Specification, specification_from, specification_to_json
 from search.study.study_file import load_study_file
 from storage.connection.database import Database
 from storage.outcomes import record_outcome
@@ -28,7 +31,7 @@ from storage.study_view import StudyView
 from storage.telemetry import append_telemetry, record_rung
 from storage.workers import seen
 from tests.support.command_run import Run
-from tests.support.studies import create_optuna_study
+from tests.support.studies import create_optuna_study, load_optuna_study
 from trial.outcome import Outcome
 from trial.reports import RungReport, TelemetryPoint
 from trial.verdict import Verdict
@@ -97,12 +100,16 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def write_study_file(folder: Path, sample: Path) -> Path:
+    file = folder / "study.yaml"
+    file.write_text(STUDY_TEXT.replace("FOLDER", str(sample)), encoding="utf-8")
+    return file
+
+
 @pytest.fixture
 def study_file(tmp_path: Path, sample: Path) -> Path:
     """The study file of `study`, beside its database."""
-    file = tmp_path / "study.yaml"
-    file.write_text(STUDY_TEXT.replace("FOLDER", str(sample)), encoding="utf-8")
-    return file
+    return write_study_file(tmp_path, sample)
 
 
 @pytest.fixture
@@ -110,16 +117,42 @@ def storage_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'study.db'}"
 
 
+@pytest.fixture(scope="session")
+def no_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with its tables alone, which are copied in a tenth of the time that they are made in."""
+    path = tmp_path_factory.mktemp("none") / "study.db"
+    Database.open(f"sqlite:///{path}").close()
+    return path
+
+
 @pytest.fixture
-def database(storage_url: str) -> Iterator[Database]:
+def database(storage_url: str, no_study: Path, tmp_path: Path) -> Iterator[Database]:
+    shutil.copy(no_study, tmp_path / "study.db")
     with Database.open(storage_url) as opened:
         yield opened
 
 
+@pytest.fixture(scope="session")
+def whole_study(tmp_path_factory: pytest.TempPathFactory, no_study: Path, sample: Path) -> Path:
+    """The database of `study`, but for its worker, whose sign of life must be a fresh one."""
+    folder = tmp_path_factory.mktemp("whole")
+    shutil.copy(no_study, folder / "study.db")
+    with Database.open(f"sqlite:///{folder / 'study.db'}") as database:
+        _make_study(database, load_study_file(write_study_file(folder, sample)))
+    return folder / "study.db"
+
+
 @pytest.fixture
-def study(database: Database, study_file: Path) -> optuna.Study:
+def study(database: Database, whole_study: Path, study_file: Path) -> optuna.Study:
     """Seven trials: two complete, one outranked, one diverged, one crashed, one running, one waiting."""
-    specification = load_study_file(study_file)
+    copy = study_file.with_name("study.db")
+    with closing(sqlite3.connect(whole_study)) as made, closing(sqlite3.connect(copy)) as own:
+        made.backup(own)
+    seen(find_study(database, STUDY), "w1", host="node-a", pid=1, device="CPU", trial=5, images=80, images_per_s=7.25)
+    return load_optuna_study(database, STUDY, sampler=optuna.samplers.RandomSampler(seed=0))
+
+
+def _make_study(database: Database, specification: Specification) -> None:
     made = create_optuna_study(database, STUDY, sampler=optuna.samplers.RandomSampler(seed=0))
     stored = find_study(database, STUDY)
     save_specification(find_study(database, STUDY), specification_to_json(specification))
@@ -137,8 +170,6 @@ def study(database: Database, study_file: Path) -> optuna.Study:
         if outcome is not None:
             end_trial(stored, number, outcome, images=320 if rungs else 28)
     made.enqueue_trial({**reference, "lr_per_16": 0.07, "batch_size": 8})
-    seen(find_study(database, STUDY), "w1", host="node-a", pid=1, device="CPU", trial=5, images=80, images_per_s=7.25)
-    return made
 
 
 def _reach_rung(database: Database, trial: optuna.Trial, images: int, ap: float) -> None:

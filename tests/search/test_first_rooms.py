@@ -25,11 +25,18 @@ STUDY = "before rooms"
 INTERRUPTED = 19  # its worker was killed with an evaluation on disk that the database did not have
 
 
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    write_sample(folder, seed=0)
+    return folder
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path: Path, data: Path) -> Path:
     """The study's folder; paths in its database are those of this machine."""
     shutil.copytree(LEFT, tmp_path, dirs_exist_ok=True)
-    write_sample(tmp_path / "data", seed=0)
+    shutil.copytree(data, tmp_path / "data")
     with sqlite3.connect(tmp_path / f"{STUDY}.db") as connection:
         connection.executescript((LEFT / "study.sql").read_text().replace("@FOLDER@", str(tmp_path)))
     connection.close()

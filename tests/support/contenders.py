@@ -4,7 +4,6 @@ import contextlib
 import os
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
-from multiprocessing import get_context
 from multiprocessing.synchronize import Barrier
 from typing import Any
 
@@ -14,6 +13,7 @@ from storage.connection.database import Database
 from storage.connection.errors import LeaseHeld
 from storage.leases import Leases
 from storage.study import find_study, study_names
+from tests.support.fork_server import fork_server
 from tests.support.studies import create_optuna_study, load_optuna_study
 
 PROCESSES = 8
@@ -22,8 +22,7 @@ _LINE: list[Barrier] = []  # of this process; a barrier can be inherited but not
 
 def race(contend: Callable[..., Any], url: str, *arguments: Any) -> list[Any]:
     """What each of the processes returned; they start together, once all of them are ready."""
-    context = get_context("forkserver")
-    context.set_forkserver_preload(["tests.support.contenders"])
+    context = fork_server()
     barrier = context.Barrier(PROCESSES)
     with ProcessPoolExecutor(PROCESSES, mp_context=context, initializer=_line_up, initargs=(barrier,)) as pool:
         futures: list[Future[Any]] = [pool.submit(contend, url, *arguments) for _ in range(PROCESSES)]

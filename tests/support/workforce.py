@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import NoReturn
@@ -18,6 +17,7 @@ from search.worker.loop import Pace
 from search.worker.process import work
 from storage.connection.database import Database
 from storage.study import create_study
+from tests.support.fork_server import fork_server
 
 PACE = Pace(lease_s=1.5, wait_s=0.05)
 
@@ -47,9 +47,7 @@ def found(
 
 def start_worker(url: str, folder: Path, *, lease_s: float = PACE.lease_s, **variables: str) -> BaseProcess:
     """A worker in a process of its own; the variables are set in its environment alone."""
-    context = get_context("forkserver")
-    context.set_forkserver_preload(["tests.support.workforce"])
-    process = context.Process(target=_work, args=(url, folder, lease_s, {**os.environ, **variables}), daemon=True)
+    process = fork_server().Process(target=_work, args=(url, folder, lease_s, {**os.environ, **variables}), daemon=True)
     process.start()
     return process
 

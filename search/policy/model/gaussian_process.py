@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, cho_solve, cholesky, solve_triangular
-from scipy.optimize import minimize
 
 Array = NDArray[np.float64]
 
@@ -110,6 +109,8 @@ def posterior(
 
 def fitted(points: Array, values: Array, known_variance: Array) -> Scales:
     """The likeliest scales under the priors (MAP), found from `START` in a few steps of L-BFGS."""
+    from scipy.optimize import minimize  # a quarter of a second, which no process pays that only looks at a study
+
     d = points.shape[1]
     squares = squared_differences(points)
     result = minimize(

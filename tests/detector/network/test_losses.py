@@ -18,8 +18,8 @@ def gradients(function: Callable[..., tf.Tensor], *values: np.ndarray) -> list[n
     return [gradient.numpy() for gradient in tape.gradient(total, tensors)]
 
 
-def finite_difference(function: Callable[[np.ndarray], float], value: np.ndarray, step: float = 1e-2) -> np.ndarray:
-    result = np.zeros_like(value)
+def finite_difference(function: Callable[[np.ndarray], tf.Tensor], value: np.ndarray, step: float = 1e-2) -> np.ndarray:
+    result, function = np.zeros_like(value), tf.function(function, autograph=False)
     for place in np.ndindex(value.shape):
         above, below = value.copy(), value.copy()
         above[place] += step

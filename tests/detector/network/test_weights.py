@@ -1,5 +1,6 @@
 """Weights: from a file in keras.applications' format, from one of ours, or drawn and calibrated."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -7,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from detector.config import Canvas, ConfigError, StepShape
+from detector.config import BackboneName, Canvas, ConfigError, StepShape
 from detector.network import hdf5_file, weights
 from detector.network.network import Network, build
 
@@ -15,12 +16,20 @@ SHAPE = StepShape(
     canvas=Canvas(height_px=32, width_px=32), micro_batch=1, anchors_per_cell=3, boxes_per_image=4, classes=2
 )
 
+SMALL = replace(SHAPE, backbone=BackboneName.RESNET18)
+
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
 
 
 @pytest.fixture(scope="module")
 def network() -> Network:
     return build(SHAPE)
+
+
+@pytest.fixture(scope="module")
+def small() -> Network:
+    """For what is the same whatever the depth."""
+    return build(SMALL)
 
 
 def write_legacy_weights(model: keras.Model, path: Path) -> None:
@@ -91,12 +100,12 @@ def test_a_missing_file_is_named(network: Network) -> None:
         weights.load_backbone(network, "nowhere.h5")
 
 
-def test_a_saved_detector_comes_back_but_for_heads_of_another_shape(network: Network, tmp_path: Path) -> None:
+def test_a_saved_detector_comes_back_but_for_heads_of_another_shape(small: Network, tmp_path: Path) -> None:
     values = weights.named_values(
-        network, [np.asarray(v) + 1 for v in network.trainable], [np.asarray(v) + 1 for v in network.frozen]
+        small, [np.asarray(v) + 1 for v in small.trainable], [np.asarray(v) + 1 for v in small.frozen]
     )
     weights.save_weights(tmp_path / "w.safetensors", values, classes=["a", "b"])
-    other = build(SHAPE)
+    other = build(SMALL)
     own_logits = {v.path: np.asarray(v) for v in other.trainable if "class_logits" in v.path}
     del values["class_logits/kernel"]
     values["class_logits/kernel"] = np.zeros((1024, 9), np.float32)
@@ -120,12 +129,12 @@ def test_a_drawn_backbone_is_kept_and_its_features_stay_at_unit_size(network: Ne
         np.testing.assert_array_equal(np.asarray(variable), drawn[variable.path])
 
 
-def test_another_seed_draws_another_backbone(network: Network, tmp_path: Path) -> None:
+def test_another_seed_draws_another_backbone(small: Network, tmp_path: Path) -> None:
     images = np.full((2, 32, 32, 3), 7, np.uint8)
-    weights.initial_backbone(network, "none", 0, images, tmp_path)
-    first = np.asarray(network.backbone.variables[0])
-    weights.initial_backbone(network, "none", 1, images, tmp_path)
-    assert not np.array_equal(first, np.asarray(network.backbone.variables[0]))
+    weights.initial_backbone(small, "none", 0, images, tmp_path)
+    first = np.asarray(small.backbone.variables[0])
+    weights.initial_backbone(small, "none", 1, images, tmp_path)
+    assert not np.array_equal(first, np.asarray(small.backbone.variables[0]))
 
 
 def test_a_damaged_file_that_hdf5_never_finishes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,19 +151,19 @@ def test_an_array_larger_than_any_weights_is_refused_before_it_takes_memory(tmp_
         hdf5_file.check_hdf5(tmp_path / "w.h5")
 
 
-def test_a_backbone_of_another_shape_is_refused(network: Network, tmp_path: Path) -> None:
-    values = {v.path: np.ones(v.shape, np.float32) for v in network.backbone.variables}
+def test_a_backbone_of_another_shape_is_refused(small: Network, tmp_path: Path) -> None:
+    values = {v.path: np.ones(v.shape, np.float32) for v in small.backbone.variables}
     first = next(iter(values))
     weights.save_weights(tmp_path / "w.safetensors", values | {first: np.ones((1, 1, 1, 1), np.float32)})
     with pytest.raises(ConfigError, match=f"it lacks {first} and 0 more"):
-        weights.load_backbone(network, str(tmp_path / "w.safetensors"))
+        weights.load_backbone(small, str(tmp_path / "w.safetensors"))
 
 
-def test_a_damaged_cache_of_drawn_values_is_drawn_anew(network: Network, tmp_path: Path) -> None:
+def test_a_damaged_cache_of_drawn_values_is_drawn_anew(small: Network, tmp_path: Path) -> None:
     images = np.full((2, 32, 32, 3), 7, np.uint8)
-    weights.initial_backbone(network, "none", 0, images, tmp_path)
-    drawn = np.asarray(network.backbone.variables[0])
+    weights.initial_backbone(small, "none", 0, images, tmp_path)
+    drawn = np.asarray(small.backbone.variables[0])
     (file,) = tmp_path.glob("*.safetensors")
     weights.save_weights(file, {"another": np.ones(3, np.float32)})
-    weights.initial_backbone(network, "none", 0, images, tmp_path)
-    np.testing.assert_array_equal(np.asarray(network.backbone.variables[0]), drawn)
+    weights.initial_backbone(small, "none", 0, images, tmp_path)
+    np.testing.assert_array_equal(np.asarray(small.backbone.variables[0]), drawn)

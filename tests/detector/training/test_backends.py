@@ -1,6 +1,7 @@
 """The numerics give the same on TensorFlow, as a graph and under XLA, and on JAX.
 
-Run as a program, this file writes its outputs on the backend of KERAS_BACKEND to the .npz file that it is given.
+Run as a program, this file writes its outputs on the backend of KERAS_BACKEND to the .npz file that it is given. Slow:
+each side compiles all of them at once.
 """
 
 import importlib.util
@@ -29,6 +30,8 @@ from detector.training.augmentation import augment, pack_ranges
 ROOT = Path(__file__).resolve().parents[3]
 CANVAS = Canvas(height_px=96, width_px=128)
 EXACT = ("numbers", "labels", "matched", "forced", "chosen", "kinds", "keep", "valid")
+
+pytestmark = pytest.mark.slow
 
 
 def inputs() -> dict[str, np.ndarray]:

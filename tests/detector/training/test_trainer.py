@@ -9,7 +9,16 @@ from typing import Any
 import pytest
 
 from detector.backend import to_host
-from detector.config import Anchors, Augmentation, Canvas, Detector, Hyperparameters, Optimizer, Precision
+from detector.config import (
+    Anchors,
+    Augmentation,
+    BackboneName,
+    Canvas,
+    Detector,
+    Hyperparameters,
+    Optimizer,
+    Precision,
+)
 from detector.data.sample_data import write_sample
 from detector.data_source import DataFormat, DataSource
 from detector.setup import Setup
@@ -40,6 +49,7 @@ def trainer_on(
     *,
     height_px: int,
     width_px: int,
+    backbone: BackboneName = BackboneName.RESNET50,
     precision: Precision = Precision.FLOAT32,
     measure_micro_batch: bool = False,
 ) -> Trainer:
@@ -48,7 +58,7 @@ def trainer_on(
         train=source(folder, "train"),
         validation=source(folder, "val"),
         validation_share=0.2,
-        detector=Detector(canvas=canvas, roi_samples=32, precision=precision),
+        detector=Detector(canvas=canvas, backbone=backbone, roi_samples=32, precision=precision),
         anchors_per_cell=3,
         micro_batch=4,
         validation_images=None,
@@ -63,7 +73,8 @@ def trainer_on(
 def trainer(tmp_path_factory: pytest.TempPathFactory) -> Trainer:
     folder = tmp_path_factory.mktemp("sample")
     write_sample(folder, train=12, validation=4, size_px=(64, 96))
-    return trainer_on(folder, tmp_path_factory.mktemp("cache"), height_px=64, width_px=96)
+    cache, backbone = tmp_path_factory.mktemp("cache"), BackboneName.RESNET18  # the slow tests have a ResNet-50
+    return trainer_on(folder, cache, height_px=64, width_px=96, backbone=backbone)
 
 
 class Diary:
@@ -86,11 +97,11 @@ def advance(trainer: Trainer, to_images: int, diary: Diary) -> RungReport | Paus
 
 
 def losses_of(trainer: Trainer, folder: Path, hyperparameters: Hyperparameters = GENTLE, seed: int = 3) -> list[float]:
-    """Total loss after 8 and after 16 images."""
+    """Total loss of each step of a whole trial of 16 images."""
     diary = Diary()
-    trainer.begin(hyperparameters, seed=seed, budget_images=32, directory=folder)
-    advance(trainer, 8, diary)
-    advance(trainer, 16, diary)
+    trainer.begin(hyperparameters, seed=seed, budget_images=16, directory=folder)
+    assert isinstance(advance(trainer, 16, diary), RungReport)
+    assert len(diary.reports) == 16 // hyperparameters.batch_size
     return [report.figures["loss"] for report in diary.reports]
 
 
@@ -101,7 +112,7 @@ def test_a_trial_is_the_same_whatever_ran_before_it(trainer: Trainer, tmp_path: 
 
 
 def test_a_trial_that_could_not_begin_leaves_none_to_be_trained(trainer: Trainer, tmp_path: Path) -> None:
-    losses_of(trainer, tmp_path / "before")
+    trainer.begin(GENTLE, seed=0, budget_images=32, directory=tmp_path / "before")
     too_many = dataclasses.replace(GENTLE, anchors=dataclasses.replace(FITTING, ratios=(0.5, 1.0, 1.5, 2.0)))
     with pytest.raises(ValueError, match="anchors"):
         trainer.begin(too_many, seed=0, budget_images=32, directory=tmp_path / "too many")

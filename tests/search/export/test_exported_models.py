@@ -15,7 +15,7 @@ import pytest
 from PIL import Image as Pillow
 
 from benchmarks.parts.drawn_detector import CLASSES, write_drawn_detector
-from detector.config import Canvas, ConfigError, Detector
+from detector.config import BackboneName, Canvas, ConfigError, Detector
 from detector.data.dataset import unannotated
 from detector.data.image_file import read_rgb
 from detector.data.metrics.average_precision import Detections
@@ -48,10 +48,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("exported")
 
 
-@pytest.fixture(scope="module")
-def weights(folder: Path) -> Path:
-    write_drawn_detector(folder / "weights.safetensors", Detector(canvas=CANVAS), seed=3)
-    return folder / "weights.safetensors"
+@pytest.fixture(
+    scope="module", params=[BackboneName.RESNET18, pytest.param(BackboneName.RESNET50, marks=pytest.mark.slow)]
+)
+def weights(request: pytest.FixtureRequest, folder: Path) -> Path:
+    path = folder / f"{request.param}.safetensors"
+    write_drawn_detector(path, Detector(canvas=CANVAS, backbone=request.param), seed=3)
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -80,22 +83,22 @@ def expected(weights: Path, pictures: list[Path]) -> list[Detections]:
 
 
 @pytest.fixture(scope="module")
-def saved_model(weights: Path, folder: Path) -> Path:
-    export_weights(weights, folder / "model", format="savedmodel")
-    return folder / "model"
+def saved_model(weights: Path) -> Path:
+    export_weights(weights, weights.with_suffix(""), format="savedmodel")
+    return weights.with_suffix("")
 
 
 @pytest.fixture(scope="module")
-def onnx_file(weights: Path, folder: Path) -> Path:
+def onnx_file(weights: Path) -> Path:
     pytest.importorskip("tf2onnx", reason="the extra `onnx` is not installed")
     pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
-    wanted = ("--weights", "onnx", "--from", str(weights), "--output", str(folder / "model.onnx"))
+    wanted = ("--weights", "onnx", "--from", str(weights), "--output", str(weights.with_suffix(".onnx")))
     command = (sys.executable, "-P", "-m", "search.command_line", "export", *wanted)
     done = subprocess.run(
         command, capture_output=True, text=True
     )  # gigabytes that only the end of a process gives back
     assert done.returncode == 0, done.stderr
-    return folder / "model.onnx"
+    return weights.with_suffix(".onnx")
 
 
 def assert_finds_the_same(model: Model, pictures: list[Path], expected: list[Detections]) -> None:
@@ -208,7 +211,7 @@ print(len(found))
 """
 
 
-@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+@pytest.mark.parametrize("backend", ["tensorflow", pytest.param("jax", marks=pytest.mark.slow)])
 def test_keras_alone_opens_the_layers_and_they_compute_what_ours_do(
     weights: Path, tmp_path: Path, backend: str
 ) -> None:

@@ -39,14 +39,13 @@ from trial.outcome import Outcome
 PROGRAM = """
 import json, sys
 from pathlib import Path
-from detector.data.sample_data import write_sample
-from search.launch.launching import launch
-from search.launch.settled import settle
+from search.launch import launching
 from search.study.specification import specification_from_json
+launching.TICK_S = 0.1
 document = json.loads(sys.argv[1])
 storage = document.pop("storage")
 specification = specification_from_json(document, storage=storage)
-sys.exit(launch(specification, folder=Path(sys.argv[2]), options=("--lease-s", "2")))
+sys.exit(launching.launch(specification, folder=Path(sys.argv[2]), options=("--lease-s", "2")))
 """
 
 
@@ -171,7 +170,7 @@ def test_another_space_or_budget_is_refused_with_the_difference(specification, t
     assert len(trials_of(specification)) == 8
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_signal_stops_cleanly_and_a_second_launch_goes_on(specification, tmp_path, number):
     first = start(specification, tmp_path, FRCNN_ANALYTIC_STEP_S="0.01")
     wait_for_figures(specification, first, trial=1)
@@ -278,7 +277,7 @@ def test_a_password_in_the_storage_url_reaches_no_command_line(specification, tm
 
 def test_canvas_budget_and_split_come_from_the_data_before_any_trial(tmp_path, console):
     folder = tmp_path / "sample"
-    write_sample(folder, seed=0)
+    write_sample(folder, train=20, validation=8)
     document = {"name": "sample", "storage": f"sqlite:///{tmp_path / 'study.db'}", "data": {"folder": str(folder)}}
     result = settle(specification_from(document, "this test"), console, folder=tmp_path)
     settled, fingerprint = result.specification, result.data

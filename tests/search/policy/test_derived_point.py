@@ -1,7 +1,15 @@
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
+from detector.config import Canvas
 from detector.weight_files.starting_point import BACKBONE, SCRATCH, Given, StartingPoint
-from search.policy.derived_point import derived_start
+from search.policy import derived_point
+from search.policy.derived_point import derived_anchors, derived_start
+from spaces.anchor_fit import CanvasBoxes
+from spaces.anchor_search import derive_anchors
 from spaces.faster_rcnn import Space
 from spaces.parameters import Categorical, Fixed, Float, Int
 
@@ -58,3 +66,47 @@ def test_a_whole_detector_is_trained_further_by_sgd_in_small_batches():
     assert derived_start(NO_ADAM, start=DETECTOR) == {"batch_size": 4, "lr_per_16": 0.01}
     adam = SPACE.replaced({"optimizer": Fixed(value="adam")})
     assert derived_start(adam, start=DETECTOR) == {}
+
+
+@pytest.fixture
+def searches(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """The seeds of the searches for anchors that were carried out."""
+    seeds: list[int] = []
+
+    def noted(space: Space, boxes: CanvasBoxes, *, seed: int):
+        seeds.append(seed)
+        return derive_anchors(space, boxes, seed=seed)
+
+    derived_point._derived.cache_clear()
+    monkeypatch.setattr(derived_point, "derive_anchors", noted)
+    yield seeds
+    derived_point._derived.cache_clear()
+
+
+def one_box(side_px: float) -> CanvasBoxes:
+    return CanvasBoxes(
+        canvas=Canvas(height_px=64, width_px=96),
+        boxes=np.array([[8.0, 8.0, 8.0 + side_px, 8.0 + side_px]]),
+        labels=np.zeros(1, np.int64),
+        areas=np.array([side_px**2]),
+        images=np.zeros(1, np.int64),
+        image_count=1,
+        classes=("cat",),
+    )
+
+
+def test_anchors_are_searched_once_for_the_same_boxes_ranges_canvas_and_seed(searches):
+    space = SPACE.replaced({"anchor_scales": Fixed(value=1), "anchor_ratios": Fixed(value=1)})
+    first = derived_anchors(one_box(20.0), space, seed=5)
+    assert first == derive_anchors(space, one_box(20.0), seed=5)
+    expected = dict(first.values)
+    first.values.clear()  # whoever asked may do with it what he likes
+    assert derived_anchors(one_box(20.0), space.replaced({"momentum": Fixed(value=0.5)}), seed=5).values == expected
+    assert searches == [5]
+
+    wider = replace(one_box(20.0), canvas=Canvas(height_px=64, width_px=128))
+    derived_anchors(one_box(21.0), space, seed=5)
+    derived_anchors(wider, space, seed=5)
+    derived_anchors(one_box(20.0), space.replaced({"anchor_base": Fixed(value=9.0)}), seed=5)
+    derived_anchors(one_box(20.0), space, seed=6)
+    assert searches == [5, 5, 5, 5, 6]
