@@ -81,7 +81,7 @@ def configuration(
 
 
 #: By name: Detectron2's defaults, the awkward one, Adam with explicit anchors; a small backbone from nothing, as
-#: `make study` has it, and a deep one from ImageNet.
+#: `make study` has it, a deep one from ImageNet, and one from COCO's detector, whose anchors lie at the corners.
 CASES = {
     "defaults": configuration(
         Hyperparameters(), Detector(canvas=Canvas(height_px=128, width_px=128)), images=90_000 * 16
@@ -98,6 +98,11 @@ CASES = {
     "resnet101": configuration(
         Hyperparameters(batch_size=4),
         Detector(canvas=Canvas(height_px=64, width_px=64), backbone=BackboneName.RESNET101, weights="imagenet"),
+        images=640,
+    ),
+    "coco": configuration(
+        Hyperparameters(batch_size=4, lr_per_16=0.01),
+        Detector(canvas=Canvas(height_px=64, width_px=96), weights="coco"),
         images=640,
     ),
 }
@@ -117,7 +122,7 @@ def sample_datasets(folder: Path) -> tuple[Dataset, Dataset]:
 def expected_anchors(recipe: Recipe) -> np.ndarray:
     """All anchors [N, 4] of the canvas, yxyx, by the detector's own code."""
     ours = recipe.hyperparameters.anchors
-    cells, _ = cell_anchors(ours, ours.per_cell)
+    cells, _ = cell_anchors(ours, ours.per_cell, recipe.geometry)
     return np.asarray(grid_anchors(cells, recipe.configuration.detector.canvas))
 
 

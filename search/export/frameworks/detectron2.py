@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from detector.config import Optimizer
+from detector.config import FETCHED, NamedWeights, Optimizer
+from detector.weight_files.model_zoo import PUBLISHED
 from search.export.frameworks.fidelity import EXACT, Fidelity, approximate, exact
 from search.export.frameworks.framework import Framework, Texts
 from search.export.frameworks.recipe import Recipe
@@ -12,7 +13,9 @@ from search.export.frameworks.torchvision import EXACT_KEYS, weights_note
 from search.export.frameworks.yaml_file import yaml_file
 
 FILE, SCRIPT = "detectron2.yaml", "detectron2_train.py"
-IMAGENET = "detectron2://ImageNetPretrained/MSRA/R-{}.pkl"  # the names by which Detectron2 knows its own files
+#: The names by which Detectron2 knows its own files.
+IMAGENET = "detectron2://ImageNetPretrained/MSRA/R-{}.pkl"
+COCO = "detectron2://COCO-Detection/{}"
 IMAGENET_MEAN = (103.53, 116.28, 123.675)  # BGR, of these files
 LEVELS = ("p2", "p3", "p4", "p5", "p6")
 TRAIN, TEST = "frcnn_search_train", "frcnn_search_validation"
@@ -21,17 +24,29 @@ TRAIN, TEST = "frcnn_search_train", "frcnn_search_validation"
 def fidelity(recipe: Recipe) -> Fidelity:
     """Of both files together: nearly all is exact."""
     weights = weights_note(
-        recipe.configuration.detector.weights, approximate("Detectron2's own ImageNet weights, MSRA's")
+        recipe.configuration.detector.weights,
+        imagenet=approximate("Detectron2's own ImageNet weights, MSRA's"),
+        coco=approximate("the same file, but all rows of classes begin anew, also those of COCO's names"),
     )
     return training_notes(recipe) | exact(EXACT_KEYS) | {"detector.weights": weights, "detector.backbone": EXACT}
 
 
+def _weights(recipe: Recipe) -> str:
+    match recipe.configuration.detector.weights:
+        case NamedWeights.IMAGENET:
+            return IMAGENET.format(recipe.resnet.depth)
+        case NamedWeights.COCO:
+            return COCO.format(PUBLISHED[recipe.configuration.detector.backbone])
+        case _:
+            return ""
+
+
 def _model(recipe: Recipe) -> dict[str, Any]:
     ours, counts, detector = recipe.hyperparameters, recipe.counts, recipe.configuration.detector
-    imagenet = detector.weights == "imagenet"
+    imagenet = detector.weights == NamedWeights.IMAGENET
     return {
         "META_ARCHITECTURE": "GeneralizedRCNN",
-        "WEIGHTS": IMAGENET.format(recipe.resnet.depth) if imagenet else "",
+        "WEIGHTS": _weights(recipe),
         "MASK_ON": False,
         "PIXEL_MEAN": IMAGENET_MEAN if imagenet else recipe.geometry.pixels.mean,
         "PIXEL_STD": recipe.geometry.pixels.deviation,
@@ -49,7 +64,7 @@ def _model(recipe: Recipe) -> dict[str, Any]:
             "NAME": "DefaultAnchorGenerator",
             "SIZES": ours.anchors.sizes_px,
             "ASPECT_RATIOS": (ours.anchors.ratios,),
-            "OFFSET": 0.5,
+            "OFFSET": recipe.geometry.anchor_offset,
         },
         "RPN": {
             "IN_FEATURES": LEVELS,
@@ -138,7 +153,7 @@ def _alone(recipe: Recipe) -> str:
         *(["rpn_lr_factor"] if ours.rpn_lr_factor != 1 else []),
         *(["low_quality_matches: false"] if not ours.low_quality_matches else []),
         *([f"a warm-up of {recipe.warmup_iterations:g} iterations"] if recipe.warmup_error else []),
-        *(["the calibration of random weights"] if recipe.configuration.detector.weights != "imagenet" else []),
+        *(["the calibration of random weights"] if recipe.configuration.detector.weights not in FETCHED else []),
     ]
     turned = recipe.train.turned + recipe.validation.turned
     text = f"# Without {SCRIPT} this file lacks {', '.join(lacking)}.\n"

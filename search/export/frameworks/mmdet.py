@@ -3,7 +3,7 @@
 import shlex
 from typing import Any
 
-from detector.config import Optimizer, Precision
+from detector.config import BackboneName, NamedWeights, Optimizer, Precision
 from search.export.frameworks.fidelity import (
     Fidelity,
     approximate,
@@ -18,6 +18,14 @@ from search.export.frameworks.recipe import Recipe, SplitFiles
 from search.export.frameworks.warmup_note import warmup_note
 
 FILE = "mmdet_config.py"
+ZOO = "https://download.openmmlab.com/mmdetection/v2.0/faster_rcnn"
+#: Of MSRA's ResNets, trained for 36 epochs.
+COCO = {
+    BackboneName.RESNET50: "faster_rcnn_r50_caffe_fpn_mstrain_3x_coco/"
+    "faster_rcnn_r50_caffe_fpn_mstrain_3x_coco_20210526_095054-1f77628b.pth",
+    BackboneName.RESNET101: "faster_rcnn_r101_caffe_fpn_mstrain_3x_coco/"
+    "faster_rcnn_r101_caffe_fpn_mstrain_3x_coco_20210526_095742-a7ae426d.pth",
+}
 LEAST_START_FACTOR = 1e-8  # mmengine's must be above 0
 
 EXACT_KEYS = (
@@ -37,6 +45,7 @@ def fidelity(recipe: Recipe) -> Fidelity:
     weights = {
         "none": approximate("random; batch norm trains, because nothing calibrates it"),
         "imagenet": approximate("MMDetection's copy of MSRA's weights, in place of keras.applications' copy"),
+        "coco": approximate("MMDetection's own detector of this kind on COCO, in place of Detectron2's"),
     }
     least = ours.warmup_factor < LEAST_START_FACTOR and recipe.warmup_iterations > 0
     return exact(EXACT_KEYS) | {
@@ -169,6 +178,7 @@ def _sections(recipe: Recipe) -> dict[str, Any]:
     evaluation = _loader(recipe, recipe.validation, trains=False)
     evaluator = {"type": "CocoMetric", "ann_file": recipe.validation.annotations, "metric": "bbox"}
     every = max(1, recipe.iterations // 10)
+    detector = recipe.configuration.detector
     return {
         "default_scope": "mmdet",
         "work_dir": "trained",
@@ -183,6 +193,7 @@ def _sections(recipe: Recipe) -> dict[str, Any]:
         "train_cfg": {"type": "IterBasedTrainLoop", "max_iters": recipe.iterations, "val_interval": every},
         "val_cfg": {"type": "ValLoop"},
         "test_cfg": {"type": "TestLoop"},
+        **({"load_from": f"{ZOO}/{COCO[detector.backbone]}"} if detector.weights == NamedWeights.COCO else {}),
         "auto_scale_lr": {"enable": False, "base_batch_size": recipe.batch_size},
         "default_hooks": {"checkpoint": {"type": "CheckpointHook", "by_epoch": False, "interval": every}},
         "log_processor": {"by_epoch": False},

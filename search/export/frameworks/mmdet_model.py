@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from detector.config import LEAST_BEST_IOU, STRIDES_PX, Anchors, require
+from detector.config import FETCHED, LEAST_BEST_IOU, STRIDES_PX, Anchors, NamedWeights, require
 from detector.geometry import ChannelOrder
 from search.export.frameworks.recipe import Recipe
 
@@ -30,11 +30,12 @@ def scales(anchors: Anchors) -> tuple[float, ...]:
 
 
 def _trains_norms(recipe: Recipe) -> bool:
-    return recipe.configuration.detector.weights != "imagenet"
+    return recipe.configuration.detector.weights not in FETCHED
 
 
 def _backbone(recipe: Recipe) -> dict[str, Any]:
     trains = _trains_norms(recipe)
+    imagenet = recipe.configuration.detector.weights == NamedWeights.IMAGENET
     return {
         "type": "ResNet",
         "depth": recipe.resnet.depth,
@@ -44,7 +45,7 @@ def _backbone(recipe: Recipe) -> dict[str, Any]:
         "norm_cfg": {"type": "BN", "requires_grad": trains},
         "norm_eval": not trains,
         "style": "caffe" if recipe.stride_in_1x1 else "pytorch",  # where the stride is
-        "init_cfg": None if trains else {"type": "Pretrained", "checkpoint": IMAGENET.format(recipe.resnet.depth)},
+        "init_cfg": {"type": "Pretrained", "checkpoint": IMAGENET.format(recipe.resnet.depth)} if imagenet else None,
     }
 
 
@@ -57,7 +58,7 @@ def _coder(*stds: float) -> dict[str, Any]:
 
 
 def _rpn_head(recipe: Recipe) -> dict[str, Any]:
-    anchors = recipe.hyperparameters.anchors
+    anchors, offset = recipe.hyperparameters.anchors, recipe.geometry.anchor_offset
     return {
         "type": "RPNHead",
         "in_channels": 256,
@@ -68,7 +69,7 @@ def _rpn_head(recipe: Recipe) -> dict[str, Any]:
             "base_sizes": tuple(sizes[0] for sizes in anchors.sizes_px),
             "scales": scales(anchors),
             "ratios": anchors.ratios,
-            "centers": tuple((stride / 2, stride / 2) for stride in STRIDES_PX),
+            "centers": tuple((stride * offset, stride * offset) for stride in STRIDES_PX),
             "scale_major": False,
         },
         "bbox_coder": _coder(1.0, 1.0, 1.0, 1.0),

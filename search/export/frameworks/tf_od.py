@@ -6,6 +6,7 @@ from typing import Any
 from detector.config import NEGATIVE_IOU, POSITIVE_IOU, STRIDES_PX, BackboneName, Optimizer, Precision, require
 from search.export.frameworks.fidelity import Fidelity, Note, approximate, exact, not_expressed, unless
 from search.export.frameworks.framework import Framework, Texts
+from search.export.frameworks.geometry import require_anchors_amid_cells
 from search.export.frameworks.protobuf_text import Name, protobuf_text
 from search.export.frameworks.recipe import Recipe
 from search.export.frameworks.tensorflow_notes import training_notes, unsaid
@@ -26,6 +27,7 @@ EXACT_KEYS = (
 
 def fidelity(recipe: Recipe) -> Fidelity:
     """Anchors and schedule are exact; the thresholds of matching are the framework's own."""
+    require_anchors_amid_cells(recipe.configuration.detector, recipe.geometry, "tf-od")
     ours, detector = recipe.hyperparameters, recipe.configuration.detector
     _extractor(recipe)
     change = ours.augmentation

@@ -7,6 +7,7 @@ from typing import Any
 from detector.config import Anchors, Optimizer, Precision, require
 from search.export.frameworks.fidelity import EXACT, Fidelity, Note, approximate, exact, not_expressed, unless
 from search.export.frameworks.framework import Framework, Texts
+from search.export.frameworks.geometry import require_anchors_amid_cells
 from search.export.frameworks.recipe import Recipe
 from search.export.frameworks.tensorflow_notes import training_notes, unsaid
 from search.export.frameworks.yaml_file import yaml_file
@@ -59,6 +60,7 @@ def input_px(side_px: int) -> int:
 
 def fidelity(recipe: Recipe) -> Fidelity:
     """Anchors where their spacing allows it, schedule, counts and thresholds; the network is another."""
+    require_anchors_amid_cells(recipe.configuration.detector, recipe.geometry, "tfm")
     ours, detector = recipe.hyperparameters, recipe.configuration.detector
     change, canvas = ours.augmentation, detector.canvas
     size = f"{input_px(canvas.height_px)}x{input_px(canvas.width_px)}"

@@ -26,6 +26,7 @@ def _model_text(recipe: Recipe) -> str:
         "backbone": recipe.configuration.detector.backbone,
         "anchor_sizes_px": ours.anchors.sizes_px,
         "anchor_ratios": ours.anchors.ratios,
+        "anchor_offset": recipe.geometry.anchor_offset,
         **_pixels(recipe),
         "frozen_stages": counts.frozen_stages,
         "rpn_positive_iou": ours.rpn_positive_iou,
@@ -67,13 +68,15 @@ def _pixels(recipe: Recipe) -> dict[str, object]:
     }
 
 
-def weights_note(weights: str, imagenet: Note) -> Note:
+def weights_note(weights: str, *, imagenet: Note, coco: Note) -> Note:
     """What becomes of the weights where only a framework's own can be named."""
     match weights:
         case "none":
             return approximate("drawn by another generator of random numbers; batch norm is calibrated alike")
         case "imagenet":
             return imagenet
+        case "coco":
+            return coco
         case _:
             return not_expressed("a file of your own; give --weights FILE with values by this model's names")
 
@@ -81,7 +84,8 @@ def weights_note(weights: str, imagenet: Note) -> Note:
 def fidelity(recipe: Recipe) -> Fidelity:
     """Nearly all is exact: what torchvision does otherwise, the script replaces."""
     imagenet = approximate("torchvision's own ImageNet weights, with their pixels and their place of strides")
-    weights = weights_note(recipe.configuration.detector.weights, imagenet)
+    coco = not_expressed("Detectron2's detector; give --weights FILE with values by this model's names")
+    weights = weights_note(recipe.configuration.detector.weights, imagenet=imagenet, coco=coco)
     return training_notes(recipe) | exact(EXACT_KEYS) | {"detector.weights": weights}
 
 

@@ -45,6 +45,7 @@ class Model:
     backbone: str  # resnet18, resnet34, resnet50 or resnet101
     anchor_sizes_px: Tuple[Tuple[float, ...], ...]  # of P2 to P6
     anchor_ratios: Tuple[float, ...]
+    anchor_offset: float  # of the first anchor from its level's corner, in cells
     pixel_order: str
     pixel_mean: Tuple[float, float, float]  # in that order, of 0..255
     pixel_std: Tuple[float, float, float]
@@ -76,17 +77,18 @@ TRAINING: Training
 
 
 class CanvasAnchors(AnchorGenerator):
-    """Anchors around the middle of each cell: sizes vary slowest and ratios fastest."""
+    """Anchors around one point of each cell, `offset` cells from its corner: sizes vary slowest and ratios fastest."""
 
-    def __init__(self, sizes_px: Sequence[Sequence[float]], ratios: Sequence[float]) -> None:
+    def __init__(self, sizes_px: Sequence[Sequence[float]], ratios: Sequence[float], offset: float) -> None:
         super().__init__(tuple(map(tuple, sizes_px)), (tuple(ratios),) * len(sizes_px))
+        self.offset = offset
 
     def forward(self, image_list: ImageList, feature_maps: List[torch.Tensor]) -> List[torch.Tensor]:
         """The anchors [N, 4] of each image, level by level, row by row."""
         levels = []
         for features, stride, sizes, ratios in zip(feature_maps, STRIDES_PX, self.sizes, self.aspect_ratios):
             rows, columns = (
-                (torch.arange(side, device=features.device) + 0.5) * stride for side in features.shape[-2:]
+                (torch.arange(side, device=features.device) + self.offset) * stride for side in features.shape[-2:]
             )
             y, x = torch.meshgrid(rows, columns, indexing="ij")
             centres = torch.stack([x, y, x, y], -1).reshape(-1, 1, 4)
@@ -212,7 +214,7 @@ def build_model(weights: str = "none", pictures: torch.Tensor | None = None) -> 
     model = FasterRCNN(
         backbone,
         num_classes=len(TRAINING.classes) + 1,
-        rpn_anchor_generator=CanvasAnchors(MODEL.anchor_sizes_px, MODEL.anchor_ratios),
+        rpn_anchor_generator=CanvasAnchors(MODEL.anchor_sizes_px, MODEL.anchor_ratios, MODEL.anchor_offset),
         rpn_pre_nms_top_n_train=MODEL.proposals_before_nms_train,
         rpn_pre_nms_top_n_test=MODEL.proposals_before_nms_test,
         rpn_post_nms_top_n_train=MODEL.proposals_train,
