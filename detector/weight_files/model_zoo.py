@@ -45,9 +45,16 @@ def coco_file(backbone: BackboneName, on_progress: Progress = unheard) -> Path:
         raise
     except (OSError, HTTPException, ValueError) as error:
         raise ConfigError(
-            f"the COCO weights could not be fetched ({error}); {WAYS_OUT}; or put {address} there by hand: {path}"
+            f"the COCO weights could not be fetched ({_reason(error)}); {WAYS_OUT}; or put {address} there by hand: "
+            f"{path}"
         ) from error
     return path
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, without the brackets of urllib and the number of the system."""
+    inner = getattr(error, "reason", error)
+    return str(getattr(inner, "strerror", None) or inner)
 
 
 def coco_weights(backbone: BackboneName, on_progress: Progress = unheard) -> FoundWeights:
