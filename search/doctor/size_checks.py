@@ -5,7 +5,7 @@ Where the bounds come from: docs/benchmarks.md, `python -m benchmarks.small_sets
 
 from collections.abc import Iterator
 
-from detector.config import FETCHED, NamedWeights
+from detector.config import FETCHED, FETCHED_BACKBONES, BackboneName, NamedWeights
 from search.doctor.diagnostic import Diagnostic, Level
 from search.study.specification import Specification
 
@@ -26,18 +26,19 @@ def check_sizes(specification: Specification, *, training_images: int, validatio
             advice="validate on more images (data.validation_share, budget.validation_images)",
         )
     if specification.detector.weights == NamedWeights.NONE:
-        yield from _too_few(training_images)
+        yield from _too_few(training_images, specification.detector.backbone)
         yield from _early_rung(specification)
 
 
-def _too_few(training_images: int) -> Iterator[Diagnostic]:
+def _too_few(training_images: int, backbone: BackboneName) -> Iterator[Diagnostic]:
+    named = " or ".join((*FETCHED, "to ")) if backbone in FETCHED_BACKBONES else ""
     if training_images < FEWEST_FROM_SCRATCH:
         yield Diagnostic(
             name="few-images-for-scratch",
             level=Level.WARNING,
             message=f"detector.weights is none, and all that the backbone learns comes from {training_images} images; "
             f"with fewer than {FEWEST_FROM_SCRATCH} a tenth of the AP was lost even on drawn shapes",
-            advice=f"set detector.weights to {' or '.join(FETCHED)} or to a file of weights, or annotate more images",
+            advice=f"set detector.weights to {named}a file of weights, or annotate more images",
         )
 
 

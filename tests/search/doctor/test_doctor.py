@@ -221,6 +221,21 @@ def test_sets_that_are_small_for_what_is_asked_of_them_are_named(dataset: Spoile
     assert names() == {"few-validation-images"}
 
 
+@pytest.mark.parametrize(
+    ("backbone", "advice"),
+    [
+        ("resnet50", "set detector.weights to coco or imagenet or to a file of weights"),
+        ("resnet18", "set detector.weights to a file of weights"),  # Keras has none of it
+    ],
+)
+def test_who_trains_from_nothing_is_told_of_the_weights_that_there_are(
+    dataset: SpoiledDataset, backbone: str, advice: str
+) -> None:
+    found = dataset.examine(detector={"weights": "none", "backbone": backbone}).diagnostics
+    (said,) = [each.advice for each in found if each.name == "few-images-for-scratch"]
+    assert said == f"{advice}, or annotate more images"
+
+
 def test_a_folder_without_a_dataset_is_one_error(tmp_path: Path) -> None:
     document = {"name": "n", "storage": "sqlite:///unused.db", "data": {"folder": str(tmp_path)}}
     diagnosis = examine(specification_from(document, "a test"))
