@@ -183,7 +183,7 @@ def test_a_bad_option_is_named_as_the_option_it_is(load):
 
 def test_every_option_stands_over_a_key_of_the_study_file(load, tmp_path):
     options = {"name": "b", "storage": "sqlite:////b.db", "workers": 2, "trials": 3, "images": 960, "seed": 5}
-    options |= {"canvas": "64x96", "weights": "/w.h5", "trainings": 2.5}
+    options |= {"canvas": "64x96", "weights": "/w.h5", "trainings": 2.5, "backbone": "resnet18"}
     assert set(options) == {field.name for field in fields(Options)}
     before = load("data: {folder: a}")
     changed = [with_options(before, Options(**{option: value})) for option, value in options.items()]

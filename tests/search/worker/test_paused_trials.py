@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections import Counter
 from dataclasses import replace
 
@@ -37,6 +38,18 @@ def pausing(plan: Plan) -> Plan:
 
 def worker(database: Database, plan: Plan, *, stop: threading.Event | None = None) -> Worker:
     return Worker(create_study(database, plan.study), plan, stop=stop or threading.Event(), pace=PACE)
+
+
+def readings(study: StoredStudy) -> dict[int, int]:
+    return {trial.number: len(trial.intermediate_values) for trial in read_trials(study)}
+
+
+def stop_after(stop: threading.Event, study: StoredStudy, count: int) -> None:
+    """Stop as soon as the study has so many readings, or after a minute."""
+    until_s = time.monotonic() + 60
+    while sum(readings(study).values()) < count and time.monotonic() < until_s:
+        time.sleep(0.05)
+    stop.set()
 
 
 def rungs_passed(study: StoredStudy) -> Counter[int]:
@@ -160,11 +173,11 @@ def test_a_trial_whose_checkpoint_lies_with_a_living_worker_of_another_host_is_l
         connection.execute(update(tables.outcomes).values(evidence=json.dumps(told)))
     seen(study, "another-1", host="another", pid=1, device="cpu", trial=None, images=0, images_per_s=0.0)
     waiting = paused(study)
-    before = {trial.number: len(trial.intermediate_values) for trial in read_trials(study)}
+    before = readings(study)
     stop = threading.Event()
-    threading.Timer(2.0, stop.set).start()
+    threading.Thread(target=stop_after, args=(stop, study, sum(before.values()) + 1)).start()
     worker(database, elsewhere, stop=stop).run()
-    after = {trial.number: len(trial.intermediate_values) for trial in read_trials(study)}
+    after = readings(study)
     assert {trial: after[trial] for trial in waiting} == {trial: before[trial] for trial in waiting}
     assert sum(after.values()) > sum(before.values())  # it had others to train
     gone(study, "another-1")
