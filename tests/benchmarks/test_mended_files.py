@@ -50,6 +50,7 @@ def test_a_failing_file_comes_back_without_anything_to_blame(
     if verdict is DIVERGED:
         own, mended = theirs.zero.hyperparameters, back.hyperparameters
         assert mended.learning_rate < own.learning_rate
+        assert mended.learning_rate <= 0.02 * mended.batch_size / 16  # all have SGD
 
 
 def case(bench: Bench, name: str, tmp_path: Path, *pairs: tuple[Training, Training]) -> Case:
