@@ -14,7 +14,7 @@ from spaces.parameters import Fixed, Float, Parameter, Value
 
 FINE_TUNING_RATES: Mapping[Optimizer, Float] = {
     Optimizer.SGD: Float(low=5e-4, high=0.04, log=True),
-    Optimizer.ADAM: Float(low=1e-5, high=1e-3, log=True),
+    Optimizer.ADAM: Float(low=1e-5, high=3e-3, log=True),  # what trial 1 has lies amid them
 }
 
 #: In place of the catalogue's.

@@ -67,21 +67,21 @@ def _derived(asked: _Asked) -> DerivedAnchors:
 
 
 def derived_start(space: Space, *, start: StartingPoint) -> dict[str, Value]:
-    """How trial 1 trains weights that begin at random, by name: Adam in small batches, so that there are many updates.
+    """How trial 1 trains weights that begin at random, or a whole detector further, by name: Adam in small batches, so
+    that there are many updates (docs/decisions/0022 and 0026).
 
-    Without Adam in the space, the middle of SGD's rates that are safe there, whose end trial 0 has. A whole detector is
-    trained further by SGD at half of the reference's rate, in the smallest batches. Nothing with a pretrained backbone,
-    and nothing for what the study does not search.
+    Without Adam in the space, the middle of SGD's rates that are safe for random weights, whose end trial 0 has; for a
+    whole detector half of the reference's, in the smallest batches. Nothing with a pretrained backbone, and nothing for
+    what the study does not search.
     """
-    if start.fine_tunes:
-        own = {"optimizer": "sgd"} if space.parameters["optimizer"].contains("sgd") else {}
-        return _searched(space, SGD, FINE_TUNING_RATE, batch_size=min(space.batch_sizes()), **own) if own else {}
-    if not start.from_scratch:
+    if not (start.from_scratch or start.fine_tunes):
         return {}
+    batch_size = min(space.batch_sizes())
     if space.parameters["optimizer"].contains("adam"):
-        batch_size = min(space.batch_sizes())
         rate = three_digits(SCRATCH_RATE * math.sqrt(SCRATCH_BATCH / batch_size))
         return _searched(space, ADAM, rate, optimizer="adam", batch_size=batch_size)
+    if start.fine_tunes:
+        return _searched(space, SGD, FINE_TUNING_RATE, batch_size=batch_size)
     return _searched(space, SGD, three_digits(reference_rate(Optimizer.SGD) * math.sqrt(SAFE_FROM_SCRATCH / BELOW)))
 
 

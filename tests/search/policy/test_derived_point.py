@@ -61,11 +61,11 @@ def test_the_start_is_a_point_of_the_space(start):
     assert values.items() <= SPACE.nearest(values).items()
 
 
-def test_a_whole_detector_is_trained_further_by_sgd_in_small_batches():
-    assert derived_start(SPACE, start=DETECTOR) == {"optimizer": "sgd", "batch_size": 4, "lr_per_16": 0.01}
+def test_a_whole_detector_is_trained_further_in_small_batches_by_adam_if_there_is_any():
+    assert derived_start(SPACE, start=DETECTOR) == derived_start(SPACE, start=SCRATCH)  # Adam
     assert derived_start(NO_ADAM, start=DETECTOR) == {"batch_size": 4, "lr_per_16": 0.01}
     adam = SPACE.replaced({"optimizer": Fixed(value="adam")})
-    assert derived_start(adam, start=DETECTOR) == {}
+    assert derived_start(adam, start=DETECTOR) == {"batch_size": 4, "adam_lr_per_16": 0.001}
 
 
 @pytest.fixture
