@@ -90,9 +90,7 @@ def fastest_steps(
         on_progress("trying micro-batches", number, len(candidates))
         return built[count]
 
-    if (
-        device_name() == "CPU"
-    ):  # more images a step were never slower there (docs/decisions/0012), and trying takes long
+    if device_name() == "CPU":  # there more images a step were never slower (docs/decisions/0012)
         chosen = largest_that_fits(candidates, lambda count: built_for(count).tried_s(batches, 1))
     else:
         chosen = fastest(candidates, lambda count: built_for(count).seconds_an_image(batches))

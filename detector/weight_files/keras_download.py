@@ -5,13 +5,12 @@ from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
-from detector.config import BackboneName
+from detector.config import FETCHED_BACKBONES, BackboneName
 from detector.weight_files.web_answer import answering
 
 IMAGENET = "https://storage.googleapis.com/tensorflow/keras-applications/resnet/{}"
 FILES: Mapping[BackboneName, str] = {
-    name: f"{name}_weights_tf_dim_ordering_tf_kernels_notop.h5"
-    for name in (BackboneName.RESNET50, BackboneName.RESNET101)
+    name: f"{name}_weights_tf_dim_ordering_tf_kernels_notop.h5" for name in FETCHED_BACKBONES
 }
 
 

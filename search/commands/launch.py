@@ -210,9 +210,8 @@ def _launched(study_file: Path, data: Path | None, options: "Options", source: "
         from search.launch.imported_trial import imported_trial
 
         trial = imported_trial(source, data, options, PlainConsole()) if source else None
-        if trial is not None:
-            options = replace(options, canvas=trial.canvas, backbone=trial.backbone)
         if trial is not None:  # with a file of theirs the study has the weights that are named, or none
+            options = replace(options, canvas=trial.canvas, backbone=trial.backbone)
             wrote = write_study_file(study_file, data, options, trial.section, trial.frozen_stages)
         else:
             backbone = BackboneName(options.backbone) if options.backbone else DetectorSettings().backbone

@@ -89,9 +89,7 @@ def _over(own: Hyperparameters, zero: Hyperparameters, better: Hyperparameters) 
     """The mended file's own values with those that the repair changes."""
     names = [field.name for field in fields(Hyperparameters)]
     changed = {name: getattr(better, name) for name in names if getattr(better, name) != getattr(zero, name)}
-    if (
-        "lr_per_16" in changed and own.lr_per_16 < zero.lr_per_16
-    ):  # the linter's rate may be the lower one: 0.08 for 0.005
+    if "lr_per_16" in changed and own.lr_per_16 < zero.lr_per_16:  # the linter lowered it, too
         changed["lr_per_16"] = min(changed["lr_per_16"], own.lr_per_16)
     try:
         return replace(own, **changed)

@@ -15,8 +15,8 @@ from search.terminal import PlainConsole, progress_bar
 
 VARIABLE = "FRCNN_WEIGHTS"
 WITHOUT = (
-    "every trial learns all that it knows from your images, and needs several times as many of them (docs/weights.md); "
-    "to begin elsewhere, name --weights"
+    "every trial learns all that it knows from your images, which short trials only manage on easy data; to begin "
+    "elsewhere, name --weights"
 )
 
 

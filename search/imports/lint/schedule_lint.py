@@ -90,7 +90,7 @@ def _warmup(imported: Imported) -> Iterator[Finding]:
     elif warmup.value < 1 and imported.optimizer.value is Optimizer.SGD:
         for_16 = rate * 16 / imported.batch_size.value
         if for_16 > SHARP_START:
-            steps = max(100, min(1000, right))
+            steps = min(max(100, right), 1000, round(iterations.value * MOST_WARMUP / 2)) or 1
             yield finding(
                 "no-warmup", Level.WARNING, warmup,
                 f"gives no warm-up, but training begins at a rate of {rate:g} ({imported.learning_rate.key}): the "

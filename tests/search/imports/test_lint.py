@@ -166,3 +166,14 @@ def test_pixels_reach_the_backbone_as_its_weights_expect_them_or_it_is_said(mean
     ground = Ground(images=40_000, boxes=boxes(100, 100), anchors=zero.hyperparameters.anchors)
     found = [each.name for each in lint(imported, zero, ground) if each.level is not Level.NOTE]
     assert found == ([expected] if expected else [])
+
+
+@pytest.mark.parametrize("iterations", [3, 40, 150, 1000, 90_000])
+def test_the_warm_up_that_is_advised_is_none_that_is_blamed(train, tmp_path, iterations):
+    own = (FAILING / "no_warmup.yaml").read_text().replace("MAX_ITER: 1000", f"MAX_ITER: {iterations}")
+    (tmp_path / "short.yaml").write_text(own)
+    found = {each.name: each for each in import_onto(Source(file=tmp_path / "short.yaml"), train, canvas=None).findings}
+    mend = found["no-warmup"].mends[0]
+    (tmp_path / "mended.yaml").write_text(own.replace("WARMUP_ITERS: 0", f"WARMUP_ITERS: {mend.value}"))
+    after = {each.name for each in import_onto(Source(file=tmp_path / "mended.yaml"), train, canvas=None).findings}
+    assert after.isdisjoint({"no-warmup", "warmup-too-long"})
