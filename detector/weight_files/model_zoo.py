@@ -33,8 +33,6 @@ def coco_file(backbone: BackboneName, on_progress: Progress = unheard) -> Path:
     Raises:
         ConfigError: there is none of that backbone, or it could not be fetched.
     """
-    if backbone not in PUBLISHED:
-        raise ConfigError(f"there is no detector of a {backbone} that was trained on COCO; {WAYS_OUT}")
     path, address = cached_file(backbone), f"{HOST}/{PUBLISHED[backbone]}"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -67,7 +65,13 @@ def coco_weights(backbone: BackboneName, on_progress: Progress = unheard) -> Fou
 
 
 def cached_file(backbone: BackboneName) -> Path:
-    """Where the file lies on this host once it is fetched."""
+    """Where the file lies on this host once it is fetched.
+
+    Raises:
+        ConfigError: there is none of that backbone.
+    """
+    if backbone not in PUBLISHED:
+        raise ConfigError(f"there is no detector of a {backbone} that was trained on COCO; {WAYS_OUT}")
     folder, _, name = PUBLISHED[backbone].split("/")
     return models_folder() / f"{folder}_{name}"
 

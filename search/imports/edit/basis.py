@@ -21,6 +21,11 @@ from search.imports.trial_zero import trial_zero
 from search.imports.wish import UNWRITABLE, Span, Wish
 
 CLOSE = 1e-6
+#: What moves along with a value in some file, and is set right after it.
+FOLLOWERS: Mapping[str, tuple[str, ...]] = {
+    "batch_size": ("learning_rate", "warmup_iterations", "milestones"),  # epochs get shorter or longer
+    "learning_rate": ("warmup_factor",),
+}
 
 SYNTAX = {
     Framework.DETECTRON2: Syntax.YAML,

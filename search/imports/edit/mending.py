@@ -9,14 +9,11 @@ from itertools import groupby
 from typing import Any
 
 from detector.config import ConfigError
-from search.imports.edit.basis import Basis, Change, Onto, is_close
+from search.imports.edit.basis import FOLLOWERS, Basis, Change, Onto, is_close
 from search.imports.imported import Imported
 from search.imports.lint.finding import shown
 from search.imports.wish import Wish
 from search.study.imported_section import ImportedMend
-
-#: What moves along with a value in some file, and is set back after it.
-FOLLOWERS: dict[str, tuple[str, ...]] = {"learning_rate": ("warmup_factor",)}
 
 
 def mended(text: str, basis: Basis, mends: Sequence[ImportedMend]) -> Onto:

@@ -9,7 +9,7 @@ from dataclasses import fields
 from typing import Any
 
 from detector.config import ConfigError, Hyperparameters
-from search.imports.edit.basis import CLOSE, Basis, Change, Onto, is_close
+from search.imports.edit.basis import CLOSE, FOLLOWERS, Basis, Change, Onto, is_close
 from search.imports.imported import Imported
 from search.imports.lint.finding import shown
 from search.imports.trial_zero import REFERENCE_BATCH
@@ -87,14 +87,6 @@ def _changed(text: str, basis: Basis, name: str, wanted: Any) -> tuple[str, Any]
         for each in others
     )
     return (changed, getattr(imported_after, name).value) if kept else None
-
-
-#: What may change along with a value, and is set right after it.
-FOLLOWERS = {
-    "batch_size": ("learning_rate", "warmup_iterations", "milestones"),  # epochs get shorter or longer
-    "learning_rate": ("warmup_factor",),
-    "decay_factor": (),
-}
 
 
 def _rest(own: Hyperparameters, target: Hyperparameters) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from detector.config import BackboneName, ConfigError
+from detector.config import BackboneName, ConfigError, DetectorSettings
 from detector.data.sample_data import write_sample
 from detector.weight_files import keras_download, model_zoo
 from detector.weight_files.keras_download import FILES, models_folder
@@ -63,6 +63,16 @@ def test_one_that_can_be_fetched_is_left_to_keras(monkeypatch: pytest.MonkeyPatc
         monkeypatch.setattr(keras_download, "IMAGENET", server.address + "/{}")
         assert chosen(LARGE)[0] == "imagenet"
     assert not models_folder().joinpath(FILES[LARGE]).exists()
+
+
+@pytest.mark.parametrize("backbone", BackboneName)
+def test_every_backbone_gets_weights_that_there_are_of_it(backbone: BackboneName) -> None:
+    models_folder().mkdir(parents=True)
+    for file in FILES.values():
+        (models_folder() / file).touch()
+    weights, line = chosen(backbone)
+    assert DetectorSettings(backbone=backbone, weights=weights).weights in ("imagenet", "none")
+    assert (f"no detector of a {backbone}" in line) == (weights == "none")
 
 
 def test_without_a_network_it_is_none_with_what_that_costs() -> None:
