@@ -21,8 +21,8 @@ from detector.config import BackboneName, ConfigError, NamedWeights
 from detector.network.hdf5_file import check_hdf5
 from detector.network.network import Network
 from detector.setup import Progress, unheard
+from detector.weight_files.download.model_zoo import coco_weights
 from detector.weight_files.found_weights import FileKind, FoundWeights
-from detector.weight_files.model_zoo import coco_weights
 from detector.weight_files.opening import open_weights
 from detector.whole_file import write_whole
 

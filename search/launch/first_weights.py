@@ -9,8 +9,8 @@ from contextlib import contextmanager
 
 from detector.config import BackboneName, ConfigError, NamedWeights
 from detector.setup import Progress
-from detector.weight_files.keras_download import has_imagenet
-from detector.weight_files.model_zoo import cached_file, coco_file, is_whole
+from detector.weight_files.download.keras_download import has_imagenet
+from detector.weight_files.download.model_zoo import cached_file, coco_file, is_whole
 from search.terminal import PlainConsole, progress_bar
 
 VARIABLE = "FRCNN_WEIGHTS"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from detector.config import WEIGHTS_CHOICES, Detector, NamedWeights, require
 from detector.detector_facts import DetectorFacts
+from detector.weight_files.download.model_zoo import coco_weights
 from detector.weight_files.found_weights import AnchorLayout, FileKind, FoundWeights
-from detector.weight_files.model_zoo import coco_weights
 from detector.weight_files.opening import open_weights
 from search.export.configuration_file import Configuration
 from search.export.weights_file import facts_of, is_whole_detector

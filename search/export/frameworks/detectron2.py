@@ -3,7 +3,7 @@
 from typing import Any
 
 from detector.config import FETCHED, NamedWeights, Optimizer
-from detector.weight_files.model_zoo import PUBLISHED
+from detector.weight_files.download.model_zoo import PUBLISHED
 from search.export.frameworks.fidelity import EXACT, Fidelity, approximate, exact
 from search.export.frameworks.framework import Framework, Texts
 from search.export.frameworks.recipe import Recipe

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from detector.config import BackboneName, ConfigError
-from detector.weight_files import model_zoo, web_answer
+from detector.weight_files.download import model_zoo, web_answer
+from detector.weight_files.download.model_zoo import cached_file, coco_file, coco_weights
 from detector.weight_files.found_weights import FileKind
-from detector.weight_files.model_zoo import cached_file, coco_file, coco_weights
 from tests.support.foreign_files import coco_detector
 from tests.support.zoo import Zoo, serving, unused_address
 

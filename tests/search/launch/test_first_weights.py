@@ -8,8 +8,8 @@ import pytest
 
 from detector.config import BackboneName, ConfigError, DetectorSettings
 from detector.data.sample_data import write_sample
-from detector.weight_files import keras_download, model_zoo
-from detector.weight_files.keras_download import FILES, models_folder
+from detector.weight_files.download import keras_download, model_zoo
+from detector.weight_files.download.keras_download import FILES, models_folder
 from search.launch.first_weights import VARIABLE, first_weights
 from search.study.first_launch import write_study_file
 from search.study.study_file import Options, load_study_file

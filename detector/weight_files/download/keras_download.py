@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 from detector.config import FETCHED_BACKBONES, BackboneName
-from detector.weight_files.web_answer import answering
+from detector.weight_files.download.web_answer import answering
 
 IMAGENET = "https://storage.googleapis.com/tensorflow/keras-applications/resnet/{}"
 FILES: Mapping[BackboneName, str] = {

@@ -11,10 +11,10 @@ from filelock import FileLock
 
 from detector.config import BackboneName, ConfigError, require
 from detector.setup import Progress, unheard
+from detector.weight_files.download.keras_download import models_folder
+from detector.weight_files.download.web_answer import answering
 from detector.weight_files.found_weights import FoundWeights
-from detector.weight_files.keras_download import models_folder
 from detector.weight_files.opening import open_weights
-from detector.weight_files.web_answer import answering
 from detector.whole_file import write_whole
 
 HOST = "https://dl.fbaipublicfiles.com/detectron2/COCO-Detection"
