@@ -96,7 +96,7 @@ def main(
     only: Annotated[list[str] | None, typer.Option(help="Names of files; all of them by default.")] = None,
     canvas: Annotated[str, typer.Option()] = "64x96",
     work: Annotated[Path, typer.Option(help="Finished trainings and mended files are kept here.")] = Path(
-        "mended-files"
+        "build/mended-files"
     ),
     weights: Annotated[
         str, typer.Option(help="What to begin from; none, or a file.", show_default="trained before")
