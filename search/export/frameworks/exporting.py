@@ -20,6 +20,7 @@ from search.export.frameworks.recipe import Recipe
 from search.export.frameworks.tf_od import TF_OD
 from search.export.frameworks.tfm import TFM
 from search.export.frameworks.torchvision import TORCHVISION
+from search.report.value_text import value_text
 from search.study.yaml_text import write_text
 
 #: What a configuration can be written as beside our own file: a new one is a module, and a line here.
@@ -150,8 +151,9 @@ def _record_text(path: Path, entries: Mapping[str, Any]) -> str:
 
 def _warnings(recipe: Recipe, entries: Mapping[str, Any]) -> list[str]:
     values = values_of(recipe.configuration)
+    shown = {key: value_text(value) if isinstance(value, float) else one_line(value) for key, value in values.items()}
     return [
-        f"{each}: {key} = {one_line(values[key])} is {note}"
+        f"{each}: {key} = {shown[key]} is {note}"
         for each, entry in entries.items()
         for key, note in entry["keys"].items()
         if note.startswith(Level.NOT_EXPRESSED)
